@@ -1,0 +1,37 @@
+//! The variables that only this function reads.
+
+use std::time::Duration;
+
+use shared_core::env::{ConfigError, Env};
+
+const DEFAULT_SYSTEM_PROMPT: &str = "You are a helpful assistant. Answer in the language of the question. \
+Use Markdown where it helps: code in fenced blocks, tables for comparisons.";
+
+/// Limits and the system prompt.
+#[derive(Debug, Clone)]
+pub struct ChatConfig {
+    /// `SYSTEM_PROMPT`: what every model is told first.
+    pub system_prompt: String,
+    /// `MESSAGE_LIMIT_BYTES`: how much text a question may hold, 32 KiB by default.
+    pub message_limit: usize,
+    /// `BODY_LIMIT_BYTES`: how large a request may be, 1 MiB by default; the AI SDK's client sends
+    /// the whole history along.
+    pub body_limit: usize,
+    /// `HEARTBEAT_SECONDS`: a stream that is silent for this long says that it is still there, 10 s
+    /// by default.
+    pub heartbeat: Duration,
+}
+
+impl ChatConfig {
+    /// Reads the variables named at each field.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            system_prompt: env
+                .optional("SYSTEM_PROMPT")
+                .unwrap_or_else(|| DEFAULT_SYSTEM_PROMPT.to_owned()),
+            message_limit: env.parsed("MESSAGE_LIMIT_BYTES", 32 * 1024)?,
+            body_limit: env.parsed("BODY_LIMIT_BYTES", 1024 * 1024)?,
+            heartbeat: Duration::from_secs(env.parsed("HEARTBEAT_SECONDS", 10)?),
+        })
+    }
+}

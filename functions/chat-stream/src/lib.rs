@@ -1,0 +1,83 @@
+//! `POST /api/chat`: one turn, from the question to the last word of the answer, as a stream.
+//!
+//! [`turn`] is where to start reading.
+
+mod config;
+mod post_chat;
+mod request;
+pub mod turn;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use shared_cache::Cache;
+use shared_core::catalogue::ModelTable;
+use shared_http::{Edge, Tasks};
+use shared_openrouter::OpenRouter;
+use shared_postgres::Database;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use config::ChatConfig;
+
+/// What this function works with.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Time, chance and tokens.
+    pub edge: Edge,
+    /// For limits.
+    pub cache: Cache,
+    /// Chats and messages.
+    pub database: Database,
+    /// The models.
+    pub openrouter: OpenRouter,
+    /// Which models are offered.
+    pub table: Arc<ModelTable>,
+    /// Turns go on when their reader is gone.
+    pub tasks: Tasks,
+    /// Limits and the system prompt.
+    pub config: Arc<ChatConfig>,
+}
+
+impl Deps {
+    /// Opens what a turn will need, so that the first one finds it open. Failing here is no
+    /// failure: the turn tries again and says what is wrong.
+    pub async fn warm(&self) {
+        let (database, cache, ()) = tokio::join!(
+            self.database.warm(),
+            self.cache.warm(),
+            self.openrouter.warm()
+        );
+        if let Err(error) = database {
+            tracing::warn!(%error, "cannot connect ahead of time");
+        }
+        if let Err(error) = cache {
+            tracing::warn!(%error, "cannot connect ahead of time");
+        }
+    }
+}
+
+impl FromRef<Deps> for Edge {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.edge.clone()
+    }
+}
+
+/// The function's routes, wrapped for the wire.
+pub fn app(deps: Deps) -> Router {
+    let edge = deps.edge.clone();
+    let (routes, _) = routes().split_for_parts();
+    let body_limit = DefaultBodyLimit::max(deps.config.body_limit);
+    edge.wrap(routes.layer(body_limit).with_state(deps))
+}
+
+/// The function's part of the API document.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Deps> {
+    OpenApiRouter::new().routes(routes!(post_chat::post_chat))
+}

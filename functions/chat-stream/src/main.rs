@@ -1,0 +1,34 @@
+//! The `chat-stream` function on AWS Lambda.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chat_stream::{ChatConfig, Deps, app};
+use shared_cache::{Cache, CacheConfig};
+use shared_core::catalogue::ModelTable;
+use shared_core::env::ConfigError;
+use shared_http::{Edge, EdgeConfig, Tasks, serve_streaming, start, system_clock, system_entropy};
+use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use shared_postgres::{Database, DatabaseConfig};
+
+fn main() -> ExitCode {
+    start(async |env| {
+        let table = ModelTable::parse(include_str!("../../../models.toml"));
+        let deps = Deps {
+            edge: Edge::new(
+                &EdgeConfig::from_env(&env)?,
+                system_clock(),
+                system_entropy(),
+            ),
+            cache: Cache::new(&CacheConfig::from_env(&env)?)?,
+            database: Database::new(&DatabaseConfig::from_env(&env)?)?,
+            openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
+            table: Arc::new(table.map_err(|error| ConfigError::new("models.toml", error))?),
+            tasks: Tasks::default(),
+            config: Arc::new(ChatConfig::from_env(&env)?),
+        };
+        let (tasks, early) = (deps.tasks.clone(), deps.clone());
+        tasks.spawn(async move { early.warm().await });
+        serve_streaming(app(deps), &tasks).await
+    })
+}

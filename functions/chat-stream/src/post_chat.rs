@@ -1,0 +1,64 @@
+//! The route of a turn: from the wire to [`turn`](crate::turn) and back.
+
+use axum::extract::State;
+use axum::response::Response;
+use shared_http::{ApiError, ErrorBody, ErrorCode, Json, SignedIn};
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use crate::request::{ChatRequest, Rules, Unreadable};
+use crate::{Deps, turn};
+
+/// Ask a model
+///
+/// Answers with the AI SDK's UI Message Stream v1 as server-sent events. An error before the model
+/// answers is an HTTP status; one after it is the stream's `error` event, whose `errorText` is the
+/// JSON of an error body. What was said until then is kept.
+#[utoipa::path(
+    post, path = "/api/chat", tag = "chat", request_body = ChatRequest,
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes"),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 402, body = ErrorBody, description = "`model_out_of_credit`"),
+        (status = 403, body = ErrorBody, description = "`model_refused`, or `cross_site`"),
+        (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found` or `message_not_found`"),
+        (status = 408, body = ErrorBody, description = "`model_request_timed_out`"),
+        (status = 409, body = ErrorBody, description = "`message_exists`, with `x-should-retry: false`"),
+        (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large` or `conversation_too_long`"),
+        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id` or `invalid_message`"),
+        (status = 429, body = ErrorBody, description = "`too_many_turns` or `model_busy`, with `retry-after`"),
+        (status = 502, body = ErrorBody, description = "`model_failed`"),
+        (status = 503, body = ErrorBody, description = "`unavailable` or `model_unavailable`, with `retry-after`"),
+        (status = 504, body = ErrorBody, description = "`model_timed_out`"),
+    )
+)]
+pub(crate) async fn post_chat(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+    Json(request): Json<ChatRequest>,
+) -> Result<Response, ApiError> {
+    let now = deps.edge.clock().now();
+    let rules = Rules {
+        table: &deps.table,
+        message_limit: deps.config.message_limit,
+        entropy: deps.edge.entropy(),
+        now,
+    };
+    let turn = request.into_turn(&rules).map_err(|error| match error {
+        Unreadable::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
+        Unreadable::Turn(error) => error.into(),
+    })?;
+
+    // In a task of its own: a server drops a handler whose client hangs up, and a turn that has
+    // begun must reach its end.
+    let (respond, response) = oneshot::channel();
+    let tasks = deps.tasks.clone();
+    tasks.spawn(turn::turn(deps, session, turn, now, respond).in_current_span());
+    let broke = |_| {
+        ApiError::new(
+            ErrorCode::Internal,
+            "something broke on our side; try again",
+        )
+    };
+    Ok(response.await.map_err(broke)??)
+}

@@ -1,0 +1,66 @@
+//! The list, kept for a while: models change a few times a week, and an old list is better than none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared_core::catalogue::{CatalogueError, ModelId, ModelTable, OfferedModel};
+use shared_openrouter::OpenRouter;
+use tokio::sync::Mutex;
+
+/// How long a list is good.
+pub(crate) const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
+/// How long an old list is given out before the provider is asked again, while it does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    openrouter: OpenRouter,
+    table: Arc<ModelTable>,
+    /// Held while the list is fetched, so that a crowd fetches it once.
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    models: Arc<[OfferedModel]>,
+    good_until: Timestamp,
+}
+
+impl Catalogue {
+    pub(crate) fn new(openrouter: OpenRouter, table: Arc<ModelTable>) -> Self {
+        Self {
+            openrouter,
+            table,
+            kept: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn default_model(&self) -> &ModelId {
+        self.table.default_model()
+    }
+
+    /// What is offered: at most [`FRESH_FOR`] old, or older while the provider does not answer.
+    pub(crate) async fn models(
+        &self,
+        now: Timestamp,
+    ) -> Result<Arc<[OfferedModel]>, CatalogueError> {
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| now < kept.good_until) {
+            return Ok(Arc::clone(&kept.models));
+        }
+        let (models, good_for) = match (self.openrouter.models().await, kept.take()) {
+            (Ok(listed), _) => (self.table.offer(listed).into(), FRESH_FOR),
+            (Err(error), Some(old)) => {
+                tracing::warn!(%error, "giving out an old list of models");
+                (old.models, PATIENCE)
+            }
+            (Err(error), None) => return Err(CatalogueError(error.into())),
+        };
+        *kept = Some(Kept {
+            models: Arc::clone(&models),
+            good_until: now + good_for,
+        });
+        Ok(models)
+    }
+}

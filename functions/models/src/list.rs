@@ -1,0 +1,102 @@
+//! The list of models, for people to choose from. Public, so that the CDN can keep it.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header;
+use serde::Serialize;
+use shared_core::catalogue::{OfferedModel, Tier};
+use shared_http::{ApiError, ErrorBody, Json};
+use utoipa::ToSchema;
+
+use crate::App;
+
+/// The models on offer.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ModelList {
+    /// The models, in the operator's order.
+    items: Vec<ModelItem>,
+    /// The model that is asked when a turn names none.
+    default_model: String,
+    /// Always null: the list is one page.
+    next_cursor: Option<String>,
+}
+
+/// A model.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ModelItem {
+    /// What a turn calls it.
+    #[schema(example = "anthropic/claude-sonnet-4.5")]
+    id: String,
+    /// What people call it.
+    name: String,
+    /// Tokens of conversation and answer together.
+    context_length: u64,
+    /// What it reads and writes.
+    modalities: Modalities,
+    /// Whether it can show its reasoning.
+    reasoning: bool,
+    /// What it costs.
+    price: Price,
+    /// Whose plan includes it: `free` means everybody's.
+    #[schema(value_type = String, example = "free")]
+    tier: Tier,
+}
+
+/// What a model reads and writes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Modalities {
+    /// Such as `text`, `image`, `file`.
+    input: Vec<String>,
+    /// Such as `text`, `image`.
+    output: Vec<String>,
+}
+
+/// US dollars per token, as decimal text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Price {
+    /// Per token of conversation.
+    #[schema(example = "0.000003")]
+    prompt: String,
+    /// Per token of answer.
+    #[schema(example = "0.000015")]
+    completion: String,
+}
+
+/// The models on offer
+#[utoipa::path(
+    get, path = "/api/models", tag = "chat",
+    responses(
+        (status = 200, body = ModelList),
+        (status = 503, body = ErrorBody, description = "`models_unavailable`, with `retry-after`"),
+    ),
+    security()
+)]
+pub(crate) async fn models(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    let models = app.catalogue.models(app.edge.clock().now()).await?;
+    let list = ModelList {
+        items: models.iter().map(item).collect(),
+        default_model: app.catalogue.default_model().to_string(),
+        next_cursor: None,
+    };
+    Ok(([(header::CACHE_CONTROL, "public, max-age=300")], Json(list)))
+}
+
+fn item(OfferedModel { tier, model }: &OfferedModel) -> ModelItem {
+    ModelItem {
+        id: model.id.to_string(),
+        name: model.name.clone(),
+        context_length: model.context_length,
+        modalities: Modalities {
+            input: model.input_modalities.clone(),
+            output: model.output_modalities.clone(),
+        },
+        reasoning: model.reasoning,
+        price: Price {
+            prompt: model.prompt_price.clone(),
+            completion: model.completion_price.clone(),
+        },
+        tier: *tier,
+    }
+}

@@ -1,0 +1,49 @@
+//! `POST /api/auth/otp`: sends a one-time code to an address.
+
+mod send_code;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use shared_cache::{Cache, Codes};
+use shared_core::login::Mailer;
+use shared_http::Edge;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What this function works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// Time and chance.
+    pub edge: Edge,
+    /// For limits.
+    pub cache: Cache,
+    /// The codes that wait to be entered.
+    pub codes: Codes,
+    /// Sends the mails.
+    pub mailer: Arc<dyn Mailer>,
+}
+
+impl FromRef<Deps> for Edge {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.edge.clone()
+    }
+}
+
+/// The function's routes, wrapped for the wire.
+pub fn app(deps: Deps) -> Router {
+    let edge = deps.edge.clone();
+    let (routes, _) = routes().split_for_parts();
+    edge.wrap(routes.with_state(deps))
+}
+
+/// The function's part of the API document.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Deps> {
+    OpenApiRouter::new().routes(routes!(send_code::send_code))
+}

@@ -1,0 +1,28 @@
+//! The `otp` function on AWS Lambda.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use shared_cache::{Cache, CacheConfig, Codes, Pepper};
+use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_entropy};
+use shared_mail::{MailConfig, Ses};
+
+fn main() -> ExitCode {
+    start(async |env| {
+        let edge = Edge::new(
+            &EdgeConfig::from_env(&env)?,
+            system_clock(),
+            system_entropy(),
+        );
+        let cache = Cache::new(&CacheConfig::from_env(&env)?)?;
+        let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
+        let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?).await);
+        serve_buffered(otp::app(otp::Deps {
+            edge,
+            cache,
+            codes,
+            mailer,
+        }))
+        .await
+    })
+}

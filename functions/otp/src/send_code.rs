@@ -1,0 +1,92 @@
+//! Sends a code, and tells nobody whether the address is known: this function does not know either.
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared_cache::{Error as CacheError, Subject};
+use shared_core::email::Email;
+use shared_core::limits::Limit;
+use shared_core::login::{
+    CODE_LIFETIME, CODES_IN_TOTAL, CODES_PER_ADDRESS, CODES_PER_SOURCE, Code, LoginError,
+    LoginMail, RESEND_AFTER,
+};
+use shared_http::{ApiError, ErrorBody, Json, SourceAddress};
+use utoipa::ToSchema;
+
+use crate::Deps;
+
+/// Who wants to log in.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct OtpRequest {
+    /// The address to send the code to.
+    #[schema(example = "ada@example.com")]
+    email: String,
+}
+
+/// The code is on its way.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OtpSent {
+    /// Seconds until the code expires.
+    expires_in: u64,
+    /// Seconds until another one may be asked for.
+    retry_after: u64,
+}
+
+/// Send a login code
+///
+/// Sends six digits to the address. The newest code is the only one that counts; it works once,
+/// within ten minutes, and is gone after three wrong guesses. The answer is the same whether or not
+/// the address has an account.
+#[utoipa::path(
+    post, path = "/api/auth/otp", tag = "login", request_body = OtpRequest,
+    responses(
+        (status = 202, body = OtpSent),
+        (status = 422, body = ErrorBody, description = "`invalid_email`"),
+        (status = 429, body = ErrorBody, description = "`too_many_codes`, with `retry-after`"),
+        (status = 502, body = ErrorBody, description = "`mail_failed`"),
+        (status = 503, body = ErrorBody, description = "`login_unavailable`, with `retry-after`"),
+    ),
+    security()
+)]
+pub(crate) async fn send_code(
+    State(deps): State<Deps>,
+    SourceAddress(source): SourceAddress,
+    Json(request): Json<OtpRequest>,
+) -> Result<(StatusCode, Json<OtpSent>), ApiError> {
+    let email = Email::parse(&request.email).map_err(LoginError::from)?;
+    issue(&deps, Subject::Source(source), email).await?;
+    let sent = OtpSent {
+        expires_in: CODE_LIFETIME.as_secs(),
+        retry_after: RESEND_AFTER.as_secs(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(sent)))
+}
+
+/// The narrowest limit first, so that what it refuses uses up none of the wider ones.
+async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginError> {
+    take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;
+    take(deps, &source, &CODES_PER_SOURCE).await?;
+    take(deps, &Subject::Everybody, &CODES_IN_TOTAL).await?;
+    let code = Code::draw(deps.edge.entropy());
+    deps.codes
+        .issue(&email, &code, deps.edge.clock().now())
+        .await
+        .map_err(unavailable)?;
+    deps.mailer
+        .send(LoginMail { to: email, code })
+        .await
+        .map_err(LoginError::MailFailed)
+}
+
+async fn take(deps: &Deps, subject: &Subject, limits: &[Limit]) -> Result<(), LoginError> {
+    let taken = deps
+        .cache
+        .take(subject, "codes", limits, deps.edge.clock().now())
+        .await;
+    Ok(taken.map_err(unavailable)??)
+}
+
+fn unavailable(error: CacheError) -> LoginError {
+    LoginError::Unavailable(error.into())
+}

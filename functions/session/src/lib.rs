@@ -1,0 +1,64 @@
+//! A user's own account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
+//! `GET /api/me/sessions`; and the API's description, `GET /api/openapi.json`.
+
+mod document;
+mod log_out;
+mod me;
+mod sessions;
+
+use axum::Router;
+use axum::extract::FromRef;
+use shared_core::account::AccountError;
+use shared_core::session::SessionError;
+use shared_http::Edge;
+use shared_postgres::{Database, Error as DatabaseError};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What this function works with.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Time and tokens.
+    pub edge: Edge,
+    /// Users and sessions.
+    pub database: Database,
+}
+
+impl FromRef<Deps> for Edge {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.edge.clone()
+    }
+}
+
+/// The function's routes, wrapped for the wire.
+pub fn app(deps: Deps) -> Router {
+    let edge = deps.edge.clone();
+    let (routes, _) = routes().split_for_parts();
+    edge.wrap(routes.with_state(deps))
+}
+
+/// The function's part of the API document.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Deps> {
+    OpenApiRouter::new()
+        .routes(routes!(log_out::log_out))
+        .routes(routes!(me::me, me::change_me))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(document::document))
+}
+
+/// What the database's errors mean for an account.
+fn account_error(error: DatabaseError) -> AccountError {
+    match error {
+        DatabaseError::SessionEnded => SessionError::Ended.into(),
+        DatabaseError::ChatNotFound
+        | DatabaseError::MessageNotFound
+        | DatabaseError::MessageExists
+        | DatabaseError::AnswerNotOpen
+        | DatabaseError::Unavailable(_) => AccountError::Unavailable(error.into()),
+    }
+}

@@ -1,0 +1,126 @@
+//! Checks a code, makes the user on their first login, and opens a session.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared_cache::Subject;
+use shared_core::account::User;
+use shared_core::email::Email;
+use shared_core::ids::{SessionId, UserId};
+use shared_core::login::{BoxError, Code, GUESSES_PER_SOURCE, Guess, LoginError};
+use shared_core::session::{ABSOLUTE_LIFETIME, Session};
+use shared_http::{ApiError, ErrorBody, ErrorCode, Json, SourceAddress, UserBody, session_cookie};
+use shared_postgres::NewSession;
+use utoipa::ToSchema;
+
+use crate::Deps;
+
+/// A code, and the address that it was sent to.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct VerifyRequest {
+    /// The address.
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// The six digits.
+    #[schema(example = "123456")]
+    code: String,
+}
+
+/// Who is logged in now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Verified {
+    /// The user.
+    user: UserBody,
+}
+
+/// Log in with a code
+///
+/// Answers with the session cookie `__Host-session` (`HttpOnly`, `Secure`, `SameSite=Lax`), which is
+/// good for 30 days, or for 7 without use. The first login of an address makes its account.
+#[utoipa::path(
+    post, path = "/api/auth/verify", tag = "login", request_body = VerifyRequest,
+    responses(
+        (status = 200, body = Verified, headers(("set-cookie" = String, description = "the session"))),
+        (status = 401, body = ErrorBody, description = "`code_wrong` or `code_expired`"),
+        (status = 422, body = ErrorBody, description = "`invalid_email` or `invalid_code`"),
+        (status = 429, body = ErrorBody, description = "`too_many_codes`, with `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`login_unavailable`, with `retry-after`"),
+    ),
+    security()
+)]
+pub(crate) async fn enter_code(
+    State(deps): State<Deps>,
+    SourceAddress(source): SourceAddress,
+    headers: HeaderMap,
+    Json(request): Json<VerifyRequest>,
+) -> Result<Response, ApiError> {
+    let email = Email::parse(&request.email).map_err(LoginError::from)?;
+    let code = Code::parse(&request.code).map_err(LoginError::from)?;
+    let now = deps.edge.clock().now();
+    check(&deps, &Subject::Source(source), &email, &code, now).await?;
+
+    let user_agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    let (user, session) = sign_in(&deps, &email, user_agent, now).await?;
+    let no_key = || ApiError::new(ErrorCode::Internal, "the session could not be signed");
+    let token = deps.edge.tokens().sign(&session, now).ok_or_else(no_key)?;
+    let body = Json(Verified { user: user.into() });
+    Ok(([(header::SET_COOKIE, session_cookie(&token))], body).into_response())
+}
+
+async fn check(
+    deps: &Deps,
+    source: &Subject,
+    email: &Email,
+    code: &Code,
+    now: Timestamp,
+) -> Result<(), LoginError> {
+    let taken = deps
+        .cache
+        .take(source, "guesses", &GUESSES_PER_SOURCE, now)
+        .await;
+    taken.map_err(unavailable)??;
+    match deps
+        .codes
+        .guess(email, code, now)
+        .await
+        .map_err(unavailable)?
+    {
+        Guess::Right => Ok(()),
+        Guess::NoCode | Guess::Wrong { tries_left: 0 } => Err(LoginError::CodeExpired),
+        Guess::Wrong { tries_left } => Err(LoginError::WrongCode { tries_left }),
+    }
+}
+
+async fn sign_in(
+    deps: &Deps,
+    email: &Email,
+    user_agent: Option<&str>,
+    now: Timestamp,
+) -> Result<(User, Session), LoginError> {
+    let entropy = deps.edge.entropy();
+    let session = NewSession {
+        id: SessionId(entropy.uuid(now)),
+        user_if_new: UserId(entropy.uuid(now)),
+        user_agent: user_agent.map(str::to_owned),
+        expires_at: now + ABSOLUTE_LIFETIME,
+    };
+    let user = deps
+        .database
+        .sign_in(email, &session, now)
+        .await
+        .map_err(unavailable)?;
+    let session = Session {
+        user: user.id,
+        id: session.id,
+        expires_at: session.expires_at,
+    };
+    Ok((user, session))
+}
+
+fn unavailable(error: impl Into<BoxError>) -> LoginError {
+    LoginError::Unavailable(error.into())
+}

@@ -1,0 +1,112 @@
+//! The listening socket and its connections. The accept loop is this crate's own because a
+//! scripted cut has to stop a write half way, which no HTTP library offers.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+/// Accepts connections for ever. Dropping the future closes them all, as the end of a process does.
+pub(crate) async fn serve(listener: TcpListener, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    connections.spawn(answer(socket, router.clone()));
+                }
+                // Out of file descriptors: wait until some are closed instead of spinning.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn answer(socket: TcpStream, router: Router) {
+    // Fails only on a socket that is closed already, which the next read notices.
+    let _ = socket.set_nodelay(true);
+    let scissors = Scissors::default();
+    let connection = Connection {
+        socket,
+        scissors: scissors.clone(),
+    };
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(scissors.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    // An error is a client that left or a cut that was asked for: both belong to the fake's day.
+    let _ = http1::Builder::new()
+        .writev(false) // `Connection::poll_write` needs a whole write in one buffer.
+        .serve_connection(TokioIo::new(connection), service)
+        .await;
+}
+
+/// Cuts the connection that a request came by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scissors {
+    /// How many bytes of the next write's end stay unsent; 0 while nothing is to be cut.
+    held_back: Arc<AtomicUsize>,
+}
+
+impl Scissors {
+    /// Makes `chunk`, which must be the next and last thing written, stop half way, and the
+    /// connection end there.
+    pub(crate) fn cut_within(&self, chunk: &[u8]) {
+        // The line ending which closes an HTTP chunk stays behind too.
+        self.held_back
+            .store(chunk.len() / 2 + "\r\n".len(), Ordering::Release);
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    scissors: Scissors,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let held_back = self.scissors.held_back.load(Ordering::Acquire);
+        // Counted from the end of the buffer: what a slow client has not read yet may stand
+        // before the chunk to be cut.
+        let sent = buf.len().saturating_sub(held_back);
+        if held_back > 0 && sent == 0 {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.socket).poll_write(cx, &buf[..sent])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

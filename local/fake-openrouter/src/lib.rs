@@ -1,0 +1,167 @@
+//! A stand-in for `OpenRouter`'s HTTP API, for local runs, tests and benchmarks. It is a real server
+//! on a loopback port, so that what stands between a client and its answer (chunks, pauses, cuts,
+//! error bodies) is real too.
+//!
+//! The model's id chooses the behaviour:
+//!
+//! | model | what it answers |
+//! | --- | --- |
+//! | `fake/echo` | the last user message, one delta a word |
+//! | `fake/slow` | `1 ` to `200 `, 25 ms apart |
+//! | `fake/reasoning` | reasoning, then the echo; without reasoning if the request says so |
+//! | `fake/cited` | the echo, then two `url_citation` annotations |
+//! | `fake/usage-with-choices` | the echo; its usage chunk still has a choice with an empty delta |
+//! | `fake/crlf` | the echo, its lines ended by `\r\n` |
+//! | `fake/burst` | the echo in one write |
+//! | `fake/bytes` | the echo, each byte its own write |
+//! | `fake/utf8` | a text of multi-byte characters, split inside them by writes of 7 bytes |
+//! | `fake/length` | the echo, finished by `length` |
+//! | `fake/filtered` | some words, finished by `content_filter` |
+//! | `fake/empty` | no word, finished by `stop` |
+//! | `fake/fail-first` | 200, and the first frame is an error (502) |
+//! | `fake/fail-midstream` | some words, then the error 429 in the stream; no `[DONE]` |
+//! | `fake/fail-midstream-string` | the same with the code `"server_error"` |
+//! | `fake/cut` | some words, then the connection ends in the middle of a chunk |
+//! | `fake/silent` | 200, one comment, then nothing on an open connection |
+//! | `fake/hang` | nothing at all, not even headers |
+//! | `fake/comments` | a comment every 100 ms, for ever |
+//! | `fake/status-<N>` | the HTTP error N, 400 to 599, as `OpenRouter` words it |
+//! | `fake/bench-<chunks>-<gap>` | so many equal chunks, the gap in milliseconds, due at absolute times |
+//! | any of these with `:free` | the same for nothing |
+//! | `openai/gpt-5-mini`, `anthropic/claude-sonnet-4.5`, `google/gemini-2.5-flash`, `deepseek/deepseek-chat-v3.1`, `meta-llama/llama-3.3-70b-instruct` (and `:free`) | like `fake/echo`, at their own prices |
+//! | no model | like `fake/echo` |
+//!
+//! `:online`, `:nitro` and `:floor` may follow any of them and change nothing. A test gives further
+//! models, or these, its own behaviour with [`FakeOpenRouter::script`].
+//!
+//! A word is a token. The fake models charge $0.000001 for one of the prompt and $0.000002 for one
+//! of the answer.
+//!
+//! A key starts with `sk-or-v1-`; its end chooses the account:
+//!
+//! | key | account |
+//! | --- | --- |
+//! | `…dead` | unknown: 401 everywhere |
+//! | `…poor` | spent: `limit_remaining` 0, and 402 on completions |
+//! | `…slow` | `GET /key` takes 5 seconds |
+//! | other | in good standing |
+
+mod account;
+mod catalogue;
+mod clock;
+mod completions;
+mod connection;
+mod errors;
+mod frames;
+mod generation;
+mod memory;
+mod models;
+mod playback;
+mod request;
+pub mod script;
+mod server;
+mod whole_answer;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::memory::Memory;
+pub use crate::request::RecordedRequest;
+pub use crate::script::{Script, Status, Step, Stream};
+
+/// A running server. It stops, and its connections end, when this is dropped.
+pub struct FakeOpenRouter {
+    address: SocketAddr,
+    memory: Arc<Memory>,
+    /// The accept loop. A set of one, because a set aborts its tasks when it is dropped.
+    server: JoinSet<()>,
+}
+
+impl FakeOpenRouter {
+    /// Starts on a free loopback port.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts on `addr`.
+    pub async fn start_on(addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let address = listener.local_addr()?;
+        let memory = Arc::new(Memory::new());
+        let mut server = JoinSet::new();
+        server.spawn(connection::serve(
+            listener,
+            server::router(Arc::clone(&memory)),
+        ));
+        Ok(Self {
+            address,
+            memory,
+            server,
+        })
+    }
+
+    /// Stops listening and ends all connections, as an outage does.
+    pub async fn shutdown(mut self) {
+        self.server.shutdown().await;
+    }
+
+    /// What stands for `https://openrouter.ai/api/v1`: `http://127.0.0.1:PORT/api/v1`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/api/v1", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests to `chat/completions` in the order of their arrival, refused ones too; the last
+    /// 10,000 of them.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.memory.requests()
+    }
+
+    /// Makes `model` answer with `script`, whatever it answered before.
+    pub fn script(&self, model: impl Into<String>, script: impl Into<Script>) {
+        self.memory.set_script(model.into(), script.into());
+    }
+
+    /// Replaces the document of `GET /models`.
+    pub fn set_models(&self, models: Value) {
+        self.memory.set_models(models);
+    }
+
+    /// How many streams are open now. One that hangs before its headers counts.
+    pub fn active_streams(&self) -> usize {
+        self.memory.streams().active
+    }
+
+    /// How many streams a client left before their end.
+    pub fn dropped_streams(&self) -> usize {
+        self.memory.streams().dropped
+    }
+
+    /// Waits until clients have left `count` streams. The server notices a closed connection a
+    /// moment later, which is why a test waits instead of looking once.
+    pub async fn wait_for_dropped_streams(&self, count: usize) {
+        // Fails only when the sender is gone, and this holds it.
+        let _ = self
+            .memory
+            .watch_streams()
+            .wait_for(|streams| streams.dropped >= count)
+            .await;
+    }
+}
+
+impl std::fmt::Debug for FakeOpenRouter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeOpenRouter")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! A request to `chat/completions`: as a test looks at it, and as a model reads it.
+
+use http::HeaderMap;
+use serde_json::Value;
+
+/// A request as it arrived, accepted or not.
+#[derive(Debug, Clone)]
+pub struct RecordedRequest {
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The `HTTP-Referer` header, which attributes the request to an app.
+    pub referer: Option<String>,
+    /// The `X-OpenRouter-Title` header, or the older `X-Title`.
+    pub title: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The parsed body; `Value::Null` if it was no JSON.
+    pub body: Value,
+}
+
+impl RecordedRequest {
+    pub(crate) fn new(headers: &HeaderMap, body: Value) -> Self {
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        Self {
+            authorization: header("authorization"),
+            referer: header("http-referer"),
+            title: header("x-openrouter-title").or_else(|| header("x-title")),
+            headers: headers.clone(),
+            body,
+        }
+    }
+
+    /// The `model` asked for, or nothing.
+    pub fn model(&self) -> &str {
+        self.body["model"].as_str().unwrap_or_default()
+    }
+
+    /// The messages as `"role: text"`, so that a test compares them with a list of strings. A part
+    /// that is not text stands as its type in brackets: `"user: look at this[image_url]"`.
+    pub fn messages(&self) -> Vec<String> {
+        let messages = self.body["messages"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        messages
+            .iter()
+            .map(|message| {
+                let role = message["role"].as_str().unwrap_or_default();
+                format!("{role}: {}", text_with_parts(&message["content"]))
+            })
+            .collect()
+    }
+}
+
+fn text_with_parts(content: &Value) -> String {
+    if let Some(text) = content.as_str() {
+        return text.to_owned();
+    }
+    let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    parts
+        .iter()
+        .map(|part| match part["text"].as_str() {
+            Some(text) => text.to_owned(),
+            None => format!("[{}]", part["type"].as_str().unwrap_or_default()),
+        })
+        .collect()
+}
+
+/// What a model makes of the request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prompt {
+    /// The text of the last user message.
+    pub(crate) question: String,
+    /// A word is a token here: simple enough for a test to count.
+    pub(crate) tokens: u32,
+    /// False if the request turned reasoning off or asked not to see it.
+    pub(crate) shows_reasoning: bool,
+}
+
+impl Prompt {
+    /// `None` without a message.
+    pub(crate) fn read(body: &Value) -> Option<Self> {
+        let messages = body["messages"]
+            .as_array()
+            .filter(|messages| !messages.is_empty())?;
+        let asked = messages.iter().rfind(|message| message["role"] == "user");
+        let reasoning = &body["reasoning"];
+        let off = reasoning["exclude"] == true
+            || reasoning["enabled"] == false
+            || reasoning["effort"] == "none"
+            || body["reasoning_effort"] == "none";
+        Some(Self {
+            question: asked
+                .map(|message| text(&message["content"]))
+                .unwrap_or_default(),
+            tokens: messages
+                .iter()
+                .map(|message| words(&text(&message["content"])))
+                .sum(),
+            shows_reasoning: !off,
+        })
+    }
+}
+
+fn text(content: &Value) -> String {
+    if let Some(text) = content.as_str() {
+        return text.to_owned();
+    }
+    let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    parts
+        .iter()
+        .filter_map(|part| part["text"].as_str())
+        .collect()
+}
+
+/// How many words a text has; at most what fits.
+pub(crate) fn words(text: &str) -> u32 {
+    u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,172 @@
+//! The key, the model list, and the record of a generation.
+
+use std::time::Duration;
+
+use fake_openrouter::FakeOpenRouter;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::client::{KEY, ask, get, open};
+
+#[tokio::test]
+async fn a_good_key_shows_its_limits() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = get(&fake, "/key", Some(KEY)).await;
+    assert_eq!(answer.status, 200);
+    let data = answer.json()["data"].take();
+    assert_eq!(data["label"], "sk-or-v1-0e6...1c96");
+    assert_eq!(data["limit"], 100.0);
+    assert_eq!(data["limit_remaining"], 74.5);
+    assert_eq!(data["is_free_tier"], false);
+}
+
+#[tokio::test]
+async fn a_bad_key_is_refused() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for key in [None, Some("sk-or-v1-123dead"), Some("nonsense"), Some(" ")] {
+        assert_eq!(get(&fake, "/key", key).await.status, 401, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_poor_key_is_good_but_has_nothing_left() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = get(&fake, "/key", Some("sk-or-v1-123poor")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["data"]["limit_remaining"], 0.0);
+}
+
+#[tokio::test]
+async fn a_slow_key_takes_five_seconds() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = get(&fake, "/key", Some("sk-or-v1-123slow")).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.arrivals[0] >= Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_model_list_has_the_real_shape() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let document = get(&fake, "/models", None).await.json();
+    let models = document["data"].as_array().unwrap();
+    assert_eq!(document["total_count"], models.len());
+    for model in models {
+        assert!(model["id"].is_string() && model["name"].is_string());
+        assert!(model["pricing"]["prompt"].is_string());
+        assert!(model["context_length"].is_u64());
+        assert!(model["architecture"]["input_modalities"].is_array());
+        assert!(model["supported_parameters"].is_array());
+    }
+    let by_id = |id: &str| models.iter().find(|model| model["id"] == id).unwrap();
+    assert_eq!(
+        by_id("openai/gpt-5-mini")["pricing"]["prompt"],
+        "0.00000025"
+    );
+    assert_eq!(by_id("fake/echo")["pricing"]["completion"], "0.000002");
+    assert_eq!(by_id("fake/echo:free")["pricing"]["completion"], "0");
+    assert!(by_id("fake/reasoning")["reasoning"]["supported_efforts"].is_array());
+    assert_eq!(by_id("fake/echo")["reasoning"], Value::Null);
+}
+
+#[tokio::test]
+async fn every_listed_model_answers() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let document = get(&fake, "/models", None).await.json();
+    for model in document["data"].as_array().unwrap() {
+        let id = model["id"].as_str().unwrap();
+        if id == "fake/hang" {
+            continue;
+        }
+        let stream = open(&fake, id, "hello").await;
+        let expected = id.strip_prefix("fake/status-").unwrap_or("200");
+        assert_eq!(stream.status.as_str(), expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_model_list_comes_in_pages_when_asked() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let all = get(&fake, "/models", None).await.json();
+    let page = get(&fake, "/models?offset=1&limit=2", None).await.json();
+    assert_eq!(
+        page["data"].as_array().unwrap()[..],
+        all["data"].as_array().unwrap()[1..3]
+    );
+    assert_eq!(page["total_count"], all["total_count"]);
+    let beyond = get(&fake, "/models?offset=99999", None).await.json();
+    assert_eq!(beyond["data"], json!([]));
+    assert_eq!(get(&fake, "/models?limit=x", None).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_test_may_replace_the_model_list() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    fake.set_models(json!({ "data": [{ "id": "only/one" }] }));
+    assert_eq!(
+        get(&fake, "/models", None).await.json()["data"],
+        json!([{ "id": "only/one" }])
+    );
+    fake.set_models(json!("nonsense"));
+    assert_eq!(get(&fake, "/models", None).await.json(), json!("nonsense"));
+}
+
+#[tokio::test]
+async fn a_generation_can_be_looked_up_once_it_is_over() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = ask(&fake, "fake/echo", "one two").await;
+    let path = format!("/generation?id={}", answer.header("x-generation-id"));
+    let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
+    assert_eq!(record["id"], answer.header("x-generation-id"));
+    assert_eq!(record["model"], "fake/echo");
+    assert_eq!(record["streamed"], true);
+    assert_eq!(record["cancelled"], false);
+    assert_eq!(record["native_tokens_prompt"], 2);
+    assert_eq!(record["native_tokens_completion"], 2);
+    assert_eq!(record["total_cost"], 0.000_006);
+    assert_eq!(record["finish_reason"], "stop");
+    assert_eq!(get(&fake, &path, None).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_cancelled_generation_costs_what_was_said_until_then() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let mut stream = open(&fake, "fake/slow", "count please").await;
+    let id = stream.headers["x-generation-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/generation?id={id}");
+    for _ in 0..7 {
+        stream.next().await.unwrap().unwrap();
+    }
+    assert_eq!(get(&fake, &path, Some(KEY)).await.status, 404);
+    drop(stream);
+    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(1))
+        .await
+        .unwrap();
+    let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
+    assert_eq!(record["cancelled"], true);
+    let said = record["native_tokens_completion"].as_u64().unwrap();
+    assert!((5..20).contains(&said), "{said}");
+    let billionths = u32::try_from(2 * 1_000 + said * 2_000).unwrap();
+    assert_eq!(record["total_cost"], f64::from(billionths) / 1e9);
+}
+
+#[tokio::test]
+async fn a_failed_generation_costs_nothing() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = ask(&fake, "fake/fail-midstream", "hello").await;
+    let path = format!("/generation?id={}", answer.header("x-generation-id"));
+    let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
+    assert_eq!(record["finish_reason"], "error");
+    assert_eq!(record["total_cost"], 0.0);
+}
+
+#[tokio::test]
+async fn an_unknown_generation_is_not_found() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = get(&fake, "/generation?id=gen-nothing", Some(KEY)).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["error"]["code"], 404);
+    assert_eq!(get(&fake, "/generation", Some(KEY)).await.status, 400);
+}

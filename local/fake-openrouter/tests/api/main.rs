@@ -1,0 +1,13 @@
+//! What the fake promises, checked over a real socket.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails with the line it stands on"
+)]
+
+mod account;
+mod client;
+mod endings;
+mod models;
+mod refusals;
+mod scripts;
+mod wire;

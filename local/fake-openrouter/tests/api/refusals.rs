@@ -1,0 +1,196 @@
+//! Answers that are errors before they are streams.
+
+use bytes::Bytes;
+use fake_openrouter::FakeOpenRouter;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::client::{Answer, KEY, ask, complete, get, post, question, send};
+
+async fn refused(fake: &FakeOpenRouter, request: Request<Full<Bytes>>) -> Answer {
+    send(fake, request).await.rest(Instant::now()).await
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_is_unauthenticated() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let body = question("fake/echo", "hello").to_string();
+    let mut request = post(&fake, KEY, &body);
+    request.headers_mut().remove("authorization");
+    let answer = refused(&fake, request).await;
+    assert_eq!(answer.status, 401);
+    let missing = json!({ "error": { "code": 401, "message": "Missing Authentication header" } });
+    assert_eq!(answer.json(), missing);
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let body = question("fake/echo", "hello").to_string();
+    for key in ["sk-proj-123", "sk-or-v1-123dead"] {
+        let answer = refused(&fake, post(&fake, key, &body)).await;
+        assert_eq!(answer.status, 401, "{key}");
+        assert_eq!(
+            answer.json()["error"]["metadata"]["error_type"],
+            "authentication"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_credit_cannot_ask() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let body = question("fake/echo", "hello").to_string();
+    let answer = refused(&fake, post(&fake, "sk-or-v1-123poor", &body)).await;
+    assert_eq!(answer.status, 402);
+    let message = "Insufficient credits. Add more using https://openrouter.ai/credits";
+    assert_eq!(answer.json()["error"]["message"], message);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_request_is_a_bad_request() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let deep = "[".repeat(100_000);
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"text\"",
+        &deep,
+        r#"{"model":"fake/echo"}"#,
+        r#"{"model":"fake/echo","messages":[]}"#,
+        r#"{"model":"fake/echo","messages":"hello"}"#,
+    ] {
+        let answer = refused(&fake, post(&fake, KEY, body)).await;
+        assert_eq!(answer.status, 400, "{body:.40}");
+        assert_eq!(answer.json()["error"]["code"], 400);
+        assert_eq!(
+            answer.json()["error"]["metadata"]["error_type"],
+            "invalid_request"
+        );
+    }
+}
+
+#[tokio::test]
+async fn odd_messages_are_answered_all_the_same() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for messages in [
+        json!([1]),
+        json!([{}]),
+        json!([{ "role": "user", "content": [1, null] }]),
+    ] {
+        let answer = complete(&fake, &json!({ "stream": true, "messages": messages })).await;
+        assert!(answer.is_done(), "{messages}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_named_in_the_refusal() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = ask(&fake, "x/y", "hello").await;
+    assert_eq!(answer.status, 400);
+    let error = json!({ "message": "x/y is not a valid model ID", "code": 400 });
+    assert_eq!(answer.json(), json!({ "error": error }));
+}
+
+#[tokio::test]
+async fn an_id_that_only_looks_like_a_model_is_none() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for model in [
+        "",
+        "echo",
+        "fake/",
+        "fake/nothing",
+        "fake/status-200",
+        "fake/status-999999",
+        "fake/status-x",
+        "fake/bench-10",
+        "fake/bench-4000000000-1",
+        "fake/bench-1-99999999999999999999",
+        "fake/bench--1-1",
+        "openai/gpt-5-mini:free",
+    ] {
+        assert_eq!(ask(&fake, model, "hello").await.status, 400, "{model}");
+    }
+    for model in [json!(7), json!({})] {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }] });
+        assert_eq!(complete(&fake, &body).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn every_status_has_openrouters_shape() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for (status, error_type) in [
+        (400, "invalid_request"),
+        (401, "authentication"),
+        (402, "payment_required"),
+        (403, "content_policy_violation"),
+        (404, "not_found"),
+        (408, "timeout"),
+        (413, "payload_too_large"),
+        (422, "unprocessable"),
+        (429, "rate_limit_exceeded"),
+        (500, "server"),
+        (502, "provider_unavailable"),
+        (503, "provider_unavailable"),
+        (524, "timeout"),
+        (529, "provider_overloaded"),
+        (418, "unmapped"),
+        (599, "unmapped"),
+    ] {
+        let answer = ask(&fake, &format!("fake/status-{status}"), "hello").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("content-type"), "application/json");
+        let error = answer.json()["error"].take();
+        assert_eq!(error["code"], status);
+        assert!(error["message"].is_string());
+        assert_eq!(error["metadata"]["error_type"], error_type);
+    }
+}
+
+#[tokio::test]
+async fn only_429_and_503_say_when_to_come_back() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for (status, retry, limit) in [(429, "2", "20"), (503, "2", ""), (502, "", "")] {
+        let answer = ask(&fake, &format!("fake/status-{status}"), "hello").await;
+        assert_eq!(answer.header("retry-after"), retry, "{status}");
+        assert_eq!(answer.header("x-ratelimit-limit"), limit, "{status}");
+    }
+    let limited = ask(&fake, "fake/status-429", "hello").await;
+    assert_eq!(limited.header("x-ratelimit-remaining"), "0");
+    assert!(limited.header("x-ratelimit-reset").parse::<u64>().unwrap() > 1_700_000_000_000);
+}
+
+#[tokio::test]
+async fn moderation_says_what_it_minds() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let metadata = ask(&fake, "fake/status-403", "hello").await.json()["error"]["metadata"].take();
+    assert_eq!(metadata["reasons"], json!(["violence"]));
+    assert!(metadata["flagged_input"].is_string());
+    assert_eq!(metadata["provider_name"], "OpenAI");
+    assert_eq!(metadata["model_slug"], "fake/status-403");
+}
+
+#[tokio::test]
+async fn a_route_that_is_none_is_an_error_of_the_same_shape() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for (path, status) in [("/nothing", 404), ("/chat/completions", 405)] {
+        let answer = get(&fake, path, Some(KEY)).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.json()["error"]["code"], status);
+    }
+}
+
+#[tokio::test]
+async fn refused_requests_are_recorded_too() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    refused(&fake, post(&fake, "nobody", "{")).await;
+    let [request] = fake.requests().try_into().unwrap();
+    assert_eq!(request.authorization.as_deref(), Some("Bearer nobody"));
+    assert_eq!(request.body, Value::Null);
+    assert!(request.messages().is_empty());
+}

@@ -1,0 +1,13 @@
+//! The whole product on one machine.
+//!
+//! [`Product`] mounts every function's `app()` on one port, as API Gateway and `CloudFront` do in
+//! production: what runs here is what runs on Lambda, behind another door.
+
+mod gateway;
+mod inbox;
+mod openapi;
+mod product;
+
+pub use inbox::{Announce, Inbox};
+pub use openapi::openapi;
+pub use product::{Product, Wiring};

@@ -1,0 +1,273 @@
+//! `make dev`: starts everything, says where it is, and ends everything.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a program at a terminal talks to its user"
+)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use fake_openrouter::FakeOpenRouter;
+use local::{Inbox, Product, Wiring};
+use local_stack::{Servers, Settings, StackError};
+use shared_core::ambient::Entropy;
+use shared_core::catalogue::{MalformedTable, ModelTable};
+use shared_core::env::{ConfigError, Env};
+use shared_http::{begin_logging, process_env, system_clock, system_entropy};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Turns in flight get this long to reach their end after Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    begin_logging(false);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failure(&error.into()),
+    };
+    match runtime.block_on(run(&process_env())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &LocalError) -> ExitCode {
+    println!("\n{error}");
+    ExitCode::FAILURE
+}
+
+/// Why the product cannot run here.
+#[derive(Debug, thiserror::Error)]
+enum LocalError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error(transparent)]
+    Migrate(#[from] shared_postgres::MigrateError),
+    #[error(transparent)]
+    Table(#[from] MalformedTable),
+    #[error(
+        "port {port} cannot be had ({source}): stop what listens there (`ss -ltnp` names it), or set {variable}"
+    )]
+    Port {
+        port: u16,
+        variable: &'static str,
+        source: std::io::Error,
+    },
+    #[error("cannot keep the secrets of this machine in {}: {source}", path.display())]
+    Secrets {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+async fn run(env: &Env<'_>) -> Result<(), LocalError> {
+    let began = Instant::now();
+    let port = env.parsed("PORT", 3000)?;
+    let settings = Settings::from_env(env)?;
+    let secrets = Secrets::kept_in(&settings.local_dir.join("dev-secrets"), &system_entropy())?;
+    // The port first: nothing is started for a start that cannot succeed.
+    let listener = listen(port, "PORT").await?;
+
+    println!("starting postgres and valkey …");
+    let servers = Servers::start(settings).await?;
+    let result = serve(env, &servers, secrets, listener, began).await;
+    servers.stop().await;
+    println!("stopped");
+    result
+}
+
+async fn serve(
+    env: &Env<'_>,
+    servers: &Servers,
+    secrets: Secrets,
+    listener: TcpListener,
+    began: Instant,
+) -> Result<(), LocalError> {
+    shared_postgres::migrate(servers.database_owner_url()).await?;
+    let upstream = Upstream::choose(env).await?;
+    let origin = format!("http://localhost:{}", listener.local_addr()?.port());
+
+    let mut variables = HashMap::from([
+        ("APP_ORIGIN", origin.clone()),
+        ("DATABASE_URL", servers.database_url().to_owned()),
+        ("CACHE_URL", servers.cache_url().to_owned()),
+        ("DATABASE_POOL_SIZE", "16".to_owned()),
+        ("SESSION_KEYS", secrets.session_keys),
+        ("LOGIN_PEPPER", secrets.login_pepper),
+    ]);
+    variables.extend(upstream.variables());
+    // What the environment says comes before what is assumed here.
+    let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
+
+    let clock = system_clock();
+    let inbox = Inbox::new(
+        clock.clone(),
+        Some(|to, code| println!("login code for {to}: {code}")),
+    );
+    let table = ModelTable::parse(upstream.table())?;
+    let product = Product::new(
+        &env,
+        Wiring {
+            clock,
+            entropy: system_entropy(),
+            inbox,
+            table,
+        },
+    )?;
+    greet(&origin, &upstream, began);
+
+    let mut hung_up = signal(SignalKind::terminate())?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = product.serve(listener, async { drop(stopped.await) });
+    tokio::pin!(serving);
+    tokio::select! {
+        result = &mut serving => return Ok(result?),
+        _ = tokio::signal::ctrl_c() => {}
+        _ = hung_up.recv() => {}
+    }
+    println!("stopping; answers in flight get {} s …", PATIENCE.as_secs());
+    drop(stop);
+    tokio::select! {
+        result = tokio::time::timeout(PATIENCE, serving) => match result {
+            Ok(served) => Ok(served?),
+            Err(_) => Ok(()),
+        },
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+fn greet(origin: &str, upstream: &Upstream, began: Instant) {
+    let models = match upstream {
+        Upstream::Fake(_) => {
+            "a stand-in that repeats what it is asked (OPENROUTER_API_KEY=… for real ones)"
+        }
+        Upstream::Other => "as OPENROUTER_BASE_URL answers",
+        Upstream::Real => "OpenRouter's, on your OPENROUTER_API_KEY (models.toml says which)",
+    };
+    println!(
+        "\n  {origin}   (ready after {:.1} s)\n\n  \
+         log in   POST /api/auth/otp with any address; the code appears here and at {origin}/local/inbox\n  \
+         models   {models}\n  \
+         stop     Ctrl-C; the data stays in .local/ (make dev-reset forgets it)\n",
+        began.elapsed().as_secs_f64(),
+    );
+}
+
+/// Who answers for `OpenRouter`.
+enum Upstream {
+    /// The stand-in, in this process.
+    Fake(FakeOpenRouter),
+    /// Another server that speaks as `OpenRouter` does.
+    Other,
+    /// The real one.
+    Real,
+}
+
+/// Any key of this form will do for the stand-in.
+const FAKE_KEY: &str = "sk-or-v1-local";
+
+impl Upstream {
+    async fn choose(env: &Env<'_>) -> Result<Self, LocalError> {
+        if env.optional("OPENROUTER_BASE_URL").is_some() {
+            return Ok(Self::Other);
+        }
+        if env.optional("OPENROUTER_API_KEY").is_some() {
+            return Ok(Self::Real);
+        }
+        let variable = "LOCAL_OPENROUTER_PORT";
+        let port = env.parsed(variable, 28080)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let fake = FakeOpenRouter::start_on(address).await;
+        fake.map(Self::Fake).map_err(|source| LocalError::Port {
+            port,
+            variable,
+            source,
+        })
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let base_url = match self {
+            Self::Fake(fake) => Some(("OPENROUTER_BASE_URL", fake.base_url())),
+            Self::Other | Self::Real => None,
+        };
+        // An upstream that was given without a key gets the stand-in's.
+        base_url
+            .into_iter()
+            .chain([("OPENROUTER_API_KEY", FAKE_KEY.to_owned())])
+            .collect()
+    }
+
+    fn table(&self) -> &'static str {
+        match self {
+            Self::Fake(_) | Self::Other => include_str!("../models.toml"),
+            Self::Real => include_str!("../../models.toml"),
+        }
+    }
+}
+
+async fn listen(port: u16, variable: &'static str) -> Result<TcpListener, LocalError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| LocalError::Port {
+            port,
+            variable,
+            source,
+        })
+}
+
+/// This machine's own, made by its first start: sessions outlive a restart, and no secret is in the
+/// repository.
+struct Secrets {
+    session_keys: String,
+    login_pepper: String,
+}
+
+impl Secrets {
+    fn kept_in(path: &Path, entropy: &Entropy) -> Result<Self, LocalError> {
+        let kept = fs::read_to_string(path).unwrap_or_default();
+        if let Some((session_keys, login_pepper)) = kept.trim().split_once('\n') {
+            return Ok(Self {
+                session_keys: session_keys.to_owned(),
+                login_pepper: login_pepper.to_owned(),
+            });
+        }
+        let secret = || {
+            entropy
+                .bytes::<32>()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        let made = Self {
+            session_keys: format!("local:{}", secret()),
+            login_pepper: secret(),
+        };
+        let failed = |source| LocalError::Secrets {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(failed)?;
+        }
+        fs::write(
+            path,
+            format!("{}\n{}\n", made.session_keys, made.login_pepper),
+        )
+        .map_err(failed)?;
+        Ok(made)
+    }
+}

@@ -1,0 +1,45 @@
+//! The API's description: the functions' parts put together.
+
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+
+/// What clients of all routes have to know.
+const DESCRIPTION: &str = "\
+JSON in camelCase. Errors are `{\"error\":{\"code\",\"message\",\"details\"?}}`; the code is for programs, and \
+`docs/errors.md` lists all of them. Beside the errors that a route names, each can answer `malformed_json`, \
+`invalid_request`, `unsupported_media_type`, `body_too_large`, `method_not_allowed`, `cross_site` and `internal`. \
+Every response carries `x-request-id`. Requests of other origins are refused (`sec-fetch-site`, or `origin`).";
+
+/// All functions' routes in one document.
+pub fn openapi() -> OpenApi {
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
+        "__Host-session",
+        "The session, set by `POST /api/auth/verify`",
+    ));
+    let info = InfoBuilder::new()
+        .title("Chat")
+        .version("1")
+        .description(Some(DESCRIPTION))
+        .build();
+    let components = ComponentsBuilder::new()
+        .security_scheme("session", SecurityScheme::ApiKey(cookie))
+        .build();
+    let mut document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new(
+            "session",
+            Vec::<String>::new(),
+        )]))
+        .build();
+    for part in [
+        otp::openapi(),
+        verify::openapi(),
+        session::openapi(),
+        chat_stream::openapi(),
+        models::openapi(),
+    ] {
+        document.merge(part);
+    }
+    document
+}

@@ -1,0 +1,137 @@
+//! All functions, wired to the same systems and served on one port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use chat_stream::ChatConfig;
+use shared_cache::{Cache, CacheConfig, Codes, Pepper};
+use shared_core::ambient::{Clock, Entropy};
+use shared_core::catalogue::ModelTable;
+use shared_core::env::{ConfigError, Env};
+use shared_http::{Edge, EdgeConfig, Tasks};
+use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use shared_postgres::{Database, DatabaseConfig};
+use tokio::net::TcpListener;
+
+use crate::Inbox;
+use crate::gateway::{Mounted, gateway};
+
+/// What the functions are given that is no variable.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// The clock.
+    pub clock: Clock,
+    /// The random source.
+    pub entropy: Entropy,
+    /// Where login mails go.
+    pub inbox: Inbox,
+    /// Which models are offered.
+    pub table: ModelTable,
+}
+
+/// Every function on one port.
+#[derive(Clone, Debug)]
+pub struct Product {
+    router: Router,
+    tasks: Tasks,
+}
+
+impl Product {
+    /// Wires the functions. The variables are those that each function reads on Lambda.
+    pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
+        let Wiring {
+            clock,
+            entropy,
+            inbox,
+            table,
+        } = wiring;
+        let edge = Edge::new(&EdgeConfig::from_env(env)?, clock, entropy);
+        let cache = Cache::new(&CacheConfig::from_env(env)?)?;
+        let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
+        let database = Database::new(&DatabaseConfig::from_env(env)?)?;
+        let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(env)?)?;
+        let (table, tasks) = (Arc::new(table), Tasks::default());
+
+        let otp = otp::Deps {
+            edge: edge.clone(),
+            cache: cache.clone(),
+            codes: codes.clone(),
+            mailer: Arc::new(inbox.clone()),
+        };
+        let verify = verify::Deps {
+            edge: edge.clone(),
+            cache: cache.clone(),
+            codes,
+            database: database.clone(),
+        };
+        let session = session::Deps {
+            edge: edge.clone(),
+            database: database.clone(),
+        };
+        let models = models::Deps {
+            edge: edge.clone(),
+            openrouter: openrouter.clone(),
+            table: Arc::clone(&table),
+        };
+        let chat_stream = chat_stream::Deps {
+            edge: edge.clone(),
+            cache,
+            database,
+            openrouter,
+            table,
+            tasks: tasks.clone(),
+            config: Arc::new(ChatConfig::from_env(env)?),
+        };
+        let functions = vec![
+            Mounted {
+                app: otp::app(otp),
+                document: otp::openapi(),
+            },
+            Mounted {
+                app: verify::app(verify),
+                document: verify::openapi(),
+            },
+            Mounted {
+                app: session::app(session),
+                document: session::openapi(),
+            },
+            Mounted {
+                app: models::app(models),
+                document: models::openapi(),
+            },
+            Mounted {
+                app: chat_stream::app(chat_stream),
+                document: chat_stream::openapi(),
+            },
+        ];
+        Ok(Self {
+            router: gateway(&edge, functions, inbox),
+            tasks,
+        })
+    }
+
+    /// The router, for calls without a socket.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves on `listener` until `stop`, then lets the turns in flight reach their end.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        // Without this the kernel holds small chunks back until the browser acknowledges.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let app = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, app)
+            .with_graceful_shutdown(stop)
+            .await?;
+        self.tasks.finish().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Postgres and Valkey on one machine, without Docker and without root.
+//!
+//! [`Servers`] are those of `make dev`: fixed ports, data that outlives them. [`TestDatabase`] and
+//! [`TestCache`] give a test a database and a key prefix of its own on [`TestServers`], one pair
+//! for all tests of a checkout. [`PrivateServers`] belong to one test, which may stop and start them.
+//!
+//! The programs are what `local/install` put into `.local/bin`. The servers listen on 127.0.0.1
+//! only and trust whoever reaches them there, so they are for a developer's machine and nothing
+//! else. Valkey runs as a cluster of one node, because production speaks the cluster protocol: keys
+//! that a command may not touch together are refused here too.
+
+mod blocking;
+mod error;
+mod home;
+mod install;
+mod ports;
+mod postgres;
+mod private;
+mod process;
+mod server;
+mod servers;
+mod settings;
+mod test_cache;
+mod test_database;
+mod test_servers;
+mod unprivileged;
+mod valkey;
+
+pub use error::StackError;
+pub use ports::free_port;
+pub use private::PrivateServers;
+pub use server::Server;
+pub use servers::{Servers, forget};
+pub use settings::Settings;
+pub use test_cache::TestCache;
+pub use test_database::TestDatabase;
+pub use test_servers::{TestServers, stop_test_servers};

@@ -1,0 +1,147 @@
+//! One pair of servers for all tests of a checkout.
+
+use tokio::sync::OnceCell;
+
+use crate::blocking::{blocking, both};
+use crate::home::Home;
+use crate::ports::{free_port, is_free};
+use crate::postgres::Postgres;
+use crate::process;
+use crate::server::{Data, Server};
+use crate::valkey::Valkey;
+use crate::{StackError, settings};
+
+/// The servers that all tests of a checkout share, in whichever process they run.
+///
+/// The first that needs them starts them, and they stay for those that come later, until
+/// [`stop_test_servers`]. Data is kept apart by [`TestDatabase`](crate::TestDatabase) and
+/// [`TestCache`](crate::TestCache).
+pub struct TestServers {
+    postgres_port: u16,
+    cache_port: u16,
+}
+
+/// How one of the two is found and made.
+struct Kind {
+    /// Its directory in the home.
+    name: &'static str,
+    /// The flag of its command line that is followed by its port.
+    port_flag: &'static str,
+    /// The port that it has, unless it is taken: another checkout's tests may have it.
+    port: u16,
+    make: fn(&Home, u16) -> Result<Server, StackError>,
+}
+
+const POSTGRES: Kind = Kind {
+    name: "postgres",
+    port_flag: "-p",
+    port: 25433,
+    make: Home::postgres,
+};
+
+const VALKEY: Kind = Kind {
+    name: "valkey",
+    port_flag: "--port",
+    port: 26380,
+    make: Home::valkey,
+};
+
+impl TestServers {
+    /// The servers, started if they do not run.
+    ///
+    /// # Panics
+    /// If they cannot be had: no test that asks for them can go on.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<TestServers> = OnceCell::const_new();
+        let servers = SHARED.get_or_try_init(|| blocking(Self::found_or_started));
+        or_panic(servers.await)
+    }
+
+    /// How a role reaches a database.
+    pub(crate) fn database_url(&self, role: &str, database: &str) -> String {
+        Postgres::url(role, self.postgres_port, database)
+    }
+
+    /// Where the cache is.
+    pub fn cache_url(&self) -> String {
+        Valkey::url(self.cache_port)
+    }
+
+    fn found_or_started() -> Result<Self, StackError> {
+        let home = home()?;
+        let _lock = home.lock_in_turn()?;
+        let (postgres, valkey) = both(|| POSTGRES.port(&home), || VALKEY.port(&home));
+        Ok(Self {
+            postgres_port: postgres?,
+            cache_port: valkey?,
+        })
+    }
+}
+
+impl Kind {
+    /// The port of the one that runs, or of a new one.
+    fn port(&self, home: &Home) -> Result<u16, StackError> {
+        if let Some(port) = self.adopted(home) {
+            return Ok(port);
+        }
+        match self.started(home) {
+            // Data of another version, or half of it after a full disk: nobody misses it.
+            Err(StackError::Ended { .. }) => {
+                home.remove_data(self.name)?;
+                self.started(home)
+            }
+            started => started,
+        }
+    }
+
+    fn adopted(&self, home: &Home) -> Option<u16> {
+        let found = process::working_in(&home.data(self.name));
+        let found = found.iter().find(|found| found.leads)?;
+        let port = found.argument(self.port_flag)?.parse().ok()?;
+        let server = (self.make)(home, port).ok()?;
+        // Whoever started it may have been killed before it was ready.
+        server.adopt(found.number()).ok()?;
+        Some(port)
+    }
+
+    fn started(&self, home: &Home) -> Result<u16, StackError> {
+        // Ended here and not only by the start, so that its port counts as free.
+        home.end(self.name)?;
+        let port = if is_free(self.port) {
+            self.port
+        } else {
+            free_port()?
+        };
+        let server = (self.make)(home, port)?;
+        server.start_here()?;
+        server.release();
+        Ok(port)
+    }
+}
+
+/// Ends the servers of [`TestServers::shared`], as at the end of `make test`.
+pub async fn stop_test_servers() -> Result<(), StackError> {
+    blocking(|| {
+        let home = home()?;
+        let _lock = home.lock_in_turn()?;
+        home.end_all()
+    })
+    .await
+}
+
+pub(crate) fn home() -> Result<Home, StackError> {
+    let local_dir = settings::local_dir_of_this_process()?;
+    Ok(Home::new(&local_dir, "test", Data::Disposable))
+}
+
+/// What a test does without its servers.
+#[expect(
+    clippy::panic,
+    reason = "only tests come here, and this is how a test fails"
+)]
+pub(crate) fn or_panic<T>(result: Result<T, StackError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}

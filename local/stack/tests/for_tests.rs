@@ -1,0 +1,116 @@
+//! What tests may rely on.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: unwrapping is how they fail"
+)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use local_stack::{PrivateServers, TestCache, TestDatabase};
+use tokio_postgres::{Error, NoTls, SimpleQueryMessage};
+
+async fn query(url: &str, statement: &str) -> Result<Option<String>, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let answer = async {
+        let answer = client.simple_query(statement).await;
+        drop(client);
+        answer
+    };
+    let (answer, _) = tokio::join!(answer, connection);
+    Ok(answer?.iter().find_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message {
+            row.get(0).map(str::to_owned)
+        } else {
+            None
+        }
+    }))
+}
+
+/// One command in Valkey's inline form, and the last line of its answer.
+fn ask(url: &str, command: &str) -> String {
+    let stream = TcpStream::connect(url.trim_start_matches("redis://")).unwrap();
+    (&stream)
+        .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
+        .unwrap();
+    let lines: Vec<String> = BufReader::new(stream).lines().map(Result::unwrap).collect();
+    lines[lines.len() - 2].clone()
+}
+
+#[tokio::test]
+async fn two_test_databases_do_not_see_each_other() {
+    let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
+    query(&one.owner_url(), "create table only_here as select 1")
+        .await
+        .unwrap();
+    assert!(query(&other.owner_url(), "table only_here").await.is_err());
+}
+
+#[tokio::test]
+async fn a_test_database_is_migrated_and_open_to_the_app() {
+    let database = TestDatabase::create().await;
+    let role = query(&database.app_url(), "select current_user")
+        .await
+        .unwrap();
+    assert_eq!(role.as_deref(), Some("app_user"));
+    let users = query(&database.owner_url(), "select count(*) from users")
+        .await
+        .unwrap();
+    assert_eq!(users.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn a_dropped_test_database_is_gone() {
+    let database = TestDatabase::create().await;
+    let url = database.owner_url();
+    query(&url, "select 1").await.unwrap();
+    drop(database);
+    assert!(query(&url, "select 1").await.is_err());
+}
+
+#[tokio::test]
+async fn a_test_database_takes_milliseconds() {
+    drop(TestDatabase::create().await);
+    let mut times = Vec::new();
+    for _ in 0..8 {
+        let given = Instant::now();
+        drop(TestDatabase::create().await);
+        times.push(given.elapsed());
+    }
+    // The shortest: other tests keep the machine busy meanwhile.
+    let shortest = times.iter().min().unwrap();
+    assert!(*shortest < Duration::from_millis(500), "{times:?}");
+}
+
+#[tokio::test]
+async fn keys_of_two_slots_are_refused_as_in_production() {
+    let cache = TestCache::create().await;
+    let (url, prefix) = (cache.cache_url(), cache.key_prefix());
+    let apart = ask(url, &format!("MGET {prefix}{{a}}x {prefix}{{b}}x"));
+    assert!(apart.starts_with("-CROSSSLOT"), "{apart}");
+    let together = ask(url, &format!("DEL {prefix}{{a}}x {prefix}{{a}}y"));
+    assert_eq!(together, ":0");
+    assert_ne!(TestCache::create().await.key_prefix(), prefix);
+}
+
+#[tokio::test]
+async fn private_servers_can_be_taken_away_and_given_back() {
+    let servers = PrivateServers::start().await.unwrap();
+    let (owner_url, cache_url) = (servers.owner_url(), servers.cache_url());
+    shared_postgres::migrate(&owner_url).await.unwrap();
+    assert_eq!(ask(&cache_url, "SET kept value"), "+OK");
+
+    servers.postgres().stop().await;
+    assert!(query(&servers.app_url(), "select 1").await.is_err());
+    servers.postgres().start().await.unwrap();
+    assert!(query(&servers.app_url(), "select 1").await.is_ok());
+
+    servers.cache().stop().await;
+    assert!(TcpStream::connect(cache_url.trim_start_matches("redis://")).is_err());
+    servers.cache().start().await.unwrap();
+    assert_eq!(ask(&cache_url, "GET kept"), "value");
+
+    drop(servers);
+    assert!(query(&owner_url, "select 1").await.is_err());
+}

@@ -1,0 +1,127 @@
+//! One-time codes: kept as HMACs, compared and counted in one call.
+
+use std::sync::LazyLock;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use redis::Script;
+use secrecy::ExposeSecret;
+use sha2::Sha256;
+use shared_core::email::Email;
+use shared_core::login::{CODE_LIFETIME, CODE_TRIES, Code, Guess};
+
+use crate::config::Pepper;
+use crate::{Cache, Error, Subject};
+
+/// KEYS[1] the code; ARGV the MAC, tries, when it ends (ms), its lifetime (ms). The newest code
+/// replaces all that is left of an earlier one.
+static ISSUE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        redis.call('del', KEYS[1])
+        redis.call('hset', KEYS[1], 'mac', ARGV[1], 'left', ARGV[2], 'ends', ARGV[3])
+        redis.call('pexpire', KEYS[1], ARGV[4])
+        ",
+    )
+});
+
+/// KEYS[1] the code; ARGV the guess's MAC, now (ms). The try is counted before it is compared, and a
+/// right guess or the last wrong one removes the code: of two at once, one finds it.
+/// Answers -1 for no code, -2 for right, or how many tries are left.
+static GUESS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local code = redis.call('hmget', KEYS[1], 'mac', 'ends')
+        if not code[1] then
+          return -1
+        end
+        if tonumber(code[2]) <= tonumber(ARGV[2]) then
+          redis.call('del', KEYS[1])
+          return -1
+        end
+        local left = redis.call('hincrby', KEYS[1], 'left', -1)
+        local right = code[1] == ARGV[1]
+        if right or left <= 0 then
+          redis.call('del', KEYS[1])
+        end
+        return right and -2 or left
+        ",
+    )
+});
+
+/// The one-time codes that are waiting to be entered.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    cache: Cache,
+    pepper: Pepper,
+}
+
+impl Codes {
+    /// Codes kept in `cache` under `pepper`.
+    pub fn new(cache: Cache, pepper: Pepper) -> Self {
+        Self { cache, pepper }
+    }
+
+    /// The address as limits and keys know it: hashed, because the cache has no business with
+    /// people's addresses.
+    pub fn subject(&self, email: &Email) -> Subject {
+        Subject::Address(self.mac(&["address", email.as_str()]))
+    }
+
+    /// Makes `code` the one code of `email`.
+    pub async fn issue(&self, email: &Email, code: &Code, now: Timestamp) -> Result<(), Error> {
+        let lifetime = i64::try_from(CODE_LIFETIME.as_millis()).unwrap_or(i64::MAX);
+        let mut script = ISSUE.prepare_invoke();
+        script
+            .key(self.key(email))
+            .arg(self.code_mac(email, code))
+            .arg(CODE_TRIES)
+            .arg(now.as_millisecond() + lifetime)
+            .arg(lifetime);
+        self.cache.run(&script).await
+    }
+
+    /// Counts a guess and says what came of it.
+    pub async fn guess(&self, email: &Email, code: &Code, now: Timestamp) -> Result<Guess, Error> {
+        let mut script = GUESS.prepare_invoke();
+        script
+            .key(self.key(email))
+            .arg(self.code_mac(email, code))
+            .arg(now.as_millisecond());
+        let answer: i64 = self.cache.run(&script).await?;
+        Ok(match answer {
+            -2 => Guess::Right,
+            left => {
+                u32::try_from(left).map_or(Guess::NoCode, |tries_left| Guess::Wrong { tries_left })
+            }
+        })
+    }
+
+    fn key(&self, email: &Email) -> String {
+        self.subject(email).key(self.cache.prefix(), "code")
+    }
+
+    fn code_mac(&self, email: &Email, code: &Code) -> String {
+        self.mac(&["code", email.as_str(), code.as_str()])
+    }
+
+    /// The fields are joined by a byte that none of them can hold, so no two lists read the same.
+    fn mac(&self, fields: &[&str]) -> String {
+        let key = self.pepper.0.expose_secret().as_bytes();
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+            unreachable!("HMAC takes a key of any length");
+        };
+        for field in fields {
+            mac.update(field.as_bytes());
+            mac.update(&[0]);
+        }
+        mac.finalize()
+            .into_bytes()
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                use std::fmt::Write;
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
+    }
+}

@@ -1,0 +1,17 @@
+//! Valkey: what may be forgotten. One-time codes and sliding-window limits.
+//!
+//! `ElastiCache` Serverless speaks the cluster protocol only, so every key carries a hash tag (see
+//! `keys`) and every key has a time to live. What several requests could break at once is one Lua
+//! call. Times come from the caller's clock, so that a test can move it; the server's own clock only
+//! clears up.
+
+mod codes;
+mod config;
+mod connection;
+mod keys;
+mod limits;
+
+pub use codes::Codes;
+pub use config::{CacheConfig, Pepper};
+pub use connection::{Cache, Error};
+pub use keys::Subject;

@@ -1,0 +1,99 @@
+//! Time and chance, as values that are handed in.
+//!
+//! The real clock and the real random source are made in `shared-http`; tests make their own, so a
+//! code expires because a test says that ten minutes have passed, not because it slept.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// Says what time it is.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `now` each time.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
+
+/// Fills bytes from a cryptographically secure source.
+#[derive(Clone)]
+pub struct Entropy(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+
+impl Entropy {
+    /// A source that fills a slice with `fill`.
+    pub fn new(fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fill))
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.0)(&mut bytes);
+        bytes
+    }
+
+    /// A `UUIDv7`: 48 bits of milliseconds since 1970, then 74 random bits, so that ids sort by the
+    /// time they were made ([RFC 9562 §5.7](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)).
+    pub fn uuid(&self, now: Timestamp) -> Uuid {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+
+    /// A number in `0..bound`, each equally likely.
+    pub fn below(&self, bound: u32) -> u32 {
+        // Reject the tail that would make small numbers likelier; at most half of all draws.
+        let zone = u32::MAX - u32::MAX % bound;
+        loop {
+            let draw = u32::from_le_bytes(self.bytes());
+            if draw < zone {
+                return draw % bound;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entropy")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_later_sort_later() {
+        let entropy = Entropy::new(|bytes| bytes.fill(0xff));
+        let early = entropy.uuid(Timestamp::from_millisecond(1_000).unwrap());
+        let late = entropy.uuid(Timestamp::from_millisecond(1_001).unwrap());
+        assert!(early < late);
+        assert_eq!(early.get_version_num(), 7);
+    }
+
+    #[test]
+    fn draws_in_the_unfair_tail_are_thrown_away() {
+        let draws = std::sync::atomic::AtomicU32::new(0);
+        let entropy = Entropy::new(move |bytes| {
+            let first = draws.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            bytes.copy_from_slice(&if first { u32::MAX } else { 1_000_007 }.to_le_bytes());
+        });
+        assert_eq!(entropy.below(1_000_000), 7);
+    }
+}

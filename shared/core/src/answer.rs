@@ -1,0 +1,430 @@
+//! An answer in the making: what the model says goes in, what the browser is told comes out, and
+//! what must be stored is kept.
+//!
+//! ```text
+//! ModelEvent ──▶ Answer::hear ──▶ UiEvent…   (emitted at once, borrowed, nothing copied)
+//!                     │
+//!                     └──▶ parts, finish reason, usage  (for the transaction at the end)
+//! ```
+//!
+//! Pure: the same events give the same answer, however the bytes that carried them were cut.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::chat::Part;
+
+/// One thing that a model says, whoever the provider is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelEvent<'a> {
+    /// More of the answer's text.
+    Text(&'a str),
+    /// More of the model's reasoning.
+    Reasoning(&'a str),
+    /// A page that the answer cites.
+    Citation {
+        /// Where the page is.
+        url: &'a str,
+        /// What it is called.
+        title: Option<&'a str>,
+    },
+    /// The provider's name for this generation, and the model that really answers (which differs
+    /// from the one asked for after a fallback).
+    Identified {
+        /// Where the provider's records can be looked up.
+        generation: &'a str,
+        /// The model that answers.
+        model: &'a str,
+    },
+    /// The model stopped, and why.
+    Finished(FinishReason),
+    /// What it took.
+    Used(Usage),
+    /// The provider gave up.
+    Failed(ModelFailure),
+    /// Nothing more will come.
+    Done,
+}
+
+/// Why a model stopped; worded as the AI SDK's `finishReason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It was done.
+    Stop,
+    /// It reached its length limit.
+    Length,
+    /// A filter cut it off.
+    ContentFilter,
+    /// It wants a tool.
+    ToolCalls,
+    /// It failed.
+    Error,
+    /// Something that this list does not know.
+    Other,
+}
+
+impl FinishReason {
+    /// The word on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content-filter",
+            Self::ToolCalls => "tool-calls",
+            Self::Error => "error",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a turn took, as the provider counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer, reasoning included.
+    pub completion_tokens: u32,
+    /// Tokens of the answer that were reasoning.
+    pub reasoning_tokens: u32,
+    /// Tokens of the prompt that the provider had cached.
+    pub cached_tokens: u32,
+    /// What the provider charges, in billionths of a US dollar; unknown for some models.
+    pub cost_nano_usd: Option<i64>,
+}
+
+/// Why a model did not answer, in terms of what the person in front of it can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelFailure {
+    /// The account that pays for the model is empty.
+    #[error("the account that pays for this model has no credit left")]
+    OutOfCredit,
+    /// The provider's moderation refused the question.
+    #[error("the model's provider refused this message{}", reasons_in_brackets(.reasons))]
+    Refused {
+        /// The provider's words, such as "violence"; may be empty.
+        reasons: Vec<String>,
+    },
+    /// The provider timed out reading the request.
+    #[error("the model's provider took too long to take the message; send it again")]
+    RequestTimedOut,
+    /// The conversation does not fit into the model.
+    #[error(
+        "this conversation is too long for the model; start a new chat or choose another model"
+    )]
+    TooLarge,
+    /// Too many requests at the provider.
+    #[error("this model is busy; try again in {} s", .retry_after.as_secs())]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The provider does not know the model (any more).
+    #[error("this model is not available at its provider; choose another one")]
+    UnknownModel,
+    /// The provider is down or overloaded.
+    #[error("this model is unavailable; try again in {} s or choose another one", .retry_after.as_secs())]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The provider broke: it answered nonsense, or its connection did not last.
+    #[error("the model's provider failed; send the message again or choose another model")]
+    Broken,
+    /// The model said nothing for too long.
+    #[error("the model stopped answering; send the message again or choose another model")]
+    Silent,
+}
+
+fn reasons_in_brackets(reasons: &[String]) -> String {
+    if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    }
+}
+
+/// One event of the AI SDK's UI Message Stream v1, borrowed from where its text already is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UiEvent<'a> {
+    /// A text part opens.
+    TextStart {
+        /// The part's place in the message.
+        part: usize,
+    },
+    /// More of a text part.
+    TextDelta {
+        /// The part's place in the message.
+        part: usize,
+        /// The text to append.
+        delta: &'a str,
+    },
+    /// A text part is complete.
+    TextEnd {
+        /// The part's place in the message.
+        part: usize,
+    },
+    /// A reasoning part opens.
+    ReasoningStart {
+        /// The part's place in the message.
+        part: usize,
+    },
+    /// More of a reasoning part.
+    ReasoningDelta {
+        /// The part's place in the message.
+        part: usize,
+        /// The text to append.
+        delta: &'a str,
+    },
+    /// A reasoning part is complete.
+    ReasoningEnd {
+        /// The part's place in the message.
+        part: usize,
+    },
+    /// A source that the answer cites.
+    SourceUrl {
+        /// Unique within the message.
+        source_id: &'a str,
+        /// Where the page is.
+        url: &'a str,
+        /// What it is called.
+        title: Option<&'a str>,
+    },
+}
+
+/// An answer, as far as it has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    parts: Vec<Part>,
+    /// Whether the last part is a text or a reasoning that may still grow.
+    open: bool,
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    generation: Option<String>,
+    model: Option<String>,
+}
+
+impl Answer {
+    /// Takes in text, reasoning, citations and facts about the generation, and tells `emit` what
+    /// the browser has to know.
+    ///
+    /// [`ModelEvent::Failed`] and [`ModelEvent::Done`] end a turn rather than add to its answer;
+    /// they change nothing here.
+    pub fn hear(&mut self, event: &ModelEvent<'_>, emit: &mut impl FnMut(UiEvent<'_>)) {
+        match *event {
+            ModelEvent::Text(delta) => self.grow(Kind::Text, delta, emit),
+            ModelEvent::Reasoning(delta) => self.grow(Kind::Reasoning, delta, emit),
+            ModelEvent::Citation { url, title } => self.cite(url, title, emit),
+            ModelEvent::Identified { generation, model } => {
+                if self.generation.is_none() {
+                    self.generation = Some(generation.to_owned());
+                    self.model = Some(model.to_owned());
+                }
+            }
+            ModelEvent::Finished(reason) => self.finish = Some(reason),
+            ModelEvent::Used(usage) => self.usage = Some(usage),
+            ModelEvent::Failed(_) | ModelEvent::Done => {}
+        }
+    }
+
+    /// Ends the part that is still open, if one is.
+    pub fn close(&mut self, emit: &mut impl FnMut(UiEvent<'_>)) {
+        let Some(last) = self.parts.len().checked_sub(1).filter(|_| self.open) else {
+            return;
+        };
+        self.open = false;
+        match self.parts[last] {
+            Part::Text { .. } => emit(UiEvent::TextEnd { part: last }),
+            Part::Reasoning { .. } => emit(UiEvent::ReasoningEnd { part: last }),
+            Part::SourceUrl { .. } => {}
+        }
+    }
+
+    /// What has been said so far.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether anything has been said.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Why the model stopped, once it has.
+    pub fn finish_reason(&self) -> Option<FinishReason> {
+        self.finish
+    }
+
+    /// What it took, once the provider has said so.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// The provider's name for this generation.
+    pub fn generation(&self) -> Option<&str> {
+        self.generation.as_deref()
+    }
+
+    /// The model that really answered.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    fn grow(&mut self, kind: Kind, delta: &str, emit: &mut impl FnMut(UiEvent<'_>)) {
+        let delta = without_nul(delta);
+        if delta.is_empty() {
+            return;
+        }
+        if !self.open || self.parts.last().is_some_and(|last| !kind.is(last)) {
+            self.close(emit);
+            self.open = true;
+            self.parts.push(kind.empty());
+            let part = self.parts.len() - 1;
+            emit(match kind {
+                Kind::Text => UiEvent::TextStart { part },
+                Kind::Reasoning => UiEvent::ReasoningStart { part },
+            });
+        }
+        let part = self.parts.len() - 1;
+        match &mut self.parts[part] {
+            Part::Text { text } | Part::Reasoning { text } => text.push_str(&delta),
+            Part::SourceUrl { .. } => {}
+        }
+        let delta = delta.as_ref();
+        emit(match kind {
+            Kind::Text => UiEvent::TextDelta { part, delta },
+            Kind::Reasoning => UiEvent::ReasoningDelta { part, delta },
+        });
+    }
+
+    /// Providers repeat a citation with every chunk it belongs to; the reader needs it once.
+    fn cite(&mut self, url: &str, title: Option<&str>, emit: &mut impl FnMut(UiEvent<'_>)) {
+        let (url, title) = (without_nul(url), title.map(without_nul));
+        let known =
+            |part: &Part| matches!(part, Part::SourceUrl { url: known, .. } if *known == *url);
+        if self.parts.iter().any(known) {
+            return;
+        }
+        self.close(emit);
+        let source_id = self.parts.len().to_string();
+        emit(UiEvent::SourceUrl {
+            source_id: &source_id,
+            url: &url,
+            title: title.as_deref(),
+        });
+        self.parts.push(Part::SourceUrl {
+            source_id,
+            url: url.into_owned(),
+            title: title.map(Cow::into_owned),
+        });
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Reasoning,
+}
+
+impl Kind {
+    fn is(self, part: &Part) -> bool {
+        match part {
+            Part::Text { .. } => matches!(self, Self::Text),
+            Part::Reasoning { .. } => matches!(self, Self::Reasoning),
+            Part::SourceUrl { .. } => false,
+        }
+    }
+
+    fn empty(self) -> Part {
+        match self {
+            Self::Text => Part::Text {
+                text: String::new(),
+            },
+            Self::Reasoning => Part::Reasoning {
+                text: String::new(),
+            },
+        }
+    }
+}
+
+/// Postgres stores no NUL character, in `text` or in `jsonb`: one of them in an answer would lose
+/// all of it at the end.
+pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', ""))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(events: &[ModelEvent<'_>]) -> (Answer, Vec<String>) {
+        let mut told = Vec::new();
+        let mut answer = Answer::default();
+        let mut emit = |event: UiEvent<'_>| told.push(format!("{event:?}"));
+        for event in events {
+            answer.hear(event, &mut emit);
+        }
+        answer.close(&mut emit);
+        (answer, told)
+    }
+
+    #[test]
+    fn deltas_of_one_kind_are_one_part() {
+        let (answer, told) = hear(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
+        assert_eq!(
+            answer.parts(),
+            [Part::Text {
+                text: "Hello".into()
+            }]
+        );
+        assert_eq!(told.len(), 4, "{told:?}");
+    }
+
+    #[test]
+    fn reasoning_ends_where_the_answer_begins() {
+        let (answer, told) = hear(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
+        assert_eq!(answer.parts().len(), 2);
+        assert_eq!(
+            told.iter()
+                .map(|t| t.split(' ').next().unwrap())
+                .collect::<Vec<_>>(),
+            [
+                "ReasoningStart",
+                "ReasoningDelta",
+                "ReasoningEnd",
+                "TextStart",
+                "TextDelta",
+                "TextEnd"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_citation_is_told_once() {
+        let cite = ModelEvent::Citation {
+            url: "https://a.example",
+            title: Some("A"),
+        };
+        let (answer, told) = hear(&[cite.clone(), ModelEvent::Text("see A"), cite]);
+        assert_eq!(answer.parts().len(), 2);
+        assert_eq!(
+            told.iter().filter(|t| t.starts_with("SourceUrl")).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn an_empty_delta_opens_no_part() {
+        let (answer, told) = hear(&[ModelEvent::Text(""), ModelEvent::Reasoning("")]);
+        assert!(answer.is_empty() && told.is_empty());
+    }
+
+    #[test]
+    fn a_nul_character_does_not_reach_the_database() {
+        let (answer, _) = hear(&[ModelEvent::Text("a\0b"), ModelEvent::Text("\0")]);
+        assert_eq!(answer.parts(), [Part::Text { text: "ab".into() }]);
+    }
+}

@@ -1,0 +1,229 @@
+//! Which models are offered: the operator's table, laid over what the provider lists.
+//!
+//! The table (`models.toml` at the repository's root) says which ids are offered and in which tier.
+//! A turn checks its model against the table alone, which costs nothing; what the provider knows
+//! beyond that (names, prices, context lengths) is only for people, in `GET /api/models`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A model's id at the provider, such as `anthropic/claude-sonnet-4.5`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ModelId(String);
+
+impl ModelId {
+    /// Accepts 1 to 128 printable ASCII characters without spaces; whether such a model exists is
+    /// the table's to say.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let well_formed =
+            (1..=128).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_graphic());
+        well_formed.then(|| Self(raw.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a model asks of a user's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// For everybody.
+    Free,
+    /// For those who pay.
+    Premium,
+}
+
+/// The operator's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelTable {
+    default: ModelId,
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    /// An exact id, or a prefix that ends in `*`.
+    id: String,
+    tier: Tier,
+}
+
+impl Rule {
+    fn covers(&self, model: &str) -> bool {
+        match self.id.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => self.id == model,
+        }
+    }
+}
+
+/// The table cannot be read; the message names the line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the table of models cannot be read: {0}")]
+pub struct MalformedTable(String);
+
+impl ModelTable {
+    /// Reads the table from TOML: a `default` and a list of `[[model]]` with `id` and `tier`.
+    pub fn parse(toml: &str) -> Result<Self, MalformedTable> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            default: String,
+            model: Vec<Rule>,
+        }
+        let file: File = toml::from_str(toml).map_err(|error| MalformedTable(error.to_string()))?;
+        let malformed = || {
+            MalformedTable(format!(
+                "the default {:?} is not among the models",
+                file.default
+            ))
+        };
+        let default = ModelId::parse(&file.default).ok_or_else(malformed)?;
+        let table = Self {
+            default: default.clone(),
+            rules: file.model,
+        };
+        table.tier(&default).ok_or_else(malformed)?;
+        Ok(table)
+    }
+
+    /// The model for those who do not choose.
+    pub fn default_model(&self) -> &ModelId {
+        &self.default
+    }
+
+    /// The tier of a model, or nothing where it is not offered. The first rule that fits counts.
+    pub fn tier(&self, model: &ModelId) -> Option<Tier> {
+        self.rules
+            .iter()
+            .find(|rule| rule.covers(model.as_str()))
+            .map(|rule| rule.tier)
+    }
+
+    /// What is offered of what the provider lists, in the table's order, then the provider's.
+    pub fn offer(&self, listed: Vec<ListedModel>) -> Vec<OfferedModel> {
+        let mut offered: Vec<(usize, OfferedModel)> = listed
+            .into_iter()
+            .filter_map(|model| {
+                let place = self
+                    .rules
+                    .iter()
+                    .position(|rule| rule.covers(model.id.as_str()))?;
+                Some((
+                    place,
+                    OfferedModel {
+                        tier: self.rules[place].tier,
+                        model,
+                    },
+                ))
+            })
+            .collect();
+        offered.sort_by_key(|(place, _)| *place);
+        offered.into_iter().map(|(_, model)| model).collect()
+    }
+}
+
+/// A model as the provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedModel {
+    /// The id.
+    pub id: ModelId,
+    /// The name for people.
+    pub name: String,
+    /// How many tokens of prompt and answer it takes together.
+    pub context_length: u64,
+    /// What it reads: `text`, `image`, `file`, …
+    pub input_modalities: Vec<String>,
+    /// What it writes: `text`, `image`, …
+    pub output_modalities: Vec<String>,
+    /// Whether it can show its reasoning.
+    pub reasoning: bool,
+    /// US dollars per token of prompt, as the provider's decimal text.
+    pub prompt_price: String,
+    /// US dollars per token of answer, as the provider's decimal text.
+    pub completion_price: String,
+}
+
+/// A model that is offered here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedModel {
+    /// What it asks of the user's plan.
+    pub tier: Tier,
+    /// What the provider says of it.
+    pub model: ListedModel,
+}
+
+/// The provider could not be asked for its models, and no earlier answer is at hand.
+#[derive(Debug, thiserror::Error)]
+#[error("the list of models cannot be fetched right now; try again in a minute")]
+pub struct CatalogueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = r#"
+        default = "openai/gpt-5-mini"
+        [[model]]
+        id = "anthropic/claude-opus-4.1"
+        tier = "premium"
+        [[model]]
+        id = "anthropic/*"
+        tier = "free"
+        [[model]]
+        id = "openai/gpt-5-mini"
+        tier = "free"
+    "#;
+
+    fn listed(id: &str) -> ListedModel {
+        ListedModel {
+            id: ModelId::parse(id).unwrap(),
+            name: id.to_owned(),
+            context_length: 1,
+            input_modalities: vec![],
+            output_modalities: vec![],
+            reasoning: false,
+            prompt_price: "0".into(),
+            completion_price: "0".into(),
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts() {
+        let table = ModelTable::parse(TABLE).unwrap();
+        let tier = |id| table.tier(&ModelId::parse(id).unwrap());
+        assert_eq!(tier("anthropic/claude-opus-4.1"), Some(Tier::Premium));
+        assert_eq!(tier("anthropic/claude-haiku-4.5"), Some(Tier::Free));
+        assert_eq!(tier("openai/gpt-5-mini-2"), None);
+    }
+
+    #[test]
+    fn only_what_both_the_table_and_the_provider_know_is_offered() {
+        let table = ModelTable::parse(TABLE).unwrap();
+        let offered = table.offer(vec![
+            listed("openai/gpt-5-mini"),
+            listed("x/y"),
+            listed("anthropic/claude-opus-4.1"),
+        ]);
+        let ids: Vec<_> = offered.iter().map(|o| o.model.id.as_str()).collect();
+        assert_eq!(ids, ["anthropic/claude-opus-4.1", "openai/gpt-5-mini"]);
+    }
+
+    #[test]
+    fn a_table_whose_default_is_not_offered_is_refused() {
+        let error = ModelTable::parse("default = \"x/y\"\nmodel = []").unwrap_err();
+        assert!(error.to_string().contains("x/y"), "{error}");
+        assert!(ModelTable::parse("default = 3").is_err());
+    }
+}

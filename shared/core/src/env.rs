@@ -1,0 +1,119 @@
+//! Configuration from environment variables, read once at start.
+//!
+//! Each topic has one small struct with a `from_env`. The source is passed in, so that a test can
+//! ask which variables a function reads and hold them against `.env.example` and the template.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+/// Where variables are looked up.
+pub struct Env<'a> {
+    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// A variable is missing or makes no sense. The value is not repeated: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {problem}")]
+pub struct ConfigError {
+    variable: String,
+    problem: String,
+}
+
+impl ConfigError {
+    /// `variable` has the given `problem`, worded to follow its name: "is not set".
+    pub fn new(variable: &str, problem: impl fmt::Display) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+impl<'a> Env<'a> {
+    /// Looks variables up with `lookup`; an empty value counts as not set, as in a shell's `${X:-}`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
+        Self {
+            lookup: Box::new(lookup),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// The variables that have been asked for so far.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    /// An optional text.
+    pub fn optional(&self, variable: &str) -> Option<String> {
+        self.asked.borrow_mut().insert(variable.to_owned());
+        (self.lookup)(variable).filter(|value| !value.is_empty())
+    }
+
+    /// A text that must be there.
+    pub fn required(&self, variable: &str) -> Result<String, ConfigError> {
+        self.optional(variable)
+            .ok_or_else(|| ConfigError::new(variable, "is not set"))
+    }
+
+    /// A secret that must be there.
+    pub fn secret(&self, variable: &str) -> Result<SecretString, ConfigError> {
+        self.required(variable).map(SecretString::from)
+    }
+
+    /// A value of any type that parses, or `default` where it is not set.
+    pub fn parsed<T: FromStr>(&self, variable: &str, default: T) -> Result<T, ConfigError>
+    where
+        T::Err: fmt::Display,
+    {
+        match self.optional(variable) {
+            None => Ok(default),
+            Some(value) => value
+                .parse()
+                .map_err(|error| ConfigError::new(variable, format!("cannot be read: {error}"))),
+        }
+    }
+}
+
+impl fmt::Debug for Env<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env")
+            .field("asked", &self.asked())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_value_is_no_value() {
+        let env = Env::new(|_| Some(String::new()));
+        assert_eq!(
+            env.required("PORT"),
+            Err(ConfigError::new("PORT", "is not set"))
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_parse_names_its_variable_and_not_itself() {
+        let env = Env::new(|_| Some("hunter2".into()));
+        let error = env.parsed::<u16>("PORT", 1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("PORT cannot be read") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn it_remembers_what_was_asked_for() {
+        let env = Env::new(|_| None);
+        let _ = (env.optional("B"), env.secret("A"));
+        assert_eq!(env.asked().into_iter().collect::<Vec<_>>(), ["A", "B"]);
+    }
+}

@@ -1,0 +1,192 @@
+//! A turn: one question and its answer. What may be asked, and how it fails.
+
+use crate::answer::{ModelFailure, without_nul};
+use crate::catalogue::ModelId;
+use crate::chat::Part;
+use crate::ids::{ChatId, MalformedId, MessageId};
+use crate::limits::{Limit, LimitReached};
+use crate::session::SessionError;
+
+/// Turns of one user.
+pub const TURNS_PER_USER: Limit = Limit::per_minute(30);
+
+/// Text of a question: not empty, within the size that was configured, without NUL characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question(String);
+
+impl Question {
+    /// Joins a message's text parts. `limit` is in bytes of UTF-8.
+    pub fn parse<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+        limit: usize,
+    ) -> Result<Self, TurnError> {
+        let mut question = String::new();
+        for text in texts {
+            question.push_str(&without_nul(text));
+            if question.len() > limit {
+                return Err(TurnError::QuestionTooLong { limit });
+            }
+        }
+        if question.trim().is_empty() {
+            Err(TurnError::EmptyQuestion)
+        } else {
+            Ok(Self(question))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The question as it is stored.
+    pub fn to_parts(&self) -> [Part; 1] {
+        [Part::Text {
+            text: self.0.clone(),
+        }]
+    }
+}
+
+/// Never what was asked.
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Question({} bytes)", self.0.len())
+    }
+}
+
+/// Where in its chat's tree a turn goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A new question below the newest message; the chat is made if it does not exist.
+    Next {
+        /// The new question's id.
+        question: MessageId,
+    },
+    /// A question that replaces an earlier one, under the id that the client goes on using. The
+    /// earlier one steps aside: it stays, with its answers, as a sibling under another id.
+    Instead {
+        /// The question's id, old and new.
+        question: MessageId,
+        /// The id that the replaced question gets.
+        aside: MessageId,
+    },
+    /// Another answer to a question that is already stored.
+    Again {
+        /// The stored question's id.
+        question: MessageId,
+    },
+}
+
+/// All that a turn needs to know before it begins.
+#[derive(Clone, Debug)]
+pub struct NewTurn {
+    /// The chat.
+    pub chat: ChatId,
+    /// Where it goes.
+    pub place: Place,
+    /// What is asked.
+    pub question: Question,
+    /// The id that the answer will have.
+    pub answer: MessageId,
+    /// The model that is asked.
+    pub model: ModelId,
+}
+
+/// Why a turn did not begin, or how it broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// An id is not well formed.
+    #[error("{field}: {source}")]
+    MalformedId {
+        /// The field that holds it.
+        field: &'static str,
+        /// Why.
+        source: MalformedId,
+    },
+    /// There is no message in the request.
+    #[error("send the question as `message`, or as the last of `messages`")]
+    NoMessage,
+    /// The last message is not the user's.
+    #[error("the last message has to be the user's")]
+    NotAQuestion,
+    /// Nothing but white space.
+    #[error("the message is empty")]
+    EmptyQuestion,
+    /// Too much text.
+    #[error("the message is longer than {limit} bytes")]
+    QuestionTooLong {
+        /// The limit, in bytes of UTF-8.
+        limit: usize,
+    },
+    /// A part that is not text.
+    #[error("a message can hold text only, not a part of type {kind:?}")]
+    UnsupportedPart {
+        /// The part's type.
+        kind: String,
+    },
+    /// The model is not offered.
+    #[error("there is no model {model:?} here; GET /api/models lists those there are")]
+    UnknownModel {
+        /// What was asked for.
+        model: String,
+    },
+    /// There is no such chat, or it is somebody else's: the two cannot be told apart.
+    #[error("there is no such chat")]
+    ChatNotFound,
+    /// The message to answer again or to replace is not in this chat.
+    #[error("there is no such message in this chat")]
+    MessageNotFound,
+    /// A message with this id is already stored.
+    #[error("a message with this id has already been sent")]
+    MessageExists,
+    /// No session, or one that has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Too many turns.
+    #[error(transparent)]
+    Limited(#[from] LimitReached),
+    /// Postgres is away: nothing was stored, nothing was asked.
+    #[error("the chat cannot be reached right now; nothing was sent, try again in a minute")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The model did not answer.
+    #[error(transparent)]
+    Model(#[from] ModelFailure),
+    /// The answer was made but could not be stored.
+    #[error("the answer could not be saved; copy it before you leave this page")]
+    NotSaved,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_of_several_parts_is_one_text() {
+        assert_eq!(Question::parse(["a", "b\0c"], 10).unwrap().as_str(), "abc");
+    }
+
+    #[test]
+    fn a_question_has_to_say_something_and_to_fit() {
+        assert!(matches!(
+            Question::parse(["  \n"], 10),
+            Err(TurnError::EmptyQuestion)
+        ));
+        assert!(matches!(
+            Question::parse([], 10),
+            Err(TurnError::EmptyQuestion)
+        ));
+        assert!(Question::parse(["12345"], 5).is_ok());
+        assert!(matches!(
+            Question::parse(["12345", "6"], 5),
+            Err(TurnError::QuestionTooLong { limit: 5 })
+        ));
+    }
+
+    #[test]
+    fn a_question_does_not_print_itself() {
+        assert_eq!(
+            format!("{:?}", Question::parse(["secret"], 10).unwrap()),
+            "Question(6 bytes)"
+        );
+    }
+}

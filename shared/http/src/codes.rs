@@ -1,0 +1,118 @@
+//! Every error that a client can be given: the one table of codes and statuses.
+//!
+//! `docs/errors.md` and the `OpenAPI` document are made from it.
+
+use utoipa::ToSchema;
+
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $status:literal $code:literal,)+) => {
+        /// What went wrong, for programs. The words beside it are for people and may change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, ToSchema)]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
+        }
+
+        impl ErrorCode {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// What it means and what to do.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The body is not JSON. Nothing was done.
+    MalformedJson = 400 "malformed_json",
+    /// The body is JSON, but not what this route takes; the message names the field.
+    InvalidRequest = 422 "invalid_request",
+    /// Send `content-type: application/json`.
+    UnsupportedMediaType = 415 "unsupported_media_type",
+    /// The body is larger than this route takes.
+    BodyTooLarge = 413 "body_too_large",
+    /// There is no such route.
+    NotFound = 404 "not_found",
+    /// The route exists, but not with this method.
+    MethodNotAllowed = 405 "method_not_allowed",
+    /// A browser sent this from another site's page. Nothing was done.
+    CrossSite = 403 "cross_site",
+    /// Something of ours broke; it is logged under the response's `x-request-id`.
+    Internal = 500 "internal",
+
+    /// That is not an e-mail address.
+    InvalidEmail = 422 "invalid_email",
+    /// A code is six digits.
+    InvalidCode = 422 "invalid_code",
+    /// Wrong code; `details.triesLeft` says how many tries are left.
+    CodeWrong = 401 "code_wrong",
+    /// No code is waiting for this address: expired, used, replaced by a newer one, guessed wrong three times, or never sent. Ask for a new one.
+    CodeExpired = 401 "code_expired",
+    /// Too many codes or guesses; `retry-after` says when to go on.
+    TooManyCodes = 429 "too_many_codes",
+    /// The mail could not be handed over; try again.
+    MailFailed = 502 "mail_failed",
+    /// Logging in is not possible right now; `retry-after` says when to try again.
+    LoginUnavailable = 503 "login_unavailable",
+
+    /// Log in first.
+    Unauthenticated = 401 "unauthenticated",
+    /// The session was logged out or has expired; log in again.
+    SessionEnded = 401 "session_ended",
+    /// A name has 1 to 100 characters and no line breaks.
+    InvalidName = 422 "invalid_name",
+    /// The cursor is not one that this list gave out.
+    InvalidCursor = 422 "invalid_cursor",
+    /// The database is away; `retry-after` says when to try again.
+    Unavailable = 503 "unavailable",
+
+    /// An id is 8 to 64 letters, digits, `-` or `_`.
+    InvalidId = 422 "invalid_id",
+    /// There is no question in the request, it is empty, or it holds parts other than text.
+    InvalidMessage = 422 "invalid_message",
+    /// The question's text is longer than allowed; `details.limitBytes` says how long it may be.
+    MessageTooLong = 413 "message_too_long",
+    /// There is no such model here; `GET /api/models` lists those there are.
+    ModelUnknown = 404 "model_unknown",
+    /// There is no such chat, or it is somebody else's.
+    ChatNotFound = 404 "chat_not_found",
+    /// There is no such message in this chat.
+    MessageNotFound = 404 "message_not_found",
+    /// A message with this id has already been sent.
+    MessageExists = 409 "message_exists",
+    /// Too many turns; `retry-after` says when to go on.
+    TooManyTurns = 429 "too_many_turns",
+    /// The list of models cannot be fetched right now.
+    ModelsUnavailable = 503 "models_unavailable",
+
+    /// The account that pays for the model has no credit left.
+    ModelOutOfCredit = 402 "model_out_of_credit",
+    /// The model's provider refused the message; `details.reasons` says why, if the provider did.
+    ModelRefused = 403 "model_refused",
+    /// The model's provider took too long to take the message; send it again.
+    ModelRequestTimedOut = 408 "model_request_timed_out",
+    /// The conversation does not fit into the model.
+    ConversationTooLong = 413 "conversation_too_long",
+    /// The model is busy; `retry-after` says when to try again.
+    ModelBusy = 429 "model_busy",
+    /// The model's provider failed, or its connection broke; what it said before is kept.
+    ModelFailed = 502 "model_failed",
+    /// The model is unavailable; `retry-after` says when to try again.
+    ModelUnavailable = 503 "model_unavailable",
+    /// The model said nothing for too long; what it said before is kept.
+    ModelTimedOut = 504 "model_timed_out",
+    /// The answer was made but could not be saved. Only ever the end of a stream.
+    AnswerNotSaved = 503 "answer_not_saved",
+}

@@ -1,0 +1,36 @@
+//! The edge: everything between the wire and a use case.
+//!
+//! Errors and their codes, the session cookie, forged requests, JSON in and out, the event stream,
+//! and what runs an app on Lambda. A function's `app()` wraps its routes in [`Edge::wrap`].
+
+mod ambient;
+mod codes;
+mod cookie;
+mod csrf;
+mod edge;
+mod error;
+mod json;
+mod nodelay;
+mod pipe;
+mod serve;
+mod source;
+mod tasks;
+mod telemetry;
+mod token;
+mod ui_stream;
+mod user;
+
+pub use ambient::{process_env, system_clock, system_entropy};
+pub use codes::ErrorCode;
+pub use cookie::{clear_session_cookie, session_cookie};
+pub use edge::{Edge, EdgeConfig, SignedIn};
+pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use json::{Empty, Json};
+pub use pipe::{PipeBody, PipeWriter, pipe};
+pub use serve::{StartError, serve_buffered, serve_streaming, start};
+pub use source::SourceAddress;
+pub use tasks::Tasks;
+pub use telemetry::begin_logging;
+pub use token::{SessionKeys, Tokens};
+pub use ui_stream::{DONE, UiStream};
+pub use user::UserBody;

@@ -1,0 +1,25 @@
+//! Work that outlives a request's response, and is waited for.
+
+use tokio_util::task::TaskTracker;
+
+/// Spawns work and waits for it. A Lambda environment is frozen when nobody waits: what was spawned
+/// and forgotten runs on in the middle of some later request, or never.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(TaskTracker);
+
+impl Tasks {
+    /// Starts `work`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that provides spawning"
+    )]
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.0.track_future(work));
+    }
+
+    /// Waits until all work has ended; more may be started meanwhile.
+    pub async fn finish(&self) {
+        self.0.close();
+        self.0.wait().await;
+    }
+}

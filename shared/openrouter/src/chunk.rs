@@ -1,0 +1,230 @@
+//! One event of the provider's stream, read without copying where JSON allows it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use shared_core::answer::{FinishReason, ModelEvent, Usage};
+
+use crate::failure::{ErrorObject, failure_of};
+
+/// Text that borrows from the event unless it holds escapes. A type of its own, because serde
+/// borrows a `Cow` only where it is a field by itself.
+#[derive(Deserialize, Debug)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    choices: Vec<Choice<'a>>,
+    usage: Option<UsageObject>,
+    error: Option<ErrorObject>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow)]
+    annotations: Option<Vec<Annotation<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Annotation<'a> {
+    #[serde(borrow)]
+    url_citation: Option<UrlCitation<'a>>,
+}
+
+#[derive(Deserialize)]
+struct UrlCitation<'a> {
+    #[serde(borrow)]
+    url: Text<'a>,
+    #[serde(borrow)]
+    title: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct UsageObject {
+    #[serde(default)]
+    prompt_tokens: u32,
+    #[serde(default)]
+    completion_tokens: u32,
+    cost: Option<f64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u32>,
+}
+
+/// Tells `hear` what one event says. Usage comes with or without choices; an error may come with a
+/// choice that "finished" by it. An event that is not what the protocol says is `Err`.
+pub(crate) fn read(
+    data: &[u8],
+    hear: &mut impl FnMut(ModelEvent<'_>),
+) -> Result<(), serde_json::Error> {
+    if data == b"[DONE]" {
+        hear(ModelEvent::Done);
+        return Ok(());
+    }
+    let chunk: Chunk<'_> = serde_json::from_slice(data)?;
+    if let (Some(id), Some(model)) = (&chunk.id, &chunk.model) {
+        hear(ModelEvent::Identified {
+            generation: &id.0,
+            model: &model.0,
+        });
+    }
+    for choice in &chunk.choices {
+        if let Some(delta) = &choice.delta {
+            read_delta(delta, hear);
+        }
+        if let Some(reason) = &choice.finish_reason {
+            hear(ModelEvent::Finished(finish_reason(&reason.0)));
+        }
+    }
+    if let Some(usage) = &chunk.usage {
+        hear(ModelEvent::Used(usage_of(usage)));
+    }
+    if let Some(error) = chunk.error {
+        hear(ModelEvent::Failed(failure_of(
+            error.status(),
+            Some(&error),
+            None,
+        )));
+    }
+    Ok(())
+}
+
+fn read_delta(delta: &Delta<'_>, hear: &mut impl FnMut(ModelEvent<'_>)) {
+    if let Some(reasoning) = &delta.reasoning {
+        hear(ModelEvent::Reasoning(&reasoning.0));
+    }
+    if let Some(content) = &delta.content {
+        hear(ModelEvent::Text(&content.0));
+    }
+    for citation in delta
+        .annotations
+        .iter()
+        .flatten()
+        .filter_map(|annotation| annotation.url_citation.as_ref())
+    {
+        let title = citation.title.as_ref().map(|title| title.0.as_ref());
+        hear(ModelEvent::Citation {
+            url: &citation.url.0,
+            title,
+        });
+    }
+}
+
+fn finish_reason(reason: &str) -> FinishReason {
+    match reason {
+        "stop" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        "content_filter" => FinishReason::ContentFilter,
+        "tool_calls" => FinishReason::ToolCalls,
+        "error" => FinishReason::Error,
+        _ => FinishReason::Other,
+    }
+}
+
+fn usage_of(usage: &UsageObject) -> Usage {
+    Usage {
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        reasoning_tokens: usage
+            .completion_tokens_details
+            .as_ref()
+            .and_then(|d| d.reasoning_tokens)
+            .unwrap_or(0),
+        cached_tokens: usage
+            .prompt_tokens_details
+            .as_ref()
+            .and_then(|d| d.cached_tokens)
+            .unwrap_or(0),
+        cost_nano_usd: usage.cost.map(nano),
+    }
+}
+
+/// Rounded to a billionth of a dollar; providers price by the millionth of a token's millionth.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float too large for i64 becomes the largest one"
+)]
+fn nano(usd: f64) -> i64 {
+    (usd * 1e9).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(json: &str) -> Vec<String> {
+        let mut heard = Vec::new();
+        read(json.as_bytes(), &mut |event| {
+            heard.push(format!("{event:?}"))
+        })
+        .unwrap();
+        heard
+    }
+
+    #[test]
+    fn usage_is_read_with_and_without_choices() {
+        let usage = r#""usage":{"prompt_tokens":10,"completion_tokens":15,"cost":0.0012,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":5}}"#;
+        let expected = "Used(Usage { prompt_tokens: 10, completion_tokens: 15, reasoning_tokens: 5, cached_tokens: 2, cost_nano_usd: Some(1200000) })";
+        assert_eq!(heard(&format!(r#"{{"choices":[],{usage}}}"#)), [expected]);
+        assert_eq!(
+            heard(&format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"content":null}},"finish_reason":null}}],{usage}}}"#
+            )),
+            [expected]
+        );
+    }
+
+    #[test]
+    fn an_error_is_read_whether_its_code_is_a_number_or_a_word() {
+        for code in ["429", "\"rate_limit_exceeded\""] {
+            let heard = heard(&format!(
+                r#"{{"id":"g","model":"m","error":{{"code":{code},"message":"x","metadata":{{"error_type":"rate_limit_exceeded"}}}},"choices":[{{"delta":{{"content":""}},"finish_reason":"error"}}]}}"#
+            ));
+            assert!(
+                heard.last().unwrap().starts_with("Failed(RateLimited"),
+                "{heard:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn fields_that_are_null_or_unknown_do_not_matter() {
+        let json = r#"{"id":null,"choices":[{"delta":{"role":"assistant","content":"a","refusal":null,"reasoning_details":[{}],"annotations":null},"finish_reason":null,"native_finish_reason":null}],"usage":null,"provider":"X"}"#;
+        assert_eq!(heard(json), [r#"Text("a")"#]);
+    }
+
+    #[test]
+    fn text_with_escapes_is_read_too() {
+        assert_eq!(
+            heard(r#"{"choices":[{"delta":{"content":"a\n\u00e9"}}]}"#),
+            [r#"Text("a\né")"#]
+        );
+    }
+}

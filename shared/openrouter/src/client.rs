@@ -1,0 +1,206 @@
+//! The HTTP client: one per process, its connection kept open between turns.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response};
+use secrecy::ExposeSecret;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use shared_core::answer::ModelFailure;
+use shared_core::catalogue::{ListedModel, ModelId};
+use shared_core::env::ConfigError;
+use shared_core::ids::UserId;
+use shared_core::prompt::PromptMessage;
+
+use crate::failure::{ErrorResponse, failure_of};
+use crate::models::{ListError, read_list};
+use crate::{ModelStream, OpenRouterConfig};
+
+/// How long an unused connection is kept; providers' load balancers drop them after a minute or so.
+const KEEP_IDLE: Duration = Duration::from_secs(50);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// The list of models is a few hundred kilobytes.
+const LIST_WITHIN: Duration = Duration::from_secs(15);
+/// More of an error than this is not worth reading.
+const LONGEST_ERROR: usize = 64 * 1024;
+
+/// `OpenRouter`. Cheap to clone; connects when first used.
+#[derive(Clone, Debug)]
+pub struct OpenRouter {
+    http: Client,
+    base_url: Arc<str>,
+    silence: Duration,
+    last_used: Arc<Mutex<Option<Instant>>>,
+}
+
+/// What a model is asked.
+#[derive(Serialize, Debug)]
+pub struct Ask<'a> {
+    /// The model.
+    pub model: &'a ModelId,
+    /// The prompt.
+    pub messages: &'a [PromptMessage],
+    /// Who asks. The provider is given a hash of it, so that one user's abuse is not held against
+    /// all, and nobody there learns who it is.
+    #[serde(serialize_with = "hashed")]
+    pub user: UserId,
+}
+
+fn hashed<S: Serializer>(user: &UserId, serializer: S) -> Result<S::Ok, S::Error> {
+    let hash = Sha256::digest(user.0.as_bytes());
+    let half = u128::from_be_bytes(std::array::from_fn(|place| hash[place]));
+    serializer.collect_str(&format_args!("{half:032x}"))
+}
+
+#[derive(Serialize)]
+struct ChatRequest<'a> {
+    #[serde(flatten)]
+    ask: &'a Ask<'a>,
+    stream: bool,
+}
+
+impl OpenRouter {
+    /// Prepares the client, without connecting.
+    pub fn new(config: &OpenRouterConfig) -> Result<Self, ConfigError> {
+        let unusable =
+            |error: &dyn std::fmt::Display| ConfigError::new("OPENROUTER_API_KEY", error);
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", config.api_key.expose_secret()))
+                .map_err(|_| unusable(&"holds characters that a header cannot"))?;
+        authorization.set_sensitive(true);
+        let referer = HeaderValue::from_str(&config.app_origin)
+            .map_err(|error| ConfigError::new("APP_ORIGIN", error))?;
+        let headers = HeaderMap::from_iter([
+            (reqwest::header::AUTHORIZATION, authorization),
+            (reqwest::header::REFERER, referer),
+        ]);
+        let http = Client::builder()
+            .default_headers(headers)
+            .tls_backend_preconfigured(tls()?)
+            .connect_timeout(CONNECT_WITHIN)
+            .pool_idle_timeout(KEEP_IDLE)
+            .tcp_nodelay(true)
+            // Finds out within seconds that a peer vanished without a word.
+            .tcp_user_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
+        let base_url = config.base_url.as_str().into();
+        Ok(Self {
+            http,
+            base_url,
+            silence: config.silence,
+            last_used: Arc::default(),
+        })
+    }
+
+    /// Opens a connection if none is open, so that the prompt finds one: names resolved, TLS agreed.
+    pub async fn warm(&self) {
+        let recently = |used: Instant| used.elapsed() < KEEP_IDLE;
+        if self.last_used().is_some_and(recently) {
+            return;
+        }
+        let head = self
+            .http
+            .head(&*self.base_url)
+            .timeout(CONNECT_WITHIN)
+            .send()
+            .await;
+        match head {
+            Ok(_) => self.used(),
+            Err(error) => {
+                tracing::debug!(error = %error.without_url(), "cannot open a connection ahead of time")
+            }
+        }
+    }
+
+    /// Asks a model, and waits until the provider has accepted the question or refused it.
+    pub async fn ask(&self, ask: &Ask<'_>) -> Result<ModelStream, ModelFailure> {
+        let url = format!("{}/chat/completions", self.base_url);
+        let request = self
+            .http
+            .post(url)
+            .json(&ChatRequest { ask, stream: true })
+            .send();
+        let response = match tokio::time::timeout(self.silence, request).await {
+            Err(_) => return Err(ModelFailure::Silent),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error.without_url(), "the provider cannot be reached");
+                return Err(ModelFailure::Broken);
+            }
+            Ok(Ok(response)) => response,
+        };
+        self.used();
+        if response.status().is_success() {
+            return Ok(ModelStream::new(response, self.silence));
+        }
+        Err(refusal(response).await)
+    }
+
+    /// All models that the provider lists.
+    pub async fn models(&self) -> Result<Vec<ListedModel>, ListError> {
+        let response = self
+            .http
+            .get(format!("{}/models", self.base_url))
+            .timeout(LIST_WITHIN)
+            .send()
+            .await?;
+        self.used();
+        let body = response.error_for_status()?.bytes().await?;
+        read_list(&body)
+    }
+
+    fn last_used(&self) -> Option<Instant> {
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) {
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Reads an error response.
+async fn refusal(mut response: Response) -> ModelFailure {
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let retry_after = retry_after
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let mut body = Vec::new();
+    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(CONNECT_WITHIN, response.chunk()).await {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ERROR {
+            break;
+        }
+    }
+    let error = serde_json::from_slice::<ErrorResponse>(&body)
+        .ok()
+        .map(|response| response.error);
+    let error_type = error.as_ref().map_or("", |error| error.error_type());
+    tracing::warn!(
+        upstream.status = status,
+        upstream.error_type = error_type,
+        "the provider refused a question"
+    );
+    failure_of(status, error.as_ref(), retry_after)
+}
+
+/// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.
+fn tls() -> Result<rustls::ClientConfig, ConfigError> {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

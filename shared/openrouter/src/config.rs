@@ -1,0 +1,34 @@
+//! Where `OpenRouter` is, and who pays.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use shared_core::env::{ConfigError, Env};
+
+/// How models are reached.
+#[derive(Debug, Clone)]
+pub struct OpenRouterConfig {
+    /// `OPENROUTER_BASE_URL`: `https://openrouter.ai/api/v1` by default.
+    pub base_url: String,
+    /// `OPENROUTER_API_KEY`: the platform's own key.
+    pub api_key: SecretString,
+    /// `APP_ORIGIN`: tells `OpenRouter` which app is asking.
+    pub app_origin: String,
+    /// `MODEL_SILENCE_SECONDS`: how long a model may say nothing, 60 s by default.
+    pub silence: Duration,
+}
+
+impl OpenRouterConfig {
+    /// Reads the variables named at each field.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let base_url = env
+            .optional("OPENROUTER_BASE_URL")
+            .unwrap_or_else(|| "https://openrouter.ai/api/v1".into());
+        Ok(Self {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            api_key: env.secret("OPENROUTER_API_KEY")?,
+            app_origin: env.required("APP_ORIGIN")?,
+            silence: Duration::from_secs(env.parsed("MODEL_SILENCE_SECONDS", 60)?),
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! `OpenRouter`: the only place that knows how models are reached.
+//!
+//! [`OpenRouter::ask`] sends a prompt and, once the provider has accepted it, gives a [`ModelStream`]
+//! that yields what the model says, as [`ModelEvent`](shared_core::answer::ModelEvent)s. Protocol as
+//! documented at <https://openrouter.ai/docs/api-reference/streaming>.
+
+mod chunk;
+mod client;
+mod config;
+mod failure;
+mod models;
+mod sse;
+mod stream;
+
+pub use client::{Ask, OpenRouter};
+pub use config::OpenRouterConfig;
+pub use models::ListError;
+pub use sse::SseParser;
+pub use stream::{Batch, ModelStream};

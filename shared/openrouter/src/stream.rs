@@ -1,0 +1,104 @@
+//! What a model says, as it comes.
+
+use std::time::Duration;
+
+use reqwest::Response;
+use shared_core::answer::{ModelEvent, ModelFailure};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::chunk;
+use crate::sse::SseParser;
+
+/// A model's answer, being read. Dropping it hangs up, which stops most providers' billing.
+#[derive(Debug)]
+pub struct ModelStream {
+    response: Response,
+    parser: SseParser,
+    silence: Duration,
+    heard_at: Instant,
+}
+
+/// What [`ModelStream::next`] came back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Bytes came in, and `hear` was told what they said; it may have been nothing yet.
+    Heard,
+    /// Nothing came for as long as the caller wanted to wait.
+    Quiet,
+    /// The stream is over: by `[DONE]`, by an error, or because the connection ended.
+    Ended,
+}
+
+impl ModelStream {
+    pub(crate) fn new(response: Response, silence: Duration) -> Self {
+        Self {
+            response,
+            parser: SseParser::default(),
+            silence,
+            heard_at: Instant::now(),
+        }
+    }
+
+    /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.
+    ///
+    /// A model that has said nothing for the configured silence, a connection that breaks, and bytes
+    /// that are not the protocol are told as [`ModelEvent::Failed`]. The provider's comments keep
+    /// its connection open, but are not the model's voice.
+    pub async fn next(
+        &mut self,
+        quiet: std::pin::Pin<&mut Sleep>,
+        hear: &mut impl FnMut(ModelEvent<'_>),
+    ) -> Batch {
+        let silent_at = self.heard_at + self.silence;
+        let silent = silent_at <= quiet.deadline();
+        let received = tokio::select! {
+            biased;
+            received = self.response.chunk() => received,
+            () = sleep_until(silent_at), if silent => {
+                hear(ModelEvent::Failed(ModelFailure::Silent));
+                return Batch::Ended;
+            }
+            () = quiet, if !silent => return Batch::Quiet,
+        };
+        match received {
+            Ok(Some(bytes)) => self.heard(&bytes, hear),
+            Ok(None) => Batch::Ended,
+            Err(error) => {
+                tracing::warn!(error = %error.without_url(), "the provider's connection broke");
+                hear(ModelEvent::Failed(ModelFailure::Broken));
+                Batch::Ended
+            }
+        }
+    }
+
+    fn heard(&mut self, bytes: &[u8], hear: &mut impl FnMut(ModelEvent<'_>)) -> Batch {
+        let (mut batch, mut spoke) = (Batch::Heard, false);
+        let fed = self.parser.feed(bytes, |data| {
+            spoke = true;
+            let read = chunk::read(data, &mut |event| {
+                if matches!(event, ModelEvent::Done | ModelEvent::Failed(_)) {
+                    batch = Batch::Ended;
+                }
+                hear(event);
+            });
+            if let Err(error) = read {
+                // The error names a line and a column, never the text.
+                tracing::warn!(
+                    error.line = error.line(),
+                    error.column = error.column(),
+                    "the provider sent no JSON"
+                );
+                hear(ModelEvent::Failed(ModelFailure::Broken));
+                batch = Batch::Ended;
+            }
+        });
+        if fed.is_err() {
+            hear(ModelEvent::Failed(ModelFailure::Broken));
+            batch = Batch::Ended;
+        }
+        if spoke {
+            self.heard_at = Instant::now();
+        }
+        batch
+    }
+}

@@ -1,0 +1,136 @@
+//! The pool, TLS, and the one retry that a dead connection gets.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use shared_core::env::ConfigError;
+use shared_core::session::Session;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{DatabaseConfig, Error, Request};
+
+/// How long a request waits for a connection, one that is free or a new one.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// A peer that vanished without a word (an expired NAT entry, a failed-over host) acknowledges nothing;
+/// the kernel's own patience is a quarter of an hour.
+const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
+/// `role`: whoever the URL logs in as, statements run as the app's role, which row-level security
+/// binds; a superuser's URL must not switch it off. The timeouts end on the server what no request
+/// waits for any more.
+const SESSION: &str =
+    "-c role=app_user -c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000";
+
+/// The database. Cheap to clone; connects when first used.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+}
+
+impl Database {
+    /// Prepares the pool, without connecting.
+    pub fn new(config: &DatabaseConfig) -> Result<Self, ConfigError> {
+        let mut postgres = config.parsed()?;
+        postgres
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(UNACKNOWLEDGED_FOR)
+            .options(SESSION)
+            .application_name("chat");
+        // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
+        // hot path a round trip, and `retrying` mends what it would find.
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = if postgres.get_ssl_mode() == SslMode::Disable {
+            Manager::from_config(postgres, NoTls, recycling)
+        } else {
+            Manager::from_config(
+                postgres,
+                MakeRustlsConnect::new(tls(config.ca_file.as_deref())?),
+                recycling,
+            )
+        };
+        let within = Some(CONNECT_WITHIN);
+        Pool::builder(manager)
+            .max_size(config.pool_size)
+            .timeouts(Timeouts {
+                wait: within,
+                create: within,
+                recycle: within,
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map(|pool| Self { pool })
+            .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
+    }
+
+    /// Opens a connection if none is open, so that the next request finds one.
+    pub async fn warm(&self) -> Result<(), Error> {
+        self.connection().await.map(drop)
+    }
+
+    /// The door for a user's request.
+    pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
+        Request {
+            database: self,
+            session,
+            now,
+        }
+    }
+
+    async fn connection(&self) -> Result<Object, Error> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs a transaction, and runs it once more if its connection turns out to be dead.
+    ///
+    /// A connection dies silently while a Lambda environment sleeps or Postgres restarts; the first
+    /// write finds out. All statements of a transaction leave in one write, so a dead connection
+    /// means that none of them was heard, but for the rare case of a commit whose acknowledgement
+    /// got lost: then the ids of the second run meet their own rows, and it fails without doubling
+    /// anything.
+    pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match run(self.connection().await?).await {
+            Err(error) if error.is_dead_connection() => {
+                tracing::info!(%error, "a connection to postgres was dead, connecting again");
+                // The rest of the pool died with it.
+                self.pool.retain(|_, _| false);
+                run(self.connection().await?).await
+            }
+            result => result,
+        }
+    }
+}
+
+/// Certificates are verified, and so is the host's name; tokio-postgres' `require` leaves both to
+/// the TLS library, and rustls knows no other way.
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ConfigError> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unreadable = |error: &dyn std::fmt::Display| {
+                ConfigError::new("DATABASE_CA_FILE", format!("cannot be read: {error}"))
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::new("DATABASE_URL", error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

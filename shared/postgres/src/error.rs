@@ -1,0 +1,72 @@
+//! What can go wrong, in the words of the product where the product can say something about it.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// A transaction failed; nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The session was logged out, has expired or was idle for too long.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The chat is somebody else's.
+    #[error("the chat is not this user's")]
+    ChatNotFound,
+    /// The message is not in the chat.
+    #[error("the message is not in this chat")]
+    MessageNotFound,
+    /// A message with this id is stored already.
+    #[error("a message with this id exists")]
+    MessageExists,
+    /// The answer to finish is not waiting to be finished.
+    #[error("the answer is not open any more")]
+    AnswerNotOpen,
+    /// Postgres is away, too slow, or refuses the statement.
+    #[error("postgres: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Raised by `enter_session`.
+const SESSION_ENDED: &str = "US001";
+
+impl From<tokio_postgres::Error> for Error {
+    /// A constraint's name is the rule that was broken.
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            return Self::Unavailable(error.into());
+        };
+        if db.code().code() == SESSION_ENDED {
+            return Self::SessionEnded;
+        }
+        match (db.code(), db.constraint()) {
+            (&SqlState::UNIQUE_VIOLATION, Some("messages_pkey")) => Self::MessageExists,
+            (&SqlState::FOREIGN_KEY_VIOLATION, Some("messages_chat")) => Self::ChatNotFound,
+            (&SqlState::FOREIGN_KEY_VIOLATION, Some("messages_parent" | "chats_head")) => {
+                Self::MessageNotFound
+            }
+            _ => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl Error {
+    /// Whether the connection was dead: its server went away, or the environment slept too long.
+    pub(crate) fn is_dead_connection(&self) -> bool {
+        match self {
+            Self::Unavailable(source) => source
+                .downcast_ref::<tokio_postgres::Error>()
+                .is_some_and(tokio_postgres::Error::is_closed),
+            Self::SessionEnded
+            | Self::ChatNotFound
+            | Self::MessageNotFound
+            | Self::MessageExists
+            | Self::AnswerNotOpen => false,
+        }
+    }
+}

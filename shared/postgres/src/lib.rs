@@ -1,0 +1,28 @@
+//! Postgres: the only place that knows SQL.
+//!
+//! [`Database`] gives out no connection. A request reads and writes through
+//! [`Database::request`], which takes a verified [`Session`](shared_core::session::Session): every
+//! transaction begins by entering that session, so a query without a user cannot be written, and a
+//! session that was logged out cannot run one. Logging in has its own door, [`Database::sign_in`].
+//!
+//! Transactions are pipelined: all statements leave in one write and cost one round trip together.
+
+mod chats;
+mod config;
+mod connection;
+mod error;
+mod messages;
+mod migrations;
+mod request;
+mod sessions;
+mod summaries;
+mod turn;
+mod users;
+
+pub use config::DatabaseConfig;
+pub use connection::Database;
+pub use error::Error;
+pub use migrations::{MigrateError, migrate, schema_hash};
+pub use request::Request;
+pub use sessions::{NewSession, SessionsPage};
+pub use turn::{BegunTurn, Ending, Outcome};

@@ -1,0 +1,70 @@
+//! A user's request: every transaction begins by entering the user's session.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+use shared_core::session::Session;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use crate::{Database, Error};
+
+/// A session that nobody used for this long has ended.
+const IDLE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+pub(crate) const ENTER: &str = "select enter_session($1, $2, $3, $4)";
+
+/// The database as one user may see it.
+///
+/// What it offers is in the files of the tables: [`Request::user`], [`Request::sessions`], …
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) session: &'a Session,
+    pub(crate) now: Timestamp,
+}
+
+impl Request<'_> {
+    /// Runs one statement inside the user's session: four messages, one round trip.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.database
+            .retrying(|client| async move {
+                let (enter, statement) =
+                    tokio::try_join!(biased; client.prepare_cached(ENTER), client.prepare_cached(sql))?;
+                let (_, _, rows, _) = tokio::try_join!(
+                    biased;
+                    client.batch_execute("begin"),
+                    self.enter(&client, &enter),
+                    client.query(&statement, params),
+                    client.batch_execute("commit"),
+                )?;
+                Ok(rows)
+            })
+            .await
+    }
+
+    /// The statement that opens the door; first in every transaction.
+    pub(crate) async fn enter(
+        &self,
+        client: &Object,
+        enter: &Statement,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let idle_since = self.now - IDLE_LIFETIME;
+        client
+            .execute(
+                enter,
+                &[
+                    &self.session.user.0,
+                    &self.session.id.0,
+                    &self.now,
+                    &idle_since,
+                ],
+            )
+            .await
+    }
+}

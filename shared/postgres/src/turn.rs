@@ -1,0 +1,353 @@
+//! The two transactions of a turn: one before the model is asked, one after it has answered.
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+use shared_core::answer::Answer;
+use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
+use shared_core::ids::{ChatId, MessageId, UserId};
+use shared_core::limits::{Limit, LimitReached};
+use shared_core::turn::{NewTurn, Place, Question};
+use tokio_postgres::types::{Json, ToSql, Type};
+use tokio_postgres::{Row, Statement};
+
+use crate::request::ENTER;
+use crate::{Database, Error, Request, chats, messages};
+
+/// A question may be lost with a crashing server for a fraction of a second, until the log is
+/// written; waiting for the disk would delay every first word. The transaction that ends the turn
+/// waits, and the log is written in order, so what is told as finished is on disk with its question.
+/// `docs/decisions/0003-the-turns-two-transactions.md` has the figures.
+const BEGIN: &str = "begin; set local synchronous_commit = off";
+
+const BE_USER: &str = "select set_config('app.user_id', $1::uuid::text, true)";
+
+/// A turn whose question is stored and whose answer is open.
+#[derive(Clone, Debug)]
+pub struct BegunTurn {
+    /// Whose turn it is.
+    pub user: UserId,
+    /// The chat.
+    pub chat: ChatId,
+    /// The open answer.
+    pub answer: MessageId,
+    /// What was asked; for another answer to an old question, as it was stored.
+    pub question: Question,
+    /// What was said before.
+    pub context: Context,
+    /// Where it went, for taking it back.
+    place: Place,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The model was done.
+    Complete,
+    /// It broke off; the code says why.
+    Failed {
+        /// The same code as the client was given.
+        code: &'static str,
+    },
+}
+
+/// What the last transaction stores.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// What was said, and what it took.
+    pub answer: &'a Answer,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Request<'_> {
+    /// Stores the question and an open answer, and reads what was said before: one transaction, one
+    /// round trip. The rules that could be broken by two at once are the schema's: an id is used
+    /// once, a message is tied to its chat and the chat's owner.
+    pub async fn begin_turn(&self, turn: NewTurn) -> Result<BegunTurn, Error> {
+        let turn = &turn;
+        self.database
+            .retrying(|client| async move { self.begin_on(&client, turn).await })
+            .await
+    }
+
+    async fn begin_on(&self, client: &Object, turn: &NewTurn) -> Result<BegunTurn, Error> {
+        let add = match turn.place {
+            Place::Next { .. } => messages::ADD_NEXT,
+            Place::Instead { .. } => messages::ADD_INSTEAD,
+            Place::Again { .. } => messages::ADD_AGAIN,
+        };
+        let (enter, make_chat, context, add, move_head) = tokio::try_join!(
+            biased;
+            client.prepare_cached(ENTER),
+            client.prepare_cached(chats::MAKE),
+            client.prepare_cached(&messages::CONTEXT),
+            client.prepare_cached(add),
+            client.prepare_cached(chats::MOVE_HEAD),
+        )?;
+        let (chat, answer, user) = (turn.chat.as_str(), turn.answer.as_str(), self.session.user);
+        let title = title_of(turn.question.as_str());
+        let (place, anchor, depth) = match &turn.place {
+            Place::Next { .. } => ("next", None, CONTEXT_MESSAGES),
+            Place::Instead { question, .. } => {
+                ("instead", Some(question.as_str()), CONTEXT_MESSAGES)
+            }
+            // The question itself is read too.
+            Place::Again { question } => ("again", Some(question.as_str()), CONTEXT_MESSAGES + 1),
+        };
+        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
+        let (_, _, _, rows, _, added, _, _) = tokio::try_join!(
+            biased;
+            client.batch_execute(BEGIN),
+            self.enter(client, &enter),
+            async { client.execute(&make_chat, &[&chat, &user.0, &title, &self.now]).await },
+            async { client.query(&context, &[&chat, &place, &anchor, &depth]).await },
+            step_aside(client, turn),
+            self.add_messages(client, &add, turn),
+            async { client.execute(&move_head, &[&chat, &answer, &self.now]).await },
+            client.batch_execute("commit"),
+        )?;
+        // Nothing was added below a message that this chat does not have.
+        if added == 0 {
+            return Err(Error::MessageNotFound);
+        }
+        let (question, context) = self.question_and_context(turn, &rows)?;
+        Ok(BegunTurn {
+            user,
+            chat: turn.chat.clone(),
+            answer: turn.answer.clone(),
+            question,
+            context,
+            place: turn.place.clone(),
+        })
+    }
+
+    async fn add_messages(
+        &self,
+        client: &Object,
+        add: &Statement,
+        turn: &NewTurn,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let (chat, user, answer) = (
+            turn.chat.as_str(),
+            self.session.user.0,
+            turn.answer.as_str(),
+        );
+        let (model, now) = (turn.model.as_str(), self.now);
+        let parts = Json(turn.question.to_parts());
+        match &turn.place {
+            Place::Next { question } => {
+                client
+                    .execute(
+                        add,
+                        &[
+                            &question.as_str(),
+                            &answer,
+                            &chat,
+                            &user,
+                            &parts,
+                            &model,
+                            &now,
+                        ],
+                    )
+                    .await
+            }
+            Place::Instead { question, aside } => {
+                let aside = aside.as_str();
+                client
+                    .execute(
+                        add,
+                        &[
+                            &question.as_str(),
+                            &answer,
+                            &chat,
+                            &user,
+                            &parts,
+                            &model,
+                            &now,
+                            &aside,
+                        ],
+                    )
+                    .await
+            }
+            Place::Again { question } => {
+                client
+                    .execute(
+                        add,
+                        &[&question.as_str(), &answer, &chat, &user, &model, &now],
+                    )
+                    .await
+            }
+        }
+    }
+
+    fn question_and_context(
+        &self,
+        turn: &NewTurn,
+        rows: &[Row],
+    ) -> Result<(Question, Context), Error> {
+        let mut context = Context::default();
+        let mut again = matches!(turn.place, Place::Again { .. });
+        let mut question = turn.question.clone();
+        for row in rows {
+            let role = match row.try_get(0)? {
+                "user" => Role::User,
+                "assistant" => Role::Assistant,
+                _ => {
+                    context.summary = Some(row.try_get::<_, Json<String>>(1)?.0);
+                    continue;
+                }
+            };
+            let message = Message {
+                role,
+                parts: row.try_get::<_, Json<Vec<Part>>>(1)?.0,
+            };
+            if std::mem::take(&mut again) {
+                // A question that is stored was within the limit of its day.
+                question = Question::parse([message.text().as_str()], usize::MAX)
+                    .map_err(|error| Error::Unavailable(error.into()))?;
+            } else {
+                context.messages.push(message);
+            }
+        }
+        // The branch is walked upwards; people read downwards.
+        context.messages.reverse();
+        Ok((question, context))
+    }
+
+    /// The limit on turns, as Postgres can tell it: for the time when the cache is away. Questions
+    /// that are being stored at this moment are not seen, so a burst may pass.
+    pub async fn turn_limit(&self, limit: Limit) -> Result<Result<(), LimitReached>, Error> {
+        let since = self.now - limit.window;
+        let rows = self
+            .query(
+                messages::COUNT_QUESTIONS_SINCE,
+                &[&self.session.user.0, &since],
+            )
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(Ok(()));
+        };
+        let (count, oldest): (i64, Option<Timestamp>) = (row.try_get(0)?, row.try_get(1)?);
+        if count <= i64::from(limit.count) {
+            return Ok(Ok(()));
+        }
+        let free_at = oldest.unwrap_or(self.now) + limit.window;
+        let seconds = u64::try_from(self.now.until(free_at).map_or(1, |span| span.get_seconds()))
+            .unwrap_or(1);
+        Ok(Err(LimitReached {
+            retry_after: std::time::Duration::from_secs(seconds.max(1)),
+        }))
+    }
+}
+
+impl Database {
+    /// Stores the answer and what it took, and closes it: one transaction, on disk when it returns.
+    ///
+    /// Not through [`Request`]: somebody who logs out while the model speaks still gets the answer.
+    pub async fn finish_turn(&self, turn: &BegunTurn, ending: Ending<'_>) -> Result<(), Error> {
+        self.retrying(|client| async move {
+            let (be_user, finish, touch) = tokio::try_join!(
+                biased;
+                client.prepare_cached(BE_USER),
+                client.prepare_cached(messages::FINISH),
+                client.prepare_cached(chats::TOUCH),
+            )?;
+            let (status, error_code) = match ending.outcome {
+                Outcome::Complete => ("complete", None),
+                Outcome::Failed { code } => ("failed", Some(code)),
+            };
+            let answer = ending.answer;
+            let usage = answer.usage();
+            let tokens =
+                |count: Option<u32>| count.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+            let (_, _, finished, _, _) = tokio::try_join!(
+                biased;
+                client.batch_execute("begin"),
+                async { client.execute(&be_user, &[&turn.user.0]).await },
+                async {
+                    let params: &[&(dyn ToSql + Sync)] = &[
+                        &turn.answer.as_str(),
+                        &status,
+                        &Json(answer.parts()),
+                        &answer.model(),
+                        &answer.generation(),
+                        &answer.finish_reason().map(|reason| reason.as_str()),
+                        &error_code,
+                        &tokens(usage.map(|usage| usage.prompt_tokens)),
+                        &tokens(usage.map(|usage| usage.completion_tokens)),
+                        &tokens(usage.map(|usage| usage.reasoning_tokens)),
+                        &tokens(usage.map(|usage| usage.cached_tokens)),
+                        &usage.and_then(|usage| usage.cost_nano_usd),
+                        &ending.at,
+                    ];
+                    client.execute(&finish, params).await
+                },
+                async { client.execute(&touch, &[&turn.chat.as_str(), &ending.at]).await },
+                client.batch_execute("commit"),
+            )?;
+            if finished == 1 {
+                Ok(())
+            } else {
+                Err(Error::AnswerNotOpen)
+            }
+        })
+        .await
+    }
+
+    /// Takes back a turn that must not happen after all, as if it had never been sent.
+    pub async fn withdraw_turn(&self, turn: &BegunTurn) -> Result<(), Error> {
+        self.retrying(|client| async move {
+            let (be_user, head_back, withdraw, step_back, forget) = tokio::try_join!(
+                biased;
+                client.prepare_cached(BE_USER),
+                client.prepare_cached(chats::MOVE_HEAD_BACK),
+                client.prepare_cached(messages::WITHDRAW),
+                client.prepare_cached(messages::STEP_ASIDE),
+                client.prepare_cached(chats::FORGET_IF_EMPTY),
+            )?;
+            let chat = turn.chat.as_str();
+            let answer = turn.answer.as_str();
+            let (added, stepped_aside) = match &turn.place {
+                Place::Next { question } => (vec![question.as_str(), answer], None),
+                Place::Instead { question, aside } => {
+                    (vec![question.as_str(), answer], Some((aside, question)))
+                }
+                Place::Again { .. } => (vec![answer], None),
+            };
+            tokio::try_join!(
+                biased;
+                client.batch_execute("begin"),
+                async { client.execute(&be_user, &[&turn.user.0]).await },
+                async { client.execute(&head_back, &[&chat, &added]).await },
+                async { client.execute(&withdraw, &[&added]).await },
+                async {
+                    let Some((aside, question)) = stepped_aside else { return Ok(0) };
+                    client.execute(&step_back, &[&aside.as_str(), &question.as_str(), &chat]).await
+                },
+                async { client.execute(&forget, &[&chat]).await },
+                client.batch_execute("commit"),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Frees the id of a question that is replaced. Editing is rare: its statement is not prepared
+/// ahead of the others.
+async fn step_aside(client: &Object, turn: &NewTurn) -> Result<u64, tokio_postgres::Error> {
+    let Place::Instead { question, aside } = &turn.place else {
+        return Ok(0);
+    };
+    let params = [
+        (&question.as_str() as &(dyn ToSql + Sync), Type::TEXT),
+        (&aside.as_str(), Type::TEXT),
+        (&turn.chat.as_str(), Type::TEXT),
+    ];
+    Ok(client
+        .query_typed(messages::STEP_ASIDE, &params)
+        .await?
+        .len() as u64)
+}

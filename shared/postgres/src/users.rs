@@ -1,0 +1,50 @@
+//! `users`: one row per address that has logged in.
+
+use shared_core::account::{DisplayName, User};
+use shared_core::ids::UserId;
+use tokio_postgres::Row;
+
+use crate::{Error, Request};
+
+/// Makes the user or finds them. The update changes nothing: it is what makes `returning` answer
+/// for a row that was already there.
+pub(crate) const UPSERT: &str = "
+    insert into users (id, email, created_at)
+    values ($1, $2, $3)
+    on conflict (email) do update set email = excluded.email
+    returning id, email, name, created_at";
+
+const READ: &str = "select id, email, name, created_at from users where id = $1";
+
+const RENAME: &str = "
+    update users
+       set name = $2
+     where id = $1
+    returning id, email, name, created_at";
+
+impl Request<'_> {
+    /// The user whose request this is.
+    pub async fn user(&self) -> Result<User, Error> {
+        self.one_user(self.query(READ, &[&self.session.user.0]).await?)
+    }
+
+    /// Changes what the user wants to be called; nothing takes the name away.
+    pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, Error> {
+        let name = name.map(DisplayName::as_str);
+        self.one_user(self.query(RENAME, &[&self.session.user.0, &name]).await?)
+    }
+
+    /// A live session has a user, because deleting a user deletes their sessions.
+    fn one_user(&self, rows: Vec<Row>) -> Result<User, Error> {
+        rows.first().map_or(Err(Error::SessionEnded), user)
+    }
+}
+
+pub(crate) fn user(row: &Row) -> Result<User, Error> {
+    Ok(User {
+        id: UserId(row.try_get(0)?),
+        email: row.try_get(1)?,
+        name: row.try_get(2)?,
+        created_at: row.try_get(3)?,
+    })
+}
