@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::StackError;
 use crate::error::At as _;
 use crate::install::{Programs, lock_file};
+use crate::memory;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::server::{Data, Server};
@@ -86,23 +87,21 @@ impl Home {
 
     /// Removes all data.
     pub(crate) fn remove(&self) -> Result<(), StackError> {
-        remove(&self.directory)
+        self.remove_data("postgres")?;
+        self.remove_data("valkey")?;
+        match fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.at("remove", &self.directory),
+        }
     }
 
     /// Removes the data of `server`.
     pub(crate) fn remove_data(&self, server: &str) -> Result<(), StackError> {
-        remove(&self.data(server))
+        memory::remove(&self.data(server))
     }
 
     fn programs(&self, part: &str) -> Result<Programs, StackError> {
         fs::create_dir_all(&self.directory).at("make", &self.directory)?;
         Programs::installed(&self.local_dir, part)
-    }
-}
-
-fn remove(directory: &Path) -> Result<(), StackError> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.at("remove", directory),
     }
 }

@@ -13,6 +13,7 @@ mod blocking;
 mod error;
 mod home;
 mod install;
+mod memory;
 mod ports;
 mod postgres;
 mod private;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::StackError;
 use crate::error::At as _;
 use crate::install::Programs;
+use crate::memory;
 use crate::process;
 use crate::server::{Data, Program};
 use crate::unprivileged::User;
@@ -110,18 +111,26 @@ impl Program for Postgres {
         if self.data.join("PG_VERSION").exists() {
             return Ok(());
         }
+        let memory = match self.kind {
+            Data::Kept => None,
+            Data::Disposable => memory::place_of(&self.data),
+        };
+        let place = memory.as_ref().unwrap_or(&self.data);
         // Made beside its place and moved there whole: half a database would fail at every start.
-        let new = self.data.with_extension("new");
+        let new = place.with_extension("new");
         process::end_leftovers(&new)?;
-        if new.exists() {
-            fs::remove_dir_all(&new).at("remove", &new)?;
-        }
+        memory::remove(&new)?;
         fs::create_dir_all(&new).at("make", &new)?;
         self.user.own(&new).at("give to Postgres' user", &new)?;
         self.initdb(&new)?;
         let access = new.join("pg_hba.conf");
         fs::write(&access, ACCESS).at("write", &access)?;
-        fs::rename(&new, &self.data).at("move into its place", &new)
+        memory::remove(place)?;
+        fs::rename(&new, place).at("move into its place", &new)?;
+        match &memory {
+            None => Ok(()),
+            Some(place) => memory::link(&self.data, place),
+        }
     }
 
     fn command(&self) -> Command {
@@ -150,6 +159,8 @@ impl Program for Postgres {
                 set("max_connections", "300");
                 // Dropping a database searches all of them for its pages.
                 set("shared_buffers", "32MB");
+                // The data may lie in memory, where a long log would be a waste.
+                set("max_wal_size", "128MB");
                 // A test's database is gone before its tables need it.
                 set("autovacuum", "off");
             }

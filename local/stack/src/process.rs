@@ -51,12 +51,14 @@ impl Found {
 /// Those of our programs that were started with `data` or work in it. Postgres' helpers are found
 /// by the latter: when it is killed, they may outlive it for a moment and keep it from starting.
 pub(crate) fn working_in(data: &Path) -> Vec<Found> {
+    // The kernel knows only the name behind a link.
+    let real = data.canonicalize().ok();
     all()
         .into_iter()
         .filter(|(found, _)| is_ours(found))
         .filter_map(|(found, directory)| {
             let leads = found.arguments.iter().any(|it| Path::new(it) == data);
-            let works_here = leads || directory.as_deref() == Some(data);
+            let works_here = leads || (real.is_some() && directory == real);
             works_here.then_some(Found { leads, ..found })
         })
         .collect()

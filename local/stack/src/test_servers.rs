@@ -119,12 +119,14 @@ impl Kind {
     }
 }
 
-/// Ends the servers of [`TestServers::shared`], as at the end of `make test`.
+/// Ends the servers of [`TestServers::shared`], as at the end of `make test`, and removes their data,
+/// some of which may lie in memory.
 pub async fn stop_test_servers() -> Result<(), StackError> {
     blocking(|| {
         let home = home()?;
         let _lock = home.lock_in_turn()?;
-        home.end_all()
+        home.end_all()?;
+        home.remove()
     })
     .await
 }

@@ -1,0 +1,72 @@
+//! A place in memory for data that nobody would miss.
+//!
+//! To make a database is to make three hundred files, and to drop it is to remove them. ext4 does
+//! not reuse what was removed a moment ago and takes ever longer to find something else: measured,
+//! 50 to 110 ms for each test's database, against 9 ms in memory.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::StackError;
+use crate::error::At as _;
+
+const MEMORY: &str = "/dev/shm";
+const OURS: &str = "local-stack-";
+
+/// Room for a hundred databases at a time. A container often has 64 MB, which is not enough to begin.
+#[cfg(target_os = "linux")]
+const ROOM: u64 = 1 << 30;
+
+/// Where `data` lies in memory, if there is enough of it.
+pub(crate) fn place_of(data: &Path) -> Option<PathBuf> {
+    has_room().then(|| {
+        // The same for every process of this user and checkout.
+        let mut hasher = DefaultHasher::new();
+        data.hash(&mut hasher);
+        let user = rustix::process::geteuid().as_raw();
+        Path::new(MEMORY).join(format!("{OURS}{user}-{:016x}", hasher.finish()))
+    })
+}
+
+/// Makes `data` stand for `place`.
+pub(crate) fn link(data: &Path, place: &Path) -> Result<(), StackError> {
+    // That of an earlier start; what it stood for is gone since the machine was switched off.
+    remove(data)?;
+    symlink(place, data).at("link", data)
+}
+
+/// Removes `data`, and what it stands for.
+pub(crate) fn remove(data: &Path) -> Result<(), StackError> {
+    if let Ok(place) = fs::read_link(data) {
+        // Nothing else is linked here by us, so nothing else is removed.
+        if is_ours(&place) && place.exists() {
+            fs::remove_dir_all(&place).at("remove", &place)?;
+        }
+        fs::remove_file(data).at("remove", data)
+    } else if data.exists() {
+        fs::remove_dir_all(data).at("remove", data)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_ours(place: &Path) -> bool {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    place.parent() == Some(Path::new(MEMORY)) && name.starts_with(OURS)
+}
+
+#[cfg(target_os = "linux")]
+fn has_room() -> bool {
+    const TMPFS: i128 = 0x0102_1994;
+    rustix::fs::statfs(MEMORY).is_ok_and(|found| {
+        let block = u64::try_from(found.f_bsize).unwrap_or_default();
+        i128::from(found.f_type) == TMPFS && found.f_bavail.saturating_mul(block) >= ROOM
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_room() -> bool {
+    false
+}

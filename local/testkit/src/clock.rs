@@ -1,0 +1,41 @@
+//! Time that passes when a test says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared_core::ambient::Clock;
+
+/// The real time when it was made, plus what a test has added since. It stands still otherwise.
+#[derive(Clone, Debug)]
+pub struct MovableClock(Arc<AtomicI64>);
+
+impl MovableClock {
+    /// A clock that shows now.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(
+            shared_http::system_clock().now().as_microsecond(),
+        )))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).expect("a test's durations are short");
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// The clock as an app is given it.
+    pub fn clock(&self) -> Clock {
+        let micros = Arc::clone(&self.0);
+        Clock::new(move || {
+            Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).expect("a time in this era")
+        })
+    }
+}
+
+impl Default for MovableClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

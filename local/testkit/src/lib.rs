@@ -1,0 +1,22 @@
+//! What the functions' tests have in common: real servers, a clock that a test moves, a fake
+//! provider, and a client that speaks to an app without a socket.
+//!
+//! Everything here panics when it fails: a test that cannot be set up has failed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "only tests use this, and they want to stop where it breaks"
+)]
+
+mod client;
+mod clock;
+mod events;
+mod mailbox;
+mod stack;
+
+pub use client::{Answer, Client, UiChunk};
+pub use clock::MovableClock;
+pub use events::event;
+pub use mailbox::Mailbox;
+pub use stack::{ORIGIN, TestStack};

@@ -1,0 +1,52 @@
+//! Where a test's login mails end.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use shared_core::login::{BoxError, LoginMail, Mailer};
+
+/// Keeps the mails; refuses them once told to.
+#[derive(Clone, Debug, Default)]
+pub struct Mailbox {
+    mails: Arc<Mutex<Vec<LoginMail>>>,
+    broken: Arc<Mutex<bool>>,
+}
+
+impl Mailbox {
+    /// All mails, oldest first.
+    pub fn mails(&self) -> Vec<LoginMail> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    /// The newest code that was sent.
+    pub fn newest_code(&self) -> String {
+        self.mails()
+            .last()
+            .expect("a code was sent")
+            .code
+            .as_str()
+            .to_owned()
+    }
+
+    /// From now on, no mail can be sent.
+    pub fn break_down(&self) {
+        *self.broken.lock().unwrap() = true;
+    }
+}
+
+impl Mailer for Mailbox {
+    fn send(
+        &self,
+        mail: LoginMail,
+    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
+        let result = if *self.broken.lock().unwrap() {
+            Err("the mail server is away".into())
+        } else {
+            Ok(())
+        };
+        if result.is_ok() {
+            self.mails.lock().unwrap().push(mail);
+        }
+        Box::pin(std::future::ready(result))
+    }
+}

@@ -1,0 +1,190 @@
+//! The systems that functions work with, a fresh one of each for every test.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake_openrouter::FakeOpenRouter;
+use local_stack::{TestCache, TestDatabase};
+use shared_cache::{Cache, CacheConfig, Codes, Pepper};
+use shared_core::ambient::{Clock, Entropy};
+use shared_core::catalogue::ModelTable;
+use shared_core::email::Email;
+use shared_core::env::Env;
+use shared_core::ids::{SessionId, UserId};
+use shared_core::session::{ABSOLUTE_LIFETIME, Session};
+use shared_http::{Edge, EdgeConfig, system_entropy};
+use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use shared_postgres::{Database, DatabaseConfig, NewSession};
+use tokio_postgres::{Client, NoTls};
+
+use crate::MovableClock;
+
+/// Where the app is, as far as its tests are concerned.
+pub const ORIGIN: &str = "https://chat.example.com";
+
+/// The signing key of a test's sessions.
+const SESSION_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
+
+/// A database, a key prefix, a provider and a clock for one test.
+pub struct TestStack {
+    /// The time.
+    pub clock: MovableClock,
+    /// The provider.
+    pub provider: FakeOpenRouter,
+    variables: HashMap<&'static str, String>,
+    database: TestDatabase,
+    _cache: TestCache,
+}
+
+impl TestStack {
+    /// Starts what a test needs: milliseconds, once the servers run.
+    pub async fn start() -> Self {
+        let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
+        let provider = FakeOpenRouter::start()
+            .await
+            .expect("a free port for the fake provider");
+        let variables = HashMap::from([
+            ("APP_ORIGIN", ORIGIN.to_owned()),
+            ("SESSION_KEYS", SESSION_KEYS.to_owned()),
+            (
+                "LOGIN_PEPPER",
+                "pepper-pepper-pepper-pepper-pepper".to_owned(),
+            ),
+            ("DATABASE_URL", database.app_url()),
+            ("DATABASE_POOL_SIZE", "4".to_owned()),
+            ("CACHE_URL", cache.cache_url().to_owned()),
+            ("CACHE_PREFIX", cache.key_prefix().to_owned()),
+            ("OPENROUTER_BASE_URL", provider.base_url()),
+            ("OPENROUTER_API_KEY", "sk-or-v1-test".to_owned()),
+            ("MAIL_FROM", "Chat <login@chat.example.com>".to_owned()),
+        ]);
+        Self {
+            clock: MovableClock::new(),
+            provider,
+            variables,
+            database,
+            _cache: cache,
+        }
+    }
+
+    /// Sets a variable, for what is made from [`TestStack::env`] after this.
+    pub fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.variables.insert(variable, value.into());
+    }
+
+    /// The variables that functions read.
+    pub fn env(&self) -> Env<'_> {
+        Env::new(|variable| self.variables.get(variable).cloned())
+    }
+
+    /// The same, for another process.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (*name, value.clone()))
+            .collect()
+    }
+
+    /// The edge, with the test's clock.
+    pub fn edge(&self) -> Edge {
+        Edge::new(
+            &EdgeConfig::from_env(&self.env()).unwrap(),
+            self.clock.clock(),
+            system_entropy(),
+        )
+    }
+
+    /// The database, as the app sees it.
+    pub fn database(&self) -> Database {
+        Database::new(&DatabaseConfig::from_env(&self.env()).unwrap()).unwrap()
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> Cache {
+        Cache::new(&CacheConfig::from_env(&self.env()).unwrap()).unwrap()
+    }
+
+    /// The codes that wait to be entered.
+    pub fn codes(&self) -> Codes {
+        Codes::new(self.cache(), Pepper::from_env(&self.env()).unwrap())
+    }
+
+    /// The provider's client.
+    pub fn openrouter(&self) -> OpenRouter {
+        OpenRouter::new(&OpenRouterConfig::from_env(&self.env()).unwrap()).unwrap()
+    }
+
+    /// All models, those of the fake too.
+    pub fn table(&self) -> Arc<ModelTable> {
+        let table = "default = \"fake/echo\"\n[[model]]\nid = \"fake/*\"\ntier = \"free\"\n[[model]]\nid = \"openai/*\"\ntier = \"premium\"";
+        Arc::new(ModelTable::parse(table).unwrap())
+    }
+
+    /// Logs `address` in, past the mail.
+    pub async fn session(&self, address: &str) -> Session {
+        let (clock, entropy): (Clock, Entropy) = (self.clock.clock(), system_entropy());
+        let now = clock.now();
+        let new = NewSession {
+            id: SessionId(entropy.uuid(now)),
+            user_if_new: UserId(entropy.uuid(now)),
+            user_agent: Some("test".into()),
+            expires_at: now + ABSOLUTE_LIFETIME,
+        };
+        let user = self
+            .database()
+            .sign_in(&Email::parse(address).unwrap(), &new, now)
+            .await
+            .unwrap();
+        Session {
+            user: user.id,
+            id: new.id,
+            expires_at: new.expires_at,
+        }
+    }
+
+    /// The cookie of a session.
+    pub fn cookie(&self, session: &Session) -> String {
+        let token = self
+            .edge()
+            .tokens()
+            .sign(session, self.clock.clock().now())
+            .unwrap();
+        format!("__Host-session={token}")
+    }
+
+    /// A connection as the owner, who sees every row: for looking at what was stored.
+    pub async fn owner(&self) -> Client {
+        connect(&self.database.owner_url()).await
+    }
+
+    /// A connection as the app's role, without any of the app's care.
+    pub async fn app_role(&self) -> Client {
+        connect(&self.database.app_url()).await
+    }
+
+    /// Waits until `sql` counts `expected`, for what happens after a response has ended.
+    pub async fn until_count(&self, expected: i64, sql: &str) {
+        let owner = self.owner().await;
+        for _ in 0..200 {
+            let count: i64 = owner.query_one(sql, &[]).await.unwrap().get(0);
+            if count == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not {expected} within four seconds: {sql}");
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the connection's task ends with the test"
+)]
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("the test's database");
+    tokio::spawn(connection);
+    client
+}
