@@ -1,6 +1,7 @@
 //! Servers of one test, which may take them away from the code under test and give them back.
 
 use std::fs;
+use std::path::Path;
 
 use crate::blocking::{blocking, both};
 use crate::error::At as _;
@@ -98,7 +99,7 @@ fn started(make: impl Fn(u16) -> Result<Server, StackError>) -> Result<Server, S
 }
 
 /// Ends and removes what tests have left that were killed. A home is named after its process.
-fn sweep(local_dir: &std::path::Path) -> Result<(), StackError> {
+pub(crate) fn sweep(local_dir: &Path) -> Result<(), StackError> {
     let all = local_dir.join("private");
     fs::create_dir_all(&all).at("make", &all)?;
     for entry in fs::read_dir(&all).at("read", &all)?.flatten() {

@@ -9,7 +9,7 @@ use crate::postgres::Postgres;
 use crate::process;
 use crate::server::{Data, Server};
 use crate::valkey::Valkey;
-use crate::{StackError, settings};
+use crate::{StackError, private, settings};
 
 /// The servers that all tests of a checkout share, in whichever process they run.
 ///
@@ -119,10 +119,11 @@ impl Kind {
     }
 }
 
-/// Ends the servers of [`TestServers::shared`], as at the end of `make test`, and removes their data,
-/// some of which may lie in memory.
+/// Ends the servers of [`TestServers::shared`] and those that killed tests have left, as at the end
+/// of `make test`, and removes their data, some of which may lie in memory.
 pub async fn stop_test_servers() -> Result<(), StackError> {
     blocking(|| {
+        private::sweep(&settings::local_dir_of_this_process()?)?;
         let home = home()?;
         let _lock = home.lock_in_turn()?;
         home.end_all()?;
