@@ -3,11 +3,13 @@
 //! [`Product`] mounts every function's `app()` on one port, as API Gateway and `CloudFront` do in
 //! production: what runs here is what runs on Lambda, behind another door.
 
+mod errors;
 mod gateway;
 mod inbox;
 mod openapi;
 mod product;
 
+pub use errors::errors_page;
 pub use inbox::{Announce, Inbox};
 pub use openapi::openapi;
 pub use product::{Product, Wiring};

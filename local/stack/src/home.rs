@@ -13,6 +13,9 @@ use crate::process;
 use crate::server::{Data, Server};
 use crate::valkey::Valkey;
 
+/// What may lie there: a Postgres that is being made has a directory of its own.
+const DIRECTORIES: [&str; 3] = ["postgres", "postgres.new", "valkey"];
+
 /// Such a directory in `.local`, with the programs that run there.
 pub(crate) struct Home {
     local_dir: PathBuf,
@@ -76,8 +79,7 @@ impl Home {
 
     /// Ends what runs here, whoever has started it.
     pub(crate) fn end_all(&self) -> Result<(), StackError> {
-        self.end("postgres")?;
-        self.end("valkey")
+        DIRECTORIES.iter().try_for_each(|name| self.end(name))
     }
 
     /// Ends `server`, whoever has started it.
@@ -87,8 +89,9 @@ impl Home {
 
     /// Removes all data.
     pub(crate) fn remove(&self) -> Result<(), StackError> {
-        self.remove_data("postgres")?;
-        self.remove_data("valkey")?;
+        for name in DIRECTORIES {
+            self.remove_data(name)?;
+        }
         match fs::remove_dir_all(&self.directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             result => result.at("remove", &self.directory),

@@ -5,12 +5,12 @@
 //! 50 to 110 ms for each test's database, against 9 ms in memory.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::StackError;
 use crate::error::At as _;
+use crate::ports::random;
 
 const MEMORY: &str = "/dev/shm";
 const OURS: &str = "local-stack-";
@@ -19,22 +19,16 @@ const OURS: &str = "local-stack-";
 #[cfg(target_os = "linux")]
 const ROOM: u64 = 1 << 30;
 
-/// Where `data` lies in memory, if there is enough of it.
-pub(crate) fn place_of(data: &Path) -> Option<PathBuf> {
-    has_room().then(|| {
-        // The same for every process of this user and checkout.
-        let mut hasher = DefaultHasher::new();
-        data.hash(&mut hasher);
-        let user = rustix::process::geteuid().as_raw();
-        Path::new(MEMORY).join(format!("{OURS}{user}-{:016x}", hasher.finish()))
-    })
-}
-
-/// Makes `data` stand for `place`.
-pub(crate) fn link(data: &Path, place: &Path) -> Result<(), StackError> {
-    // That of an earlier start; what it stood for is gone since the machine was switched off.
-    remove(data)?;
-    symlink(place, data).at("link", data)
+/// Makes the directory `data`, in memory if there is enough of it; `data` is a link then, which may
+/// be moved.
+pub(crate) fn make(data: &Path) -> Result<(), StackError> {
+    if !has_room() {
+        return fs::create_dir_all(data).at("make", data);
+    }
+    let place = Path::new(MEMORY).join(format!("{OURS}{:016x}", random()));
+    // The link first: without it, nobody would know of the place and remove it.
+    symlink(&place, data).at("link", data)?;
+    fs::create_dir(&place).at("make", &place)
 }
 
 /// Removes `data`, and what it stands for.

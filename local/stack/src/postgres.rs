@@ -9,6 +9,7 @@ use crate::StackError;
 use crate::error::At as _;
 use crate::install::Programs;
 use crate::memory;
+use crate::ports::is_free;
 use crate::process;
 use crate::server::{Data, Program};
 use crate::unprivileged::User;
@@ -55,7 +56,7 @@ impl Postgres {
             .arg("-D")
             .arg(data)
             .args(["-U", OWNER, "--auth=trust", "--encoding=UTF8"])
-            // An interrupted copy is thrown away, so a disk that was never told to write it is no loss.
+            // The kernel writes it within half a minute, and there is nothing of value in it so soon.
             .args(["--no-sync", "--no-instructions"]);
         // Sorting by code point is the same everywhere and the fastest.
         if cfg!(target_os = "macos") {
@@ -111,26 +112,23 @@ impl Program for Postgres {
         if self.data.join("PG_VERSION").exists() {
             return Ok(());
         }
-        let memory = match self.kind {
-            Data::Kept => None,
-            Data::Disposable => memory::place_of(&self.data),
-        };
-        let place = memory.as_ref().unwrap_or(&self.data);
         // Made beside its place and moved there whole: half a database would fail at every start.
-        let new = place.with_extension("new");
+        let new = self.data.with_extension("new");
         process::end_leftovers(&new)?;
         memory::remove(&new)?;
-        fs::create_dir_all(&new).at("make", &new)?;
+        match self.kind {
+            Data::Kept => fs::create_dir_all(&new).at("make", &new)?,
+            Data::Disposable => {
+                // A link may be left to what was in memory before the machine was switched off.
+                memory::remove(&self.data)?;
+                memory::make(&new)?;
+            }
+        }
         self.user.own(&new).at("give to Postgres' user", &new)?;
         self.initdb(&new)?;
         let access = new.join("pg_hba.conf");
         fs::write(&access, ACCESS).at("write", &access)?;
-        memory::remove(place)?;
-        fs::rename(&new, place).at("move into its place", &new)?;
-        match &memory {
-            None => Ok(()),
-            Some(place) => memory::link(&self.data, place),
-        }
+        fs::rename(&new, &self.data).at("move into its place", &new)
     }
 
     fn command(&self) -> Command {
@@ -152,8 +150,9 @@ impl Program for Postgres {
         match self.kind {
             Data::Kept => set("max_connections", "100"),
             Data::Disposable => {
+                // What was committed outlives the server all the same, which failure tests rely on:
+                // that would take `synchronous_commit = off`, for no gain without fsync.
                 set("fsync", "off");
-                set("synchronous_commit", "off");
                 set("full_page_writes", "off");
                 // Many tests at once, each with a pool of its own.
                 set("max_connections", "300");
@@ -161,6 +160,8 @@ impl Program for Postgres {
                 set("shared_buffers", "32MB");
                 // The data may lie in memory, where a long log would be a waste.
                 set("max_wal_size", "128MB");
+                // Otherwise a killed server leaves some in /dev/shm when its data is removed.
+                set("dynamic_shared_memory_type", "mmap");
                 // A test's database is gone before its tables need it.
                 set("autovacuum", "off");
             }
@@ -169,11 +170,13 @@ impl Program for Postgres {
     }
 
     /// Reads what Postgres writes into its data directory for `pg_ctl`: the process on the first
-    /// line, "ready" on the eighth. The file of a killed server stays, hence the comparison.
+    /// line, "ready" on the eighth. A killed server leaves the file, hence the other two questions.
     fn is_ready(&self, pid: i32, _age: Duration) -> bool {
         let status = fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
         let mut lines = status.lines().map(str::trim);
-        lines.next() == Some(&pid.to_string()) && lines.nth(6) == Some("ready")
+        lines.next() == Some(&pid.to_string())
+            && lines.nth(6) == Some("ready")
+            && !is_free(self.port)
     }
 
     fn advice(&self, log: &str) -> &'static str {

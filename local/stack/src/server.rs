@@ -84,11 +84,12 @@ impl Server {
 
     pub(crate) fn start_here(&self) -> Result<(), StackError> {
         let mut process = self.0.process();
-        if process
-            .as_mut()
-            .is_some_and(|it| matches!(it.try_wait(), Ok(None)))
-        {
-            return Ok(());
+        if let Some(child) = process.as_mut() {
+            // Asked for readiness, because one that was killed a moment ago still counts as running.
+            let running = self.wait(process::number(child), || child.try_wait().ok().flatten());
+            if running.is_ok() {
+                return Ok(());
+            }
         }
         let program = &*self.0.program;
         process::end_leftovers(program.data())?;

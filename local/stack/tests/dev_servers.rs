@@ -187,25 +187,6 @@ async fn servers_whose_owner_was_killed_are_ended_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_killed_postgres_starts_again() {
-    let checkout = Checkout::new();
-    let servers = Servers::start(checkout.settings()).await.unwrap();
-    let url = servers.database_owner_url().to_owned();
-    query(&url, "create table kept as select 'a row'").await;
-    let status =
-        fs::read_to_string(checkout.directory.join("dev/postgres/postmaster.pid")).unwrap();
-    let killed = Command::new("kill")
-        .args(["-9", status.lines().next().unwrap()])
-        .status();
-    assert!(killed.unwrap().success());
-    servers.stop().await;
-
-    let servers = Servers::start(checkout.settings()).await.unwrap();
-    assert_eq!(query(&url, "table kept").await.as_deref(), Some("a row"));
-    servers.stop().await;
-}
-
-#[tokio::test]
 async fn a_second_owner_is_refused_and_so_is_forgetting() {
     let checkout = Checkout::new();
     let servers = Servers::start(checkout.settings_without_postgres())

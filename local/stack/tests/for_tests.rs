@@ -6,6 +6,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use local_stack::{PrivateServers, TestCache, TestDatabase};
@@ -113,4 +114,28 @@ async fn private_servers_can_be_taken_away_and_given_back() {
 
     drop(servers);
     assert!(query(&owner_url, "select 1").await.is_err());
+}
+
+#[tokio::test]
+async fn a_killed_postgres_can_be_started_again() {
+    let servers = PrivateServers::start().await.unwrap();
+    let url = servers.owner_url();
+    query(&url, "create table kept as select 'a row'")
+        .await
+        .unwrap();
+    let status = query(&url, "select pg_read_file('postmaster.pid')")
+        .await
+        .unwrap()
+        .unwrap();
+    let killed = Command::new("kill")
+        .args(["-9", status.lines().next().unwrap()])
+        .status();
+    assert!(killed.unwrap().success());
+    while query(&url, "select 1").await.is_ok() {}
+
+    servers.postgres().start().await.unwrap();
+    assert_eq!(
+        query(&url, "table kept").await.unwrap().as_deref(),
+        Some("a row")
+    );
 }

@@ -80,12 +80,15 @@ impl Client {
 
     /// Any method, any text, said to be JSON.
     pub async fn json(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(self.with_json(method, path, body)).await
+    }
+
+    /// The same, not sent yet.
+    pub fn with_json(&self, method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
         let mut request = self.request(method, path, body.into());
-        request.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        self.send(request).await
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        request
     }
 
     /// A request with this client's headers.

@@ -153,6 +153,11 @@ impl TestStack {
         format!("__Host-session={token}")
     }
 
+    /// How the owner of the schema, a superuser, reaches the database.
+    pub fn owner_url(&self) -> String {
+        self.database.owner_url()
+    }
+
     /// A connection as the owner, who sees every row: for looking at what was stored.
     pub async fn owner(&self) -> Client {
         connect(&self.database.owner_url()).await

@@ -73,6 +73,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiE
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would take a list for an object's fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            "the body has to be a JSON object",
+        ));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let code = if error.is_data() {
             ErrorCode::InvalidRequest

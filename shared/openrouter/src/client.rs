@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
 use serde::{Serialize, Serializer};
@@ -74,7 +74,7 @@ impl OpenRouter {
             .map_err(|error| ConfigError::new("APP_ORIGIN", error))?;
         let headers = HeaderMap::from_iter([
             (reqwest::header::AUTHORIZATION, authorization),
-            (reqwest::header::REFERER, referer),
+            (HeaderName::from_static("http-referer"), referer),
         ]);
         let http = Client::builder()
             .default_headers(headers)

@@ -1,5 +1,7 @@
 //! What can go wrong, in the words of the product where the product can say something about it.
 
+use std::error::Error as _;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -59,9 +61,7 @@ impl Error {
     /// Whether the connection was dead: its server went away, or the environment slept too long.
     pub(crate) fn is_dead_connection(&self) -> bool {
         match self {
-            Self::Unavailable(source) => source
-                .downcast_ref::<tokio_postgres::Error>()
-                .is_some_and(tokio_postgres::Error::is_closed),
+            Self::Unavailable(source) => source.downcast_ref().is_some_and(is_dead),
             Self::SessionEnded
             | Self::ChatNotFound
             | Self::MessageNotFound
@@ -69,4 +69,16 @@ impl Error {
             | Self::AnswerNotOpen => false,
         }
     }
+}
+
+/// Closed, broken off, or ended by a server that says good-bye first.
+fn is_dead(error: &tokio_postgres::Error) -> bool {
+    let broke_off = error
+        .source()
+        .is_some_and(|source| source.is::<std::io::Error>());
+    let good_bye = matches!(
+        error.code(),
+        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN)
+    );
+    error.is_closed() || broke_off || good_bye
 }

@@ -51,7 +51,7 @@ pub(crate) const ADD_INSTEAD: &str = "
       select parent_id from messages where id = $8 and chat_id = $3
     )
     insert into messages (id, chat_id, user_id, parent_id, role, status, parts, model, created_at)
-    select $1, $3, $4, parent_id, 'user', 'complete', $5::jsonb, null, $7::timestamptz from replaced
+    select $1, $3, $4::uuid, parent_id, 'user', 'complete', $5::jsonb, null, $7::timestamptz from replaced
     union all
     select $2, $3, $4, $1, 'assistant', 'streaming', '[]', $6, $7 from replaced";
 

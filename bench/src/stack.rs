@@ -1,0 +1,126 @@
+//! The servers that the subjects share: a Postgres and a Valkey as `make dev` starts them.
+//!
+//! Those of the tests would not do: their Postgres never waits for the disk. These keep their data
+//! until the bench ends, in a directory of their own beside that of `make dev`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use local_stack::{Servers, Settings, free_port};
+use shared_http::process_env;
+use tokio_postgres::NoTls;
+
+use crate::usage::cpu_of_children;
+use crate::{Result, bare};
+
+/// How the servers are set, for the report.
+pub(crate) const DURABILITY: &str = "postgres fsync on, synchronous_commit on, full_page_writes on; valkey appendfsync everysec";
+
+/// A Postgres with the product's schema and the bare turn's table, and a Valkey.
+pub(crate) struct Stack {
+    servers: Servers,
+    directory: PathBuf,
+    cache_port: u16,
+}
+
+impl Stack {
+    /// Starts both on free ports, with empty data.
+    pub(crate) async fn start() -> Result<Self> {
+        let directory = directory()?;
+        // What a bench that was killed has left.
+        local_stack::forget(settings(&directory, 0, 0)).await?;
+        let (postgres_port, cache_port) = (free_port()?, free_port()?);
+        let servers = Servers::start(settings(&directory, postgres_port, cache_port)).await?;
+        shared_postgres::migrate(servers.database_owner_url()).await?;
+        let stack = Self {
+            servers,
+            directory,
+            cache_port,
+        };
+        stack.run_as_owner(bare::SCHEMA).await?;
+        Ok(stack)
+    }
+
+    /// Where the subjects find their database.
+    pub(crate) fn database_url(&self) -> &str {
+        self.servers.database_url()
+    }
+
+    /// Where the subjects find their cache.
+    pub(crate) fn cache_url(&self) -> &str {
+        self.servers.cache_url()
+    }
+
+    /// What Postgres has computed so far, all its processes together.
+    pub(crate) fn database_cpu(&self) -> Result<Duration> {
+        let file = self.directory.join("dev/postgres/postmaster.pid");
+        let text = fs::read_to_string(file)?;
+        cpu_of_children(text.lines().next().unwrap_or_default())
+    }
+
+    /// Lets Valkey say that it is to be found at `port`: a client of the cluster protocol goes where
+    /// it is told, and past a proxy that it was not told of. 0 is the port where it really is.
+    pub(crate) fn announce_cache_at(&self, port: u16) -> Result<()> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.cache_port))?;
+        let port = port.to_string();
+        write!(
+            socket,
+            "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$21\r\ncluster-announce-port\r\n${}\r\n{port}\r\n",
+            port.len(),
+        )?;
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer)?;
+        if answer.starts_with("+OK") {
+            Ok(())
+        } else {
+            Err(format!("valkey does not announce another port: {answer}").into())
+        }
+    }
+
+    /// Ends both and forgets their data.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.servers.stop().await;
+        local_stack::forget(settings(&self.directory, 0, 0)).await?;
+        Ok(())
+    }
+
+    async fn run_as_owner(&self, statements: &str) -> Result<()> {
+        let (client, connection) =
+            tokio_postgres::connect(self.servers.database_owner_url(), NoTls).await?;
+        let work = async {
+            let result = client.batch_execute(statements).await;
+            drop(client);
+            result
+        };
+        let (result, _) = tokio::join!(work, connection);
+        Ok(result?)
+    }
+}
+
+/// `.local/bench`, with the programs that `local/install` has put into `.local/bin`.
+fn directory() -> Result<PathBuf> {
+    let local_dir = Settings::from_env(&process_env())?.local_dir;
+    let directory = local_dir.join("bench");
+    fs::create_dir_all(&directory)?;
+    let directory = directory.canonicalize()?;
+    match symlink(local_dir.canonicalize()?.join("bin"), directory.join("bin")) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(directory),
+    }
+}
+
+/// None of the settings that a developer made for `make dev`: not their ports, nor their servers.
+fn settings(directory: &std::path::Path, postgres_port: u16, cache_port: u16) -> Settings {
+    Settings {
+        local_dir: directory.to_owned(),
+        postgres_port,
+        cache_port,
+        database_url: None,
+        database_owner_url: None,
+        cache_url: None,
+    }
+}

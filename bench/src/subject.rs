@@ -1,0 +1,134 @@
+//! Subjects run in processes of their own, so that what each uses is known: this program again,
+//! under another name.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
+
+use local::{Inbox, Product, Wiring};
+use local_stack::free_port;
+use shared_core::catalogue::ModelTable;
+use shared_core::env::Env;
+use shared_http::{begin_logging, process_env, system_clock, system_entropy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use crate::usage::{cpu_of, peak_memory_of};
+use crate::{Result, bare, upstream};
+
+/// A subject listens within this time, or something is wrong with it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What runs in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The upstream. Called directly, it is the limit for everything else.
+    Upstream,
+    /// The measure: the least that a turn can be.
+    Bare,
+    /// The product, all functions on one port.
+    Local,
+}
+
+impl Subject {
+    /// Its name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Bare => "bare",
+            Self::Local => "local",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Upstream, Self::Bare, Self::Local]
+            .into_iter()
+            .find(|subject| subject.name() == name)
+    }
+}
+
+/// The variables of a subject, and the ones that the bench itself uses to make sessions.
+pub(crate) type Variables = Vec<(&'static str, String)>;
+
+/// A running subject. Dropped, it ends.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `subject` and waits until it listens.
+    pub(crate) async fn start(subject: Subject, variables: &Variables) -> Result<Self> {
+        let port = free_port()?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["subject", subject.name()])
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .env("PORT", port.to_string())
+            // Held open: its end is how a subject learns that the bench was killed.
+            .stdin(Stdio::piped())
+            // The product logs there, as on Lambda; the writing is part of what it costs.
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let process = Self { child, address };
+        let listening = async {
+            while TcpStream::connect(address).await.is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, listening)
+            .await
+            .map_err(|_| format!("{} does not listen", subject.name()))?;
+        Ok(process)
+    }
+
+    /// The processor time that it has used so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        cpu_of(&self.pid()?)
+    }
+
+    /// The most memory that it ever had, in KiB.
+    pub(crate) fn peak_memory(&self) -> Result<u64> {
+        peak_memory_of(&self.pid()?)
+    }
+
+    fn pid(&self) -> Result<String> {
+        Ok(self.child.id().ok_or("a subject has ended")?.to_string())
+    }
+}
+
+/// The `main` of a subject's process. One thread, as on Lambda.
+pub(crate) async fn run(name: &str) -> Result<()> {
+    std::thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let env = process_env();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, env.parsed("PORT", 0)?));
+    let listener = TcpListener::bind(address).await?;
+    match Subject::named(name) {
+        Some(Subject::Upstream) => Ok(upstream::serve(listener).await?),
+        Some(Subject::Bare) => bare::serve(listener, &env).await,
+        Some(Subject::Local) => local(listener, &env).await,
+        None => Err(format!("there is no subject {name:?}").into()),
+    }
+}
+
+/// The product as it is deployed: the same app, the same JSON logs.
+async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
+    begin_logging(true);
+    let clock = system_clock();
+    let wiring = Wiring {
+        inbox: Inbox::new(clock.clone(), None),
+        clock,
+        entropy: system_entropy(),
+        table: ModelTable::parse(include_str!("../../models.toml"))?,
+    };
+    let product = Product::new(env, wiring)?;
+    Ok(product.serve(listener, std::future::pending()).await?)
+}

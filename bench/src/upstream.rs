@@ -1,0 +1,115 @@
+//! The scripted upstream: speaks as `OpenRouter` does, at the pace that the model's name asks for.
+//!
+//! Its own, and not the stand-in of `make dev`, because each chunk carries the time at which it was
+//! sent: what a subject adds is then exact for every chunk, however late the upstream's own timer is.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::now;
+use crate::script::{Script, Stamp};
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+                    19\r\n: OPENROUTER PROCESSING\n\n\r\n";
+const NO_SCRIPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves for ever.
+pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        // An error is a client that left.
+        connections.spawn(async move { drop(answer(socket).await) });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(mut socket: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    while let Some(length) = receive(&mut socket, &mut buffer).await? {
+        let received = now();
+        let script = Script::of_request(&buffer[..length]);
+        buffer.drain(..length);
+        match script {
+            Some(script) => play(&mut socket, script, received).await?,
+            None => socket.write_all(NO_SCRIPT.as_bytes()).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Reads until `buffer` begins with a whole request; answers its length.
+async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    loop {
+        if let Some(length) = request_length(buffer).filter(|length| *length <= buffer.len()) {
+            return Ok(Some(length));
+        }
+        if socket.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn request_length(buffer: &[u8]) -> Option<usize> {
+    let head = buffer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let body = std::str::from_utf8(&buffer[..head])
+        .ok()?
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map_or(Some(0), |(_, value)| value.trim().parse::<usize>().ok())?;
+    Some(head + 4 + body)
+}
+
+async fn play(socket: &mut TcpStream, script: Script, received: u64) -> io::Result<()> {
+    socket.write_all(HEAD.as_bytes()).await?;
+    let padding = "x".repeat(script.padding);
+    let mut due = Instant::now() + script.silence;
+    for _ in 0..script.chunks {
+        wait_until(due, script.gap).await;
+        due += script.gap;
+        let sent = now();
+        let frame = event(&format!(
+            r#"[{{"index":0,"delta":{{"role":"assistant","content":"{}{padding}"}},"finish_reason":null,"native_finish_reason":null}}]"#,
+            Stamp { received, sent },
+        ), "");
+        socket.write_all(frame.as_bytes()).await?;
+    }
+    let stop = event(
+        r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop","native_finish_reason":"stop"}]"#,
+        "",
+    );
+    let usage = event(
+        "[]",
+        r#","usage":{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,"cost":0.00015}"#,
+    );
+    let done = chunk("data: [DONE]\n\n");
+    let end = format!("{stop}{usage}{done}0\r\n\r\n");
+    socket.write_all(end.as_bytes()).await
+}
+
+/// The timer rounds up to a whole millisecond, which a chunk that is due already must not wait for.
+async fn wait_until(due: Instant, gap: Duration) {
+    if due > Instant::now() {
+        sleep_until(due).await;
+    } else if gap.is_zero() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn event(choices: &str, rest: &str) -> String {
+    chunk(&format!(
+        "data: {{\"id\":\"gen-bench\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\
+         \"model\":\"openai/bench\",\"provider\":\"Bench\",\"choices\":{choices}{rest}}}\n\n"
+    ))
+}
+
+fn chunk(data: &str) -> String {
+    format!("{:x}\r\n{data}\r\n", data.len())
+}

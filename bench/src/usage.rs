@@ -1,0 +1,46 @@
+//! What a process has used, as the kernel counts it.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::Result;
+
+/// The processor time of all threads of a process. Of `schedstat`, because `stat` counts in
+/// hundredths of a second, and a turn takes a thousandth.
+pub(crate) fn cpu_of(pid: &str) -> Result<Duration> {
+    let mut nanos = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let on_cpu = text.split(' ').next().unwrap_or_default();
+        nanos += on_cpu.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The processor time of a process and of the processes that it has started and that still run.
+pub(crate) fn cpu_of_children(pid: &str) -> Result<Duration> {
+    let mut total = cpu_of(pid)?;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let name = entry.file_name();
+        let Some(child) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) else {
+            continue;
+        };
+        if field(child, "PPid:").ok().flatten().as_deref() == Some(pid) {
+            // It may have ended since.
+            total += cpu_of(child).unwrap_or_default();
+        }
+    }
+    Ok(total)
+}
+
+/// The most memory that a process ever had, in KiB (`VmHWM`).
+pub(crate) fn peak_memory_of(pid: &str) -> Result<u64> {
+    let peak = field(pid, "VmHWM:")?.ok_or("no VmHWM in /proc/…/status")?;
+    Ok(peak.trim_end_matches("kB").trim().parse()?)
+}
+
+fn field(pid: &str, name: &str) -> Result<Option<String>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    Ok(value.map(|value| value.trim().to_owned()))
+}

@@ -1,0 +1,81 @@
+//! Users who are logged in already. Many of them: nobody may begin more than 30 turns a minute.
+
+use std::cell::Cell;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use shared_core::email::Email;
+use shared_core::env::Env;
+use shared_core::ids::{SessionId, UserId};
+use shared_core::session::{ABSOLUTE_LIFETIME, Session};
+use shared_http::{Edge, EdgeConfig, system_clock, system_entropy};
+use shared_postgres::{Database, DatabaseConfig, NewSession};
+
+use crate::Result;
+
+/// Sign-ins at a time.
+const AT_ONCE: usize = 16;
+
+/// Users, each with a session and one chat, taken in turn.
+pub(crate) struct Users {
+    tokens: Vec<String>,
+    next: Cell<usize>,
+}
+
+/// One of them.
+pub(crate) struct User<'a> {
+    /// The session's token.
+    pub(crate) token: &'a str,
+    /// Their place among the users, from which their chat's id is made.
+    pub(crate) number: usize,
+}
+
+impl Users {
+    /// Signs in `count` users.
+    pub(crate) async fn sign_in(count: usize, env: &Env<'_>) -> Result<Self> {
+        let edge = Edge::new(&EdgeConfig::from_env(env)?, system_clock(), system_entropy());
+        let database = Database::new(&DatabaseConfig::from_env(env)?)?;
+        let tokens = stream::iter(0..count)
+            .map(|number| sign_in(number, &edge, &database))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(Self {
+            tokens,
+            next: Cell::new(0),
+        })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The one whose turn it is.
+    pub(crate) fn next(&self) -> User<'_> {
+        let number = self.next.get();
+        self.next.set((number + 1) % self.tokens.len());
+        User {
+            token: &self.tokens[number],
+            number,
+        }
+    }
+}
+
+async fn sign_in(number: usize, edge: &Edge, database: &Database) -> Result<String> {
+    let now = edge.clock().now();
+    let session = NewSession {
+        id: SessionId(edge.entropy().uuid(now)),
+        user_if_new: UserId(edge.entropy().uuid(now)),
+        user_agent: Some("bench".to_owned()),
+        expires_at: now + ABSOLUTE_LIFETIME,
+    };
+    let email = Email::parse(&format!("user-{number}@example.com"))?;
+    let user = database.sign_in(&email, &session, now).await?;
+    let session = Session {
+        user: user.id,
+        id: session.id,
+        expires_at: session.expires_at,
+    };
+    let token = edge.tokens().sign(&session, now);
+    Ok(token.ok_or("there is no key to sign sessions with")?)
+}

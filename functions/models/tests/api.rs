@@ -1,0 +1,109 @@
+//! `GET /api/models`, against a fake provider.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use models::{Deps, app};
+use serde_json::json;
+use shared_core::catalogue::ModelTable;
+use testkit::{Client, TestStack};
+
+const TABLE: &str = r#"
+default = "b/two"
+[[model]]
+id = "b/two"
+tier = "premium"
+[[model]]
+id = "a/*"
+tier = "free"
+"#;
+
+fn client(stack: &TestStack) -> Client {
+    let table = Arc::new(ModelTable::parse(TABLE).unwrap());
+    Client::new(app(Deps {
+        edge: stack.edge(),
+        openrouter: stack.openrouter(),
+        table,
+    }))
+}
+
+fn listed(id: &str) -> serde_json::Value {
+    json!({
+        "id": id, "name": format!("Model {id}"), "context_length": 8000,
+        "architecture": { "input_modalities": ["text", "image"], "output_modalities": ["text"] },
+        "pricing": { "prompt": "0.000001", "completion": "0.000002" },
+        "supported_parameters": ["reasoning"],
+    })
+}
+
+#[tokio::test]
+async fn what_the_table_offers_of_what_the_provider_has() {
+    let stack = TestStack::start().await;
+    stack
+        .provider
+        .set_models(json!({ "data": [listed("a/one"), listed("c/three"), listed("b/two")] }));
+    let answer = client(&stack).get("/api/models").await;
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    let item = |id: &str, tier: &str| {
+        json!({
+            "id": id, "name": format!("Model {id}"), "contextLength": 8000, "reasoning": true,
+            "modalities": { "input": ["text", "image"], "output": ["text"] },
+            "price": { "prompt": "0.000001", "completion": "0.000002" }, "tier": tier,
+        })
+    };
+    assert_eq!(
+        answer.json(),
+        json!({ "items": [item("b/two", "premium"), item("a/one", "free")], "defaultModel": "b/two", "nextCursor": null })
+    );
+}
+
+#[tokio::test]
+async fn the_list_is_kept_for_ten_minutes_and_outlives_the_provider() {
+    let mut stack = TestStack::start().await;
+    stack
+        .provider
+        .set_models(json!({ "data": [listed("a/one")] }));
+    let client = client(&stack);
+    let ids = async || {
+        client.get("/api/models").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(ids().await, 1);
+    stack
+        .provider
+        .set_models(json!({ "data": [listed("a/one"), listed("b/two")] }));
+    stack.clock.advance(Duration::from_secs(599));
+    assert_eq!(ids().await, 1);
+    stack.clock.advance(Duration::from_secs(1));
+    assert_eq!(ids().await, 2);
+
+    let gone = std::mem::replace(
+        &mut stack.provider,
+        fake_openrouter::FakeOpenRouter::start().await.unwrap(),
+    );
+    gone.shutdown().await;
+    stack.clock.advance(Duration::from_secs(3600));
+    assert_eq!(ids().await, 2);
+}
+
+#[tokio::test]
+async fn without_a_list_it_says_when_to_try_again() {
+    let mut stack = TestStack::start().await;
+    stack.set("OPENROUTER_BASE_URL", "http://127.0.0.1:1");
+    let answer = client(&stack).get("/api/models").await;
+    assert_eq!(answer.refusal(), (503, "models_unavailable".into()));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    // An error is not kept by the CDN.
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn it_can_only_be_read() {
+    let stack = TestStack::start().await;
+    let answer = client(&stack).post("/api/models", &json!({})).await;
+    assert_eq!(answer.refusal(), (405, "method_not_allowed".into()));
+}

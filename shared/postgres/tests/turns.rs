@@ -1,0 +1,388 @@
+//! Turns in the database: what is stored, what is read back, and who may.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::time::Duration;
+
+use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
+use shared_core::catalogue::ModelId;
+use shared_core::ids::{ChatId, MessageId};
+use shared_core::session::Session;
+use shared_core::turn::{NewTurn, Place, Question};
+use shared_postgres::{BegunTurn, Ending, Error, Outcome};
+use testkit::TestStack;
+
+fn id(raw: &str) -> MessageId {
+    MessageId::parse(raw).unwrap()
+}
+
+fn turn(chat: &str, place: Place, answer: &str) -> NewTurn {
+    NewTurn {
+        chat: ChatId::parse(chat).unwrap(),
+        place,
+        question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
+        answer: id(answer),
+        model: ModelId::parse("fake/echo").unwrap(),
+    }
+}
+
+fn next(chat: &str, number: usize) -> NewTurn {
+    turn(
+        chat,
+        Place::Next {
+            question: id(&format!("question-{number}")),
+        },
+        &format!("answer-{number:02}"),
+    )
+}
+
+async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
+    // Each turn a second later, as people type.
+    stack.clock.advance(Duration::from_secs(1));
+    stack
+        .database()
+        .request(session, stack.clock.clock().now())
+        .begin_turn(turn)
+        .await
+}
+
+async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
+    let mut answer = Answer::default();
+    let usage = Usage {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        cost_nano_usd: Some(7),
+        ..Usage::default()
+    };
+    for event in [
+        ModelEvent::Identified {
+            generation: "gen-1",
+            model: "fake/other",
+        },
+        ModelEvent::Text(text),
+        ModelEvent::Finished(FinishReason::Stop),
+        ModelEvent::Used(usage),
+    ] {
+        answer.hear(&event, &mut |_| ());
+    }
+    let ending = Ending {
+        answer: &answer,
+        outcome: Outcome::Complete,
+        at: stack.clock.clock().now(),
+    };
+    stack.database().finish_turn(begun, ending).await
+}
+
+fn texts(begun: &BegunTurn) -> Vec<String> {
+    begun
+        .context
+        .messages
+        .iter()
+        .map(shared_core::chat::Message::text)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_summary() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    for number in 1..=3 {
+        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        finish(&stack, &begun, &format!("reply {number}"))
+            .await
+            .unwrap();
+    }
+    for (content, age) in [("old", "2 hours"), ("new", "1 hour")] {
+        let sql = format!(
+            "insert into summaries values (gen_random_uuid(), 'the-chat', $1, 'question-1', '{content}', now() - interval '{age}')"
+        );
+        stack
+            .owner()
+            .await
+            .execute(&sql, &[&ada.user.0])
+            .await
+            .unwrap();
+    }
+    let begun = begin(&stack, &ada, next("the-chat", 4)).await.unwrap();
+    assert_eq!(
+        texts(&begun),
+        [
+            "reply 1",
+            "question of answer-02",
+            "reply 2",
+            "question of answer-03",
+            "reply 3"
+        ]
+    );
+    assert_eq!(begun.context.summary.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn an_answer_is_stored_with_what_it_took() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    let row = "select status, parts::text, model, generation_id, finish_reason, prompt_tokens, cost_nano_usd
+                 from messages where id = 'answer-01'";
+    let owner = stack.owner().await;
+    assert_eq!(
+        owner.query_one(row, &[]).await.unwrap().get::<_, String>(0),
+        "streaming"
+    );
+    finish(&stack, &begun, "reply").await.unwrap();
+    let stored = owner.query_one(row, &[]).await.unwrap();
+    assert_eq!(stored.get::<_, String>(0), "complete");
+    assert_eq!(
+        stored.get::<_, String>(1),
+        r#"[{"text": "reply", "type": "text"}]"#
+    );
+    assert_eq!(stored.get::<_, String>(2), "fake/other");
+    assert_eq!(stored.get::<_, String>(3), "gen-1");
+    assert_eq!(stored.get::<_, String>(4), "stop");
+    assert_eq!((stored.get::<_, i32>(5), stored.get::<_, i64>(6)), (3, 7));
+}
+
+#[tokio::test]
+async fn an_answer_is_finished_once() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    finish(&stack, &begun, "first").await.unwrap();
+    assert!(matches!(
+        finish(&stack, &begun, "second").await,
+        Err(Error::AnswerNotOpen)
+    ));
+}
+
+#[tokio::test]
+async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    stack
+        .database()
+        .request(&ada, stack.clock.clock().now())
+        .log_out()
+        .await
+        .unwrap();
+    finish(&stack, &begun, "reply").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_is_used_once_and_a_chat_has_one_owner() {
+    let stack = TestStack::start().await;
+    let (ada, eve) = (
+        stack.session("ada@example.com").await,
+        stack.session("eve@example.com").await,
+    );
+    begin(&stack, &ada, next("adas-chat", 1)).await.unwrap();
+    let again = begin(&stack, &ada, next("adas-chat", 1)).await;
+    assert!(matches!(again, Err(Error::MessageExists)), "{again:?}");
+    let elsewhere = begin(&stack, &eve, next("eves-chat", 1)).await;
+    assert!(
+        matches!(elsewhere, Err(Error::MessageExists)),
+        "{elsewhere:?}"
+    );
+    let intruding = begin(&stack, &eve, next("adas-chat", 2)).await;
+    assert!(
+        matches!(intruding, Err(Error::ChatNotFound)),
+        "{intruding:?}"
+    );
+    let again = Place::Again {
+        question: id("question-1"),
+    };
+    let peeking = begin(&stack, &eve, turn("adas-chat", again, "answer-77")).await;
+    assert!(
+        matches!(peeking, Err(Error::MessageNotFound)),
+        "{peeking:?}"
+    );
+    // Nothing is left of what was refused.
+    stack.until_count(1, "select count(*) from chats").await;
+    stack.until_count(2, "select count(*) from messages").await;
+}
+
+#[tokio::test]
+async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    for number in 1..=2 {
+        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        finish(&stack, &begun, &format!("reply {number}"))
+            .await
+            .unwrap();
+    }
+    let place = Place::Again {
+        question: id("question-2"),
+    };
+    let mut again = turn("the-chat", place, "answer-2b");
+    again.question = Question::parse(["what a client says now does not count"], 100).unwrap();
+    let begun = begin(&stack, &ada, again).await.unwrap();
+    assert_eq!(begun.question.as_str(), "question of answer-02");
+    assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
+    let siblings = "select count(*) from messages where parent_id = 'question-2'";
+    stack.until_count(2, siblings).await;
+
+    let unknown = turn(
+        "the-chat",
+        Place::Again {
+            question: id("question-9"),
+        },
+        "answer-9b",
+    );
+    assert!(matches!(
+        begin(&stack, &ada, unknown).await,
+        Err(Error::MessageNotFound)
+    ));
+    let of_an_answer = turn(
+        "the-chat",
+        Place::Again {
+            question: id("answer-01"),
+        },
+        "answer-9c",
+    );
+    assert!(matches!(
+        begin(&stack, &ada, of_an_answer).await,
+        Err(Error::MessageNotFound)
+    ));
+}
+
+#[tokio::test]
+async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    for number in 1..=2 {
+        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        finish(&stack, &begun, &format!("reply {number}"))
+            .await
+            .unwrap();
+    }
+    let place = Place::Instead {
+        question: id("question-2"),
+        aside: id("stepped-aside"),
+    };
+    let begun = begin(&stack, &ada, turn("the-chat", place, "answer-2b"))
+        .await
+        .unwrap();
+    assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
+    let rows = stack
+        .owner()
+        .await
+        .query("select id, parent_id from messages order by id", &[])
+        .await
+        .unwrap();
+    let tree: Vec<(String, Option<String>)> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let edge = |child: &str, parent: Option<&str>| (child.to_owned(), parent.map(str::to_owned));
+    assert_eq!(
+        tree,
+        [
+            edge("answer-01", Some("question-1")),
+            edge("answer-02", Some("stepped-aside")),
+            edge("answer-2b", Some("question-2")),
+            edge("question-1", None),
+            edge("question-2", Some("answer-01")),
+            edge("stepped-aside", Some("answer-01")),
+        ]
+    );
+    let unknown = Place::Instead {
+        question: id("question-9"),
+        aside: id("stepped-aside-2"),
+    };
+    assert!(matches!(
+        begin(&stack, &ada, turn("the-chat", unknown, "answer-9b")).await,
+        Err(Error::MessageNotFound)
+    ));
+}
+
+#[tokio::test]
+async fn a_withdrawn_turn_was_never_there() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let everything = "select coalesce(string_agg(m.id || coalesce(parent_id, '') || role, ',' order by m.id), '') || (select coalesce(max(head_id), '') from chats) from messages m";
+    let owner = stack.owner().await;
+    let snapshot = async || {
+        owner
+            .query_one(everything, &[])
+            .await
+            .unwrap()
+            .get::<_, String>(0)
+    };
+
+    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    stack.database().withdraw_turn(&begun).await.unwrap();
+    assert_eq!(snapshot().await, "");
+    stack.until_count(0, "select count(*) from chats").await;
+
+    for number in 1..=2 {
+        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        finish(&stack, &begun, "reply").await.unwrap();
+    }
+    let before = snapshot().await;
+    for place in [
+        Place::Next {
+            question: id("question-3"),
+        },
+        Place::Again {
+            question: id("question-2"),
+        },
+        Place::Instead {
+            question: id("question-2"),
+            aside: id("stepped-aside"),
+        },
+    ] {
+        let begun = begin(&stack, &ada, turn("the-chat", place, "answer-03"))
+            .await
+            .unwrap();
+        stack.database().withdraw_turn(&begun).await.unwrap();
+        assert_eq!(snapshot().await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ended_opens_no_door() {
+    let stack = TestStack::start().await;
+    let database = stack.database();
+    let now = || stack.clock.clock().now();
+    let ended = |result: Result<_, Error>| matches!(result, Err(Error::SessionEnded));
+
+    let logged_out = stack.session("ada@example.com").await;
+    let other = stack.session("ada@example.com").await;
+    database
+        .request(&logged_out, now())
+        .log_out()
+        .await
+        .unwrap();
+    assert!(ended(database.request(&logged_out, now()).user().await));
+    assert!(ended(
+        begin(&stack, &logged_out, next("the-chat", 1))
+            .await
+            .map(|_| unreachable!())
+    ));
+    assert!(database.request(&other, now()).user().await.is_ok());
+
+    // In use every day, it lives for thirty days.
+    for _ in 0..29 {
+        stack.clock.advance(Duration::from_secs(24 * 60 * 60));
+        assert!(database.request(&other, now()).user().await.is_ok());
+    }
+    stack.clock.advance(Duration::from_secs(24 * 60 * 60));
+    assert!(ended(database.request(&other, now()).user().await));
+
+    // Unused, for seven.
+    let idle = stack.session("ada@example.com").await;
+    stack.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+    assert!(ended(database.request(&idle, now()).user().await));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_is_made_again() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let database = stack.database();
+    let now = stack.clock.clock().now();
+    assert!(database.request(&ada, now).user().await.is_ok());
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+    stack.owner().await.query(cut, &[]).await.unwrap();
+    assert!(database.request(&ada, now).user().await.is_ok());
+}

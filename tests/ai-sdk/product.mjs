@@ -1,0 +1,75 @@
+// The running product, as these tests meet it: a URL, and users who log in with a code.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+
+/** `APP_URL`: where the product listens; its APP_ORIGIN has to be the same. */
+export const appUrl = (process.env.APP_URL ?? 'http://localhost:3000').replace(/\/$/, '');
+
+/** `MODEL_SILENCE_SECONDS`: what the product was started with. */
+export const silenceSeconds = Number(process.env.MODEL_SILENCE_SECONDS ?? 60);
+
+/** A new user, logged in. Turns are limited per user and login mails per machine: one for each file
+ * and version of the SDK is enough. */
+export async function newUser() {
+  const email = `ai-sdk-${randomBytes(8).toString('hex')}@example.com`;
+  const asked = await post('/api/auth/otp', { email });
+  assert.equal(asked.status, 202, `asking for a code: ${await asked.text()}`);
+
+  const code = await mailedCode(email);
+  const verified = await post('/api/auth/verify', { email, code });
+  assert.equal(verified.status, 200, `logging in: ${await verified.text()}`);
+  const cookie = verified.headers.get('set-cookie')?.split(';')[0];
+  assert.match(cookie ?? '', /^__Host-session=./);
+  return new User(cookie);
+}
+
+/** The mail may be sent after the answer. */
+async function mailedCode(email) {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const inbox = await fetch(`${appUrl}/local/inbox`, { headers: { accept: 'application/json' } });
+    const mail = (await inbox.json()).find((mail) => mail.to === email);
+    if (mail) return mail.code;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`no code for ${email} arrived within 5 s`);
+}
+
+function post(path, body) {
+  return fetch(appUrl + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin: appUrl },
+    body: JSON.stringify(body),
+  });
+}
+
+/** Adds to requests what a browser would add by itself, and remembers what goes back and forth. */
+class User {
+  #cookie;
+  /** The bodies of all requests, parsed. */
+  sent = [];
+  /** The bodies of all responses, each the promise of a text. */
+  received = [];
+
+  constructor(cookie) {
+    this.#cookie = cookie;
+  }
+
+  forget() {
+    this.sent = [];
+    this.received = [];
+  }
+
+  fetch = async (url, init = {}) => {
+    const headers = new Headers(init.headers);
+    headers.set('cookie', this.#cookie);
+    headers.set('origin', appUrl);
+    if (init.body) this.sent.push(JSON.parse(init.body));
+    const response = await fetch(new URL(url, appUrl), { ...init, headers });
+    const body = response.clone().text();
+    // Whoever stops reading breaks the copy off as well, and may not care.
+    body.catch(() => {});
+    this.received.push(body);
+    return response;
+  };
+}
