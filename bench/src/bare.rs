@@ -71,28 +71,16 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     .with_root_certificates(rustls::RootCertStore::empty())
     .with_no_client_auth();
     let bare = Bare {
-        tokens: Tokens::new(
-            &SessionKeys::from_env(env)?,
-            &env.required("APP_ORIGIN")?,
-        ),
-        cache: ClusterClient::new([env.required("CACHE_URL")?])?
-            .get_async_connection()
-            .await?,
-        database: Pool::builder(manager)
-            .max_size(env.parsed("DATABASE_POOL_SIZE", 2)?)
-            .build()?,
+        tokens: Tokens::new(&SessionKeys::from_env(env)?, &env.required("APP_ORIGIN")?),
+        cache: ClusterClient::new([env.required("CACHE_URL")?])?.get_async_connection().await?,
+        database: Pool::builder(manager).max_size(env.parsed("DATABASE_POOL_SIZE", 2)?).build()?,
         http: reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .tcp_nodelay(true)
             .build()?,
-        url: format!(
-            "{}/chat/completions",
-            env.required("OPENROUTER_BASE_URL")?
-        ),
+        url: format!("{}/chat/completions", env.required("OPENROUTER_BASE_URL")?),
     };
-    let app = Router::new()
-        .route("/api/chat", post(turn))
-        .with_state(bare);
+    let app = Router::new().route("/api/chat", post(turn)).with_state(bare);
     let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     Ok(axum::serve(listener, app).await?)
 }
@@ -123,14 +111,10 @@ async fn turn(
         .get(header::COOKIE)
         .and_then(|cookie| cookie.to_str().ok()?.strip_prefix("__Host-session="))
         .ok_or(StatusCode::UNAUTHORIZED)?;
-    let session = bare
-        .tokens
-        .verify(token, system_clock().now())
-        .map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let stream = bare
-        .begin(asked, &session.user.to_string())
-        .await
-        .map_err(|_| StatusCode::BAD_GATEWAY)?;
+    let session =
+        bare.tokens.verify(token, system_clock().now()).map_err(|_| StatusCode::UNAUTHORIZED)?;
+    let stream =
+        bare.begin(asked, &session.user.to_string()).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     let body = futures_util::stream::unfold(stream, Stream::next);
     let headers = [(header::CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::from_stream(body)).into_response())
@@ -156,12 +140,12 @@ impl Bare {
         let count = async {
             let key = format!("bare:{{{user}}}");
             let count: u64 = redis::cmd("INCR").arg(key).query_async(&mut cache).await?;
-            Result::Ok(count)
+            Result::<_>::Ok(count)
         };
         let store = async {
             let client = self.database.get().await?;
             let ask = client.prepare_cached(ASK).await?;
-            Result::Ok(client.query(&ask, &[&asked.id, &question]).await?)
+            Result::<_>::Ok(client.query(&ask, &[&asked.id, &question]).await?)
         };
         let (_, rows) = tokio::try_join!(count, store)?;
         let mut messages = rows
@@ -169,18 +153,11 @@ impl Bare {
             .rev()
             .map(|row| {
                 let (role, content) = (row.try_get(0)?, row.try_get(1)?);
-                Result::Ok(PromptMessage { role, content })
+                Result::<_>::Ok(PromptMessage { role, content })
             })
             .collect::<Result<Vec<_>>>()?;
-        messages.push(PromptMessage {
-            role: "user".to_owned(),
-            content: question,
-        });
-        let prompt = Prompt {
-            model: &asked.model,
-            messages,
-            stream: true,
-        };
+        messages.push(PromptMessage { role: "user".to_owned(), content: question });
+        let prompt = Prompt { model: &asked.model, messages, stream: true };
         let upstream = self.http.post(&self.url).json(&prompt).send().await?;
         Ok(Stream {
             upstream: upstream.error_for_status()?,

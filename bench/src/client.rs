@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::Result;
 use crate::clock::now;
 use crate::script::{Script, Stamp};
 use crate::users::User;
+use crate::{Failure, Result};
 
 const QUESTION: &str = "Why do some trees lose their leaves in autumn, and how do they know when?";
 
@@ -78,11 +78,8 @@ impl Reader {
     /// Sends `request` and reads its answer, in which the upstream's chunks are expected whole.
     pub(crate) async fn turn(&mut self, request: &[u8], script: &Script) -> Result<Heard> {
         self.buffer.clear();
-        let mut heard = Heard {
-            first: 0,
-            late: Vec::with_capacity(script.chunks),
-            most_at_once: 0,
-        };
+        let mut heard =
+            Heard { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
         let (began, mut seen) = (now(), 0);
         self.socket.write_all(request).await?;
         while !self.is_answered() {
@@ -113,7 +110,7 @@ impl Reader {
             || (self.buffer.len() > 12 && !self.buffer.starts_with(b"HTTP/1.1 200"))
     }
 
-    fn unexpected(&self, what: &str) -> Box<dyn std::error::Error + Send + Sync> {
+    fn unexpected(&self, what: &str) -> Failure {
         let end = &self.buffer[self.buffer.len().saturating_sub(600)..];
         format!("{what}: … {}", String::from_utf8_lossy(end)).into()
     }

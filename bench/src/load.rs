@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::Result;
 use crate::client::{Heard, Reader, chat_request, direct_request};
 use crate::script::Script;
 use crate::stack::Stack;
 use crate::subject::{Process, Subject};
 use crate::users::Users;
-use crate::Result;
 
 /// How many streams, how often.
 #[derive(Clone, Copy)]
@@ -125,7 +125,7 @@ async fn round(
             };
             heard.push(reader.turn(&request, &load.script).await?);
         }
-        Result::Ok(heard)
+        Result::<_>::Ok(heard)
     });
     let heard = futures_util::future::try_join_all(reading).await?;
     Ok(heard.into_iter().flatten().collect())

@@ -3,10 +3,7 @@
 //! `make bench` runs it; `--quick` takes less than a minute, `--strict` fails where a target is
 //! missed. Everything is on this machine and started here.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a program at a terminal talks to its user"
-)]
+#![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
 mod bare;
 mod client;
@@ -34,7 +31,10 @@ use crate::subject::{Process, Subject, Variables};
 use crate::users::Users;
 
 /// What goes wrong here ends the run; nobody tells one from the other.
-pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// The result of whatever can fail here.
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -79,10 +79,7 @@ async fn measure(_options: &[String], stack: &Stack) -> Result<()> {
         ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
     ];
     let env = Env::new(|name| {
-        variables
-            .iter()
-            .find(|(variable, _)| *variable == name)
-            .map(|(_, value)| value.clone())
+        variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
     });
     let users = Users::sign_in(600, &env).await?;
     let subjects = Subjects {
@@ -92,19 +89,33 @@ async fn measure(_options: &[String], stack: &Stack) -> Result<()> {
     };
     load::warm_up(&subjects, &users).await?;
     let loads = [
-        Load { streams: 1, script: Script::steady(50, Duration::from_millis(5)), rounds: 20, turns: 2 },
-        Load { streams: 50, script: Script::steady(50, Duration::from_millis(20)), rounds: 2, turns: 3 },
+        Load {
+            streams: 1,
+            script: Script::steady(50, Duration::from_millis(5)),
+            rounds: 20,
+            turns: 2,
+        },
+        Load {
+            streams: 50,
+            script: Script::steady(50, Duration::from_millis(20)),
+            rounds: 2,
+            turns: 3,
+        },
     ];
     for load in loads {
         let all = load::run(&load, &subjects, &users, stack).await?;
         for (name, m) in ["direct", "bare", "local"].iter().zip(&all) {
-            println!("{:4} {name:8} first p50 {:7.0} p99 {:7.0} us   chunk p50 {:6.0} p99 {:6.0} us  cpu/1000 {:.3} s pg {:.3} s  peak {} KiB",
+            println!(
+                "{:4} {name:8} first p50 {:7.0} p99 {:7.0} us   chunk p50 {:6.0} p99 {:6.0} us  cpu/1000 {:.3} s pg {:.3} s  peak {} KiB",
                 load.streams,
-                percentile(&m.first, 50)/1e3, percentile(&m.first, 99)/1e3,
-                percentile(&m.late, 50)/1e3, percentile(&m.late, 99)/1e3,
+                percentile(&m.first, 50) / 1e3,
+                percentile(&m.first, 99) / 1e3,
+                percentile(&m.late, 50) / 1e3,
+                percentile(&m.late, 99) / 1e3,
                 m.cpu.as_secs_f64() * 1e3 / m.first.len() as f64,
                 m.database_cpu.as_secs_f64() * 1e3 / m.first.len() as f64,
-                m.peak_memory);
+                m.peak_memory
+            );
         }
     }
     Ok(())

@@ -22,12 +22,7 @@ const PREFIX: &str = "openai/bench-";
 impl Script {
     /// Chunks at a steady pace.
     pub(crate) const fn steady(chunks: usize, gap: Duration) -> Self {
-        Self {
-            chunks,
-            gap,
-            silence: gap,
-            padding: 0,
-        }
+        Self { chunks, gap, silence: gap, padding: 0 }
     }
 
     /// How long the upstream takes for it.
@@ -44,9 +39,7 @@ impl Script {
 
     /// The script of the model that a request's body names.
     pub(crate) fn of_request(body: &[u8]) -> Option<Self> {
-        let at = body
-            .windows(PREFIX.len())
-            .position(|window| window == PREFIX.as_bytes())?;
+        let at = body.windows(PREFIX.len()).position(|window| window == PREFIX.as_bytes())?;
         let name = &body[at + PREFIX.len()..];
         let end = name.iter().position(|byte| *byte == b'"')?;
         let mut numbers = std::str::from_utf8(&name[..end]).ok()?.split('-');
@@ -112,10 +105,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_found_once_it_is_there_whole() {
-        let stamp = Stamp {
-            received: 12,
-            sent: 3_456,
-        };
+        let stamp = Stamp { received: 12, sent: 3_456 };
         let bytes = format!("data: {{\"delta\":\"{stamp}\"}}");
         let (found, end) = Stamp::find(bytes.as_bytes()).unwrap();
         assert_eq!(found, stamp);

@@ -18,7 +18,8 @@ use crate::usage::cpu_of_children;
 use crate::{Result, bare};
 
 /// How the servers are set, for the report.
-pub(crate) const DURABILITY: &str = "postgres fsync on, synchronous_commit on, full_page_writes on; valkey appendfsync everysec";
+pub(crate) const DURABILITY: &str =
+    "postgres fsync on, synchronous_commit on, full_page_writes on; valkey appendfsync everysec";
 
 /// A Postgres with the product's schema and the bare turn's table, and a Valkey.
 pub(crate) struct Stack {
@@ -36,11 +37,7 @@ impl Stack {
         let (postgres_port, cache_port) = (free_port()?, free_port()?);
         let servers = Servers::start(settings(&directory, postgres_port, cache_port)).await?;
         shared_postgres::migrate(servers.database_owner_url()).await?;
-        let stack = Self {
-            servers,
-            directory,
-            cache_port,
-        };
+        let stack = Self { servers, directory, cache_port };
         stack.run_as_owner(bare::SCHEMA).await?;
         Ok(stack)
     }

@@ -19,10 +19,7 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
 }
 
 /// Counts and nanoseconds are far below what a float cannot hold exactly.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "exact up to 2^53: a hundred days in nanoseconds"
-)]
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53: a hundred days in nanoseconds")]
 pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }

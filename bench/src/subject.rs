@@ -43,9 +43,7 @@ impl Subject {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Upstream, Self::Bare, Self::Local]
-            .into_iter()
-            .find(|subject| subject.name() == name)
+        [Self::Upstream, Self::Bare, Self::Local].into_iter().find(|subject| subject.name() == name)
     }
 }
 

@@ -75,10 +75,13 @@ async fn play(socket: &mut TcpStream, script: Script, received: u64) -> io::Resu
         wait_until(due, script.gap).await;
         due += script.gap;
         let sent = now();
-        let frame = event(&format!(
-            r#"[{{"index":0,"delta":{{"role":"assistant","content":"{}{padding}"}},"finish_reason":null,"native_finish_reason":null}}]"#,
-            Stamp { received, sent },
-        ), "");
+        let frame = event(
+            &format!(
+                r#"[{{"index":0,"delta":{{"role":"assistant","content":"{}{padding}"}},"finish_reason":null,"native_finish_reason":null}}]"#,
+                Stamp { received, sent },
+            ),
+            "",
+        );
         socket.write_all(frame.as_bytes()).await?;
     }
     let stop = event(

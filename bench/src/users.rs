@@ -39,10 +39,7 @@ impl Users {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(Self {
-            tokens,
-            next: Cell::new(0),
-        })
+        Ok(Self { tokens, next: Cell::new(0) })
     }
 
     /// How many there are.
@@ -54,10 +51,7 @@ impl Users {
     pub(crate) fn next(&self) -> User<'_> {
         let number = self.next.get();
         self.next.set((number + 1) % self.tokens.len());
-        User {
-            token: &self.tokens[number],
-            number,
-        }
+        User { token: &self.tokens[number], number }
     }
 }
 
@@ -71,11 +65,7 @@ async fn sign_in(number: usize, edge: &Edge, database: &Database) -> Result<Stri
     };
     let email = Email::parse(&format!("user-{number}@example.com"))?;
     let user = database.sign_in(&email, &session, now).await?;
-    let session = Session {
-        user: user.id,
-        id: session.id,
-        expires_at: session.expires_at,
-    };
+    let session = Session { user: user.id, id: session.id, expires_at: session.expires_at };
     let token = edge.tokens().sign(&session, now);
     Ok(token.ok_or("there is no key to sign sessions with")?)
 }

@@ -28,13 +28,7 @@ carry `x-should-retry: false`.
 pub fn errors_page() -> String {
     let mut page = HEAD.to_owned();
     for code in ErrorCode::ALL {
-        let _ = writeln!(
-            page,
-            "| `{}` | {} | {} |",
-            code.as_str(),
-            code.status(),
-            code.meaning()
-        );
+        let _ = writeln!(page, "| `{}` | {} | {} |", code.as_str(), code.status(), code.meaning());
     }
     page
 }

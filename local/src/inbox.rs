@@ -41,19 +41,12 @@ struct Delivered {
 impl Inbox {
     /// An empty inbox. `announce` is told each address and code, as they arrive.
     pub fn new(clock: Clock, announce: Option<Announce>) -> Self {
-        Self {
-            clock,
-            mails: Arc::default(),
-            announce,
-        }
+        Self { clock, mails: Arc::default(), announce }
     }
 
     /// The newest code that was sent to `address`.
     pub fn code_for(&self, address: &str) -> Option<String> {
-        self.mails()
-            .iter()
-            .find(|mail| mail.to == address)
-            .map(|mail| mail.code.clone())
+        self.mails().iter().find(|mail| mail.to == address).map(|mail| mail.code.clone())
     }
 
     /// How many mails have arrived; at most the 200 that are kept.
@@ -67,9 +60,7 @@ impl Inbox {
     }
 
     pub(crate) fn routes(self) -> Router {
-        Router::new()
-            .route("/local/inbox", get(read))
-            .with_state(self)
+        Router::new().route("/local/inbox", get(read)).with_state(self)
     }
 
     fn mails(&self) -> MutexGuard<'_, VecDeque<Delivered>> {
@@ -100,10 +91,7 @@ impl Mailer for Inbox {
 
 /// A page for people, a list for programs.
 async fn read(State(inbox): State<Inbox>, headers: HeaderMap) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .unwrap_or("");
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
     let mails: Vec<Delivered> = inbox.mails().iter().cloned().collect();
     if accept.contains("application/json") {
         return Json(mails).into_response();
@@ -116,11 +104,7 @@ fn page(mails: &[Delivered]) -> String {
     let mut rows = String::new();
     for mail in mails {
         let to = mail.to.replace('&', "&amp;").replace('\'', "&#39;");
-        let _ = write!(
-            rows,
-            "<tr><td><code>{}</code><td>{to}<td>{}",
-            mail.code, mail.at
-        );
+        let _ = write!(rows, "<tr><td><code>{}</code><td>{to}<td>{}", mail.code, mail.at);
     }
     if mails.is_empty() {
         rows.push_str("<tr><td colspan=3>Nothing yet: ask for a code, and it will be here.");

@@ -1,9 +1,6 @@
 //! `make dev`: starts everything, says where it is, and ends everything.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a program at a terminal talks to its user"
-)]
+#![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,16 +18,14 @@ use shared_core::env::{ConfigError, Env};
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 /// Turns in flight get this long to reach their end after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     begin_logging(false);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure(&error.into()),
     };
@@ -59,16 +54,9 @@ enum LocalError {
     #[error(
         "port {port} cannot be had ({source}): stop what listens there (`ss -ltnp` names it), or set {variable}"
     )]
-    Port {
-        port: u16,
-        variable: &'static str,
-        source: std::io::Error,
-    },
+    Port { port: u16, variable: &'static str, source: std::io::Error },
     #[error("cannot keep the secrets of this machine in {}: {source}", path.display())]
-    Secrets {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Secrets { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -113,20 +101,9 @@ async fn serve(
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
     let clock = system_clock();
-    let inbox = Inbox::new(
-        clock.clone(),
-        Some(|to, code| println!("login code for {to}: {code}")),
-    );
+    let inbox = Inbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
     let table = ModelTable::parse(upstream.table())?;
-    let product = Product::new(
-        &env,
-        Wiring {
-            clock,
-            entropy: system_entropy(),
-            inbox,
-            table,
-        },
-    )?;
+    let product = Product::new(&env, Wiring { clock, entropy: system_entropy(), inbox, table })?;
     greet(&origin, &upstream, began);
 
     let mut hung_up = signal(SignalKind::terminate())?;
@@ -191,11 +168,7 @@ impl Upstream {
         let port = env.parsed(variable, 28080)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let fake = FakeOpenRouter::start_on(address).await;
-        fake.map(Self::Fake).map_err(|source| LocalError::Port {
-            port,
-            variable,
-            source,
-        })
+        fake.map(Self::Fake).map_err(|source| LocalError::Port { port, variable, source })
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
@@ -204,10 +177,7 @@ impl Upstream {
             Self::Other | Self::Real => None,
         };
         // An upstream that was given without a key gets the stand-in's.
-        base_url
-            .into_iter()
-            .chain([("OPENROUTER_API_KEY", FAKE_KEY.to_owned())])
-            .collect()
+        base_url.into_iter().chain([("OPENROUTER_API_KEY", FAKE_KEY.to_owned())]).collect()
     }
 
     fn table(&self) -> &'static str {
@@ -220,13 +190,7 @@ impl Upstream {
 
 async fn listen(port: u16, variable: &'static str) -> Result<TcpListener, LocalError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| LocalError::Port {
-            port,
-            variable,
-            source,
-        })
+    TcpListener::bind(address).await.map_err(|source| LocalError::Port { port, variable, source })
 }
 
 /// This machine's own, made by its first start: sessions outlive a restart, and no secret is in the
@@ -245,29 +209,15 @@ impl Secrets {
                 login_pepper: login_pepper.to_owned(),
             });
         }
-        let secret = || {
-            entropy
-                .bytes::<32>()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
-        let made = Self {
-            session_keys: format!("local:{}", secret()),
-            login_pepper: secret(),
-        };
-        let failed = |source| LocalError::Secrets {
-            path: path.to_owned(),
-            source,
-        };
+        let half = || Uuid::from_bytes(entropy.bytes()).simple();
+        let secret = || format!("{}{}", half(), half());
+        let made = Self { session_keys: format!("local:{}", secret()), login_pepper: secret() };
+        let failed = |source| LocalError::Secrets { path: path.to_owned(), source };
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(failed)?;
         }
-        fs::write(
-            path,
-            format!("{}\n{}\n", made.session_keys, made.login_pepper),
-        )
-        .map_err(failed)?;
+        fs::write(path, format!("{}\n{}\n", made.session_keys, made.login_pepper))
+            .map_err(failed)?;
         Ok(made)
     }
 }

@@ -16,21 +16,13 @@ pub fn openapi() -> OpenApi {
         "__Host-session",
         "The session, set by `POST /api/auth/verify`",
     ));
-    let info = InfoBuilder::new()
-        .title("Chat")
-        .version("1")
-        .description(Some(DESCRIPTION))
-        .build();
-    let components = ComponentsBuilder::new()
-        .security_scheme("session", SecurityScheme::ApiKey(cookie))
-        .build();
+    let info = InfoBuilder::new().title("Chat").version("1").description(Some(DESCRIPTION)).build();
+    let components =
+        ComponentsBuilder::new().security_scheme("session", SecurityScheme::ApiKey(cookie)).build();
     let mut document = OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
-        .security(Some([SecurityRequirement::new(
-            "session",
-            Vec::<String>::new(),
-        )]))
+        .security(Some([SecurityRequirement::new("session", Vec::<String>::new())]))
         .build();
     for part in [
         otp::openapi(),

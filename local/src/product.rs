@@ -41,12 +41,7 @@ pub struct Product {
 impl Product {
     /// Wires the functions. The variables are those that each function reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
-        let Wiring {
-            clock,
-            entropy,
-            inbox,
-            table,
-        } = wiring;
+        let Wiring { clock, entropy, inbox, table } = wiring;
         let edge = Edge::new(&EdgeConfig::from_env(env)?, clock, entropy);
         let cache = Cache::new(&CacheConfig::from_env(env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
@@ -66,10 +61,7 @@ impl Product {
             codes,
             database: database.clone(),
         };
-        let session = session::Deps {
-            edge: edge.clone(),
-            database: database.clone(),
-        };
+        let session = session::Deps { edge: edge.clone(), database: database.clone() };
         let models = models::Deps {
             edge: edge.clone(),
             openrouter: openrouter.clone(),
@@ -85,31 +77,13 @@ impl Product {
             config: Arc::new(ChatConfig::from_env(env)?),
         };
         let functions = vec![
-            Mounted {
-                app: otp::app(otp),
-                document: otp::openapi(),
-            },
-            Mounted {
-                app: verify::app(verify),
-                document: verify::openapi(),
-            },
-            Mounted {
-                app: session::app(session),
-                document: session::openapi(),
-            },
-            Mounted {
-                app: models::app(models),
-                document: models::openapi(),
-            },
-            Mounted {
-                app: chat_stream::app(chat_stream),
-                document: chat_stream::openapi(),
-            },
+            Mounted { app: otp::app(otp), document: otp::openapi() },
+            Mounted { app: verify::app(verify), document: verify::openapi() },
+            Mounted { app: session::app(session), document: session::openapi() },
+            Mounted { app: models::app(models), document: models::openapi() },
+            Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },
         ];
-        Ok(Self {
-            router: gateway(&edge, functions, inbox),
-            tasks,
-        })
+        Ok(Self { router: gateway(&edge, functions, inbox), tasks })
     }
 
     /// The router, for calls without a socket.
@@ -125,12 +99,8 @@ impl Product {
     ) -> std::io::Result<()> {
         // Without this the kernel holds small chunks back until the browser acknowledges.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let app = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, app)
-            .with_graceful_shutdown(stop)
-            .await?;
+        let app = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, app).with_graceful_shutdown(stop).await?;
         self.tasks.finish().await;
         Ok(())
     }

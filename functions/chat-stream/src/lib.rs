@@ -5,6 +5,7 @@
 mod config;
 mod post_chat;
 mod request;
+mod storing;
 pub mod turn;
 
 use std::sync::Arc;
@@ -45,11 +46,8 @@ impl Deps {
     /// Opens what a turn will need, so that the first one finds it open. Failing here is no
     /// failure: the turn tries again and says what is wrong.
     pub async fn warm(&self) {
-        let (database, cache, ()) = tokio::join!(
-            self.database.warm(),
-            self.cache.warm(),
-            self.openrouter.warm()
-        );
+        let (database, cache, ()) =
+            tokio::join!(self.database.warm(), self.cache.warm(), self.openrouter.warm());
         if let Err(error) = database {
             tracing::warn!(%error, "cannot connect ahead of time");
         }

@@ -15,11 +15,7 @@ fn main() -> ExitCode {
     start(async |env| {
         let table = ModelTable::parse(include_str!("../../../models.toml"));
         let deps = Deps {
-            edge: Edge::new(
-                &EdgeConfig::from_env(&env)?,
-                system_clock(),
-                system_entropy(),
-            ),
+            edge: Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy()),
             cache: Cache::new(&CacheConfig::from_env(&env)?)?,
             database: Database::new(&DatabaseConfig::from_env(&env)?)?,
             openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,

@@ -54,11 +54,6 @@ pub(crate) async fn post_chat(
     let (respond, response) = oneshot::channel();
     let tasks = deps.tasks.clone();
     tasks.spawn(turn::turn(deps, session, turn, now, respond).in_current_span());
-    let broke = |_| {
-        ApiError::new(
-            ErrorCode::Internal,
-            "something broke on our side; try again",
-        )
-    };
+    let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
     Ok(response.await.map_err(broke)??)
 }

@@ -89,9 +89,8 @@ impl ChatRequest {
     pub(crate) fn into_turn(self, rules: &Rules<'_>) -> Result<NewTurn, Unreadable> {
         let chat = ChatId::parse(&self.id).map_err(malformed("id"))?;
         let model = model(self.model, rules.table)?;
-        let message = self
-            .message
-            .or_else(|| self.messages.and_then(|mut messages| messages.pop()));
+        let message =
+            self.message.or_else(|| self.messages.and_then(|mut messages| messages.pop()));
         let message = message.ok_or(TurnError::NoMessage)?;
         let message: IncomingMessage =
             serde_json::from_str(message.get()).map_err(Unreadable::Json)?;
@@ -110,25 +109,14 @@ impl ChatRequest {
             (Trigger::RegenerateMessage, Some(question)) => Place::Again { question },
             (Trigger::RegenerateMessage, None) => return Err(TurnError::MessageNotFound.into()),
             (Trigger::SubmitMessage, id) => match self.message_id {
-                None => Place::Next {
-                    question: id.unwrap_or_else(new_id),
-                },
+                None => Place::Next { question: id.unwrap_or_else(new_id) },
                 Some(replaced) => {
                     let question = MessageId::parse(&replaced).map_err(malformed("messageId"))?;
-                    Place::Instead {
-                        question,
-                        aside: new_id(),
-                    }
+                    Place::Instead { question, aside: new_id() }
                 }
             },
         };
-        Ok(NewTurn {
-            chat,
-            place,
-            question,
-            answer: new_id(),
-            model,
-        })
+        Ok(NewTurn { chat, place, question, answer: new_id(), model })
     }
 }
 
@@ -137,23 +125,16 @@ fn model(asked: Option<String>, table: &ModelTable) -> Result<ModelId, TurnError
         return Ok(table.default_model().clone());
     };
     let model = ModelId::parse(&asked).filter(|model| table.tier(model).is_some());
-    model.ok_or(TurnError::UnknownModel {
-        model: asked.chars().take(128).collect(),
-    })
+    model.ok_or(TurnError::UnknownModel { model: asked.chars().take(128).collect() })
 }
 
 fn texts(parts: &[IncomingPart]) -> Result<Vec<&str>, TurnError> {
     let text = |part: &'_ IncomingPart| match (part.kind.as_str(), &part.text) {
         ("text", Some(_)) => Ok(()),
-        _ => Err(TurnError::UnsupportedPart {
-            kind: part.kind.chars().take(64).collect(),
-        }),
+        _ => Err(TurnError::UnsupportedPart { kind: part.kind.chars().take(64).collect() }),
     };
     parts.iter().try_for_each(text)?;
-    Ok(parts
-        .iter()
-        .filter_map(|part| part.text.as_deref())
-        .collect())
+    Ok(parts.iter().filter_map(|part| part.text.as_deref()).collect())
 }
 
 fn malformed(field: &'static str) -> impl Fn(MalformedId) -> TurnError {

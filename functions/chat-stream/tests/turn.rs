@@ -27,11 +27,7 @@ impl Chat {
         let session = stack.session("ada@example.com").await;
         let tasks = Tasks::default();
         let client = Client::new(Self::app(&stack, &tasks)).signed_in(&stack.cookie(&session));
-        Self {
-            stack,
-            client,
-            tasks,
-        }
+        Self { stack, client, tasks }
     }
 
     fn app(stack: &TestStack, tasks: &Tasks) -> axum::Router {
@@ -47,9 +43,7 @@ impl Chat {
     }
 
     async fn ask(&self, model: &str, question: &str) -> Answer {
-        self.client
-            .post("/api/chat", &body("the-chat", model, question))
-            .await
+        self.client.post("/api/chat", &body("the-chat", model, question)).await
     }
 
     /// The one answer that was stored: status, text, error code.
@@ -57,11 +51,7 @@ impl Chat {
         let sql = "select status, parts::text, error_code from messages where role = 'assistant'";
         let row = self.stack.owner().await.query_one(sql, &[]).await.unwrap();
         let parts: Value = serde_json::from_str(row.get(1)).unwrap();
-        let texts = parts
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|part| part["type"] == "text");
+        let texts = parts.as_array().unwrap().iter().filter(|part| part["type"] == "text");
         let text = texts.filter_map(|part| part["text"].as_str()).collect();
         (row.get(0), text, row.get(2))
     }
@@ -77,16 +67,10 @@ async fn an_answer_streams_and_is_stored() {
     let answer = chat.ask("fake/echo", "hello brave new world").await;
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
     assert_eq!(answer.header("x-vercel-ai-ui-message-stream"), Some("v1"));
-    assert_eq!(
-        answer.header("cache-control"),
-        Some("no-cache, no-transform")
-    );
+    assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
     assert_eq!(answer.text(), "hello brave new world");
     let chunks = answer.chunks();
-    let kinds: Vec<_> = chunks
-        .iter()
-        .map(|chunk| chunk["type"].as_str().unwrap())
-        .collect();
+    let kinds: Vec<_> = chunks.iter().map(|chunk| chunk["type"].as_str().unwrap()).collect();
     assert_eq!(
         kinds,
         [
@@ -118,13 +102,7 @@ async fn an_answer_streams_and_is_stored() {
         (&json!("fake/echo"), &json!(4))
     );
     assert!(metadata["costUsd"].as_f64().unwrap() > 0.0);
-    let title = chat
-        .stack
-        .owner()
-        .await
-        .query_one("select title from chats", &[])
-        .await
-        .unwrap();
+    let title = chat.stack.owner().await.query_one("select title from chats", &[]).await.unwrap();
     assert_eq!(title.get::<_, String>(0), "hello brave new world");
 }
 
@@ -151,26 +129,14 @@ async fn the_prompt_is_system_context_and_question() {
         ]
     );
     let request = &requests[0];
-    assert_eq!(
-        request.authorization.as_deref(),
-        Some("Bearer sk-or-v1-test")
-    );
+    assert_eq!(request.authorization.as_deref(), Some("Bearer sk-or-v1-test"));
     assert_eq!(request.referer.as_deref(), Some(testkit::ORIGIN));
     assert_eq!(request.body["stream"], true);
     // A pseudonym: the same for one user, and not the user's id.
-    let user = chat
-        .stack
-        .owner()
-        .await
-        .query_one("select id::text from users", &[])
-        .await
-        .unwrap();
+    let user = chat.stack.owner().await.query_one("select id::text from users", &[]).await.unwrap();
     assert_eq!(request.body["user"], requests[1].body["user"]);
     assert_eq!(request.body["user"].as_str().unwrap().len(), 32);
-    assert_ne!(
-        request.body["user"].as_str().unwrap(),
-        user.get::<_, String>(0).replace('-', "")
-    );
+    assert_ne!(request.body["user"].as_str().unwrap(), user.get::<_, String>(0).replace('-', ""));
 }
 
 #[tokio::test]
@@ -185,10 +151,7 @@ async fn of_a_clients_history_only_the_last_message_is_believed() {
             { "id": "cccccccccccccccc", "role": "user", "parts": text("really?") },
         ],
     });
-    assert_eq!(
-        chat.client.post("/api/chat", &history).await.text(),
-        "really?"
-    );
+    assert_eq!(chat.client.post("/api/chat", &history).await.text(), "really?");
     let messages = chat.stack.provider.requests()[0].messages();
     assert_eq!(messages.len(), 2, "{messages:?}");
     chat.stack
@@ -204,10 +167,7 @@ async fn reasoning_and_citations_are_parts_of_their_own() {
     let chat = Chat::start().await;
     let kinds = |answer: &Answer| -> Vec<String> {
         let chunks = answer.chunks();
-        chunks
-            .iter()
-            .map(|chunk| chunk["type"].as_str().unwrap().to_owned())
-            .collect()
+        chunks.iter().map(|chunk| chunk["type"].as_str().unwrap().to_owned()).collect()
     };
     let reasoned = kinds(&chat.ask("fake/reasoning", "why?").await);
     let place = |kind: &str| reasoned.iter().position(|each| each == kind).unwrap();
@@ -236,22 +196,14 @@ async fn however_the_provider_cuts_and_ends_its_lines_the_answer_is_the_same() {
         let finish = answer.chunks().pop().unwrap();
         assert_eq!(finish["finishReason"], "stop", "{model}");
         assert!(
-            finish["messageMetadata"]["usage"]["promptTokens"]
-                .as_u64()
-                .unwrap()
-                > 0,
+            finish["messageMetadata"]["usage"]["promptTokens"].as_u64().unwrap() > 0,
             "{model}"
         );
-        assert!(
-            !answer.text().contains('\u{fffd}') && !answer.text().is_empty(),
-            "{model}"
-        );
+        assert!(!answer.text().contains('\u{fffd}') && !answer.text().is_empty(), "{model}");
     }
-    for (model, reason) in [
-        ("fake/length", "length"),
-        ("fake/filtered", "content-filter"),
-        ("fake/empty", "stop"),
-    ] {
+    for (model, reason) in
+        [("fake/length", "length"), ("fake/filtered", "content-filter"), ("fake/empty", "stop")]
+    {
         assert_eq!(
             chat.ask(model, "hi").await.chunks().pop().unwrap()["finishReason"],
             reason,
@@ -296,10 +248,7 @@ async fn the_providers_own_retry_after_and_reasons_are_passed_on() {
     let chat = Chat::start().await;
     let busy = fake_openrouter::script::status(429).header("retry-after", "7");
     chat.stack.provider.script("fake/mine", busy);
-    assert_eq!(
-        chat.ask("fake/mine", "hi").await.header("retry-after"),
-        Some("7")
-    );
+    assert_eq!(chat.ask("fake/mine", "hi").await.header("retry-after"), Some("7"));
     let refused = chat.ask("fake/status-403", "hi").await.json();
     assert!(
         refused["error"]["details"]["reasons"]
@@ -320,11 +269,7 @@ async fn an_error_after_the_first_byte_is_the_last_event_and_what_was_said_is_ke
         let answer = chat.ask(model, "hi").await;
         assert_eq!(answer.stream_error()["error"]["code"], code, "{model}");
         let (status, text, error_code) = chat.stored().await;
-        assert_eq!(
-            (status.as_str(), error_code.as_deref()),
-            ("failed", Some(code)),
-            "{model}"
-        );
+        assert_eq!((status.as_str(), error_code.as_deref()), ("failed", Some(code)), "{model}");
         assert!(!text.is_empty(), "{model}");
         assert_eq!(answer.text(), text, "{model}");
     }
@@ -333,24 +278,12 @@ async fn an_error_after_the_first_byte_is_the_last_event_and_what_was_said_is_ke
 #[tokio::test]
 async fn a_stream_that_ends_without_a_word_of_the_models_was_cut() {
     let chat = Chat::start().await;
-    chat.stack
-        .provider
-        .script("fake/mine", [delta("half an ans")]);
-    assert_eq!(
-        chat.ask("fake/mine", "hi").await.stream_error()["error"]["code"],
-        "model_failed"
-    );
-    chat.stack
-        .provider
-        .script("fake/mine", [delta("whole"), stop()]);
+    chat.stack.provider.script("fake/mine", [delta("half an ans")]);
+    assert_eq!(chat.ask("fake/mine", "hi").await.stream_error()["error"]["code"], "model_failed");
+    chat.stack.provider.script("fake/mine", [delta("whole"), stop()]);
     assert_eq!(chat.ask("fake/mine", "hi").await.text(), "whole");
-    chat.stack
-        .provider
-        .script("fake/mine", [error("server_error", "boom", "server")]);
-    assert_eq!(
-        chat.ask("fake/mine", "hi").await.stream_error()["error"]["code"],
-        "model_failed"
-    );
+    chat.stack.provider.script("fake/mine", [error("server_error", "boom", "server")]);
+    assert_eq!(chat.ask("fake/mine", "hi").await.stream_error()["error"]["code"], "model_failed");
 }
 
 #[tokio::test]
@@ -362,26 +295,16 @@ async fn a_silent_model_is_kept_company_and_then_given_up() {
     for model in ["fake/silent", "fake/comments"] {
         let began = tokio::time::Instant::now();
         let answer = chat.ask(model, "hi").await;
-        assert_eq!(
-            answer.stream_error()["error"]["code"],
-            "model_timed_out",
-            "{model}"
-        );
+        assert_eq!(answer.stream_error()["error"]["code"], "model_timed_out", "{model}");
         assert_eq!(answer.body.matches(": still here\n").count(), 2, "{model}");
         let took = began.elapsed().as_secs_f64();
         assert!((2.9..4.5).contains(&took), "{model} {took}");
     }
     // The provider was hung up on.
-    tokio::time::timeout(
-        Duration::from_secs(2),
-        chat.stack.provider.wait_for_dropped_streams(2),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        chat.ask("fake/hang", "hi").await.refusal(),
-        (504, "model_timed_out".into())
-    );
+    tokio::time::timeout(Duration::from_secs(2), chat.stack.provider.wait_for_dropped_streams(2))
+        .await
+        .unwrap();
+    assert_eq!(chat.ask("fake/hang", "hi").await.refusal(), (504, "model_timed_out".into()));
 }
 
 #[tokio::test]
@@ -401,9 +324,7 @@ async fn each_chunk_leaves_when_it_comes() {
     ];
     chat.stack.provider.script("fake/mine", steps);
     let request = body("the-chat", "fake/mine", "hi");
-    let request = chat
-        .client
-        .with_json("POST", "/api/chat", request.to_string());
+    let request = chat.client.with_json("POST", "/api/chat", request.to_string());
     let mut body = chat.client.open(request).await.into_body();
     let mut arrivals = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -433,40 +354,26 @@ async fn a_reader_who_leaves_loses_nothing() {
         done(),
     ];
     chat.stack.provider.script("fake/mine", steps);
-    let request = chat.client.with_json(
-        "POST",
-        "/api/chat",
-        body("the-chat", "fake/mine", "hi").to_string(),
-    );
+    let request =
+        chat.client.with_json("POST", "/api/chat", body("the-chat", "fake/mine", "hi").to_string());
     let mut stream = chat.client.open(request).await.into_body();
     stream.frame().await.unwrap().unwrap();
     drop(stream);
     chat.tasks.finish().await;
-    assert_eq!(
-        chat.stored().await,
-        ("complete".into(), "one two".into(), None)
-    );
+    assert_eq!(chat.stored().await, ("complete".into(), "one two".into(), None));
 }
 
 #[tokio::test]
 async fn a_reader_who_leaves_before_the_model_accepts_loses_nothing_either() {
     let chat = Chat::start().await;
-    chat.stack
-        .provider
-        .script("fake/mine", [delta("said"), stop(), done()]);
-    let request = chat.client.with_json(
-        "POST",
-        "/api/chat",
-        body("the-chat", "fake/mine", "hi").to_string(),
-    );
+    chat.stack.provider.script("fake/mine", [delta("said"), stop(), done()]);
+    let request =
+        chat.client.with_json("POST", "/api/chat", body("the-chat", "fake/mine", "hi").to_string());
     // A server drops the handler of a client that hangs up; here after its first step.
     let response = tokio::time::timeout(Duration::from_micros(1), chat.client.open(request)).await;
     drop(response);
     chat.tasks.finish().await;
-    assert_eq!(
-        chat.stored().await,
-        ("complete".into(), "said".into(), None)
-    );
+    assert_eq!(chat.stored().await, ("complete".into(), "said".into(), None));
 }
 
 #[tokio::test]
@@ -483,40 +390,24 @@ async fn another_answer_and_an_edited_question() {
     let first = message("question-1", "first");
     assert_eq!(send(json!({}), first.clone()).await.text(), "first");
     assert_eq!(
-        send(json!({ "trigger": "regenerate-message" }), first.clone())
-            .await
-            .text(),
+        send(json!({ "trigger": "regenerate-message" }), first.clone()).await.text(),
         "first"
     );
     let edited = message("question-1", "second");
+    assert_eq!(send(json!({ "messageId": "question-1" }), edited.clone()).await.text(), "second");
     assert_eq!(
-        send(json!({ "messageId": "question-1" }), edited.clone())
-            .await
-            .text(),
-        "second"
-    );
-    assert_eq!(
-        send(json!({ "trigger": "regenerate-message" }), edited.clone())
-            .await
-            .text(),
+        send(json!({ "trigger": "regenerate-message" }), edited.clone()).await.text(),
         "second"
     );
     // The same message once more is no new question.
     let again = send(json!({}), edited).await;
     assert_eq!(again.refusal(), (409, "message_exists".into()));
     assert_eq!(again.header("x-should-retry"), Some("false"));
-    let unknown = send(
-        json!({ "trigger": "regenerate-message" }),
-        message("question-9", "x"),
-    )
-    .await;
+    let unknown =
+        send(json!({ "trigger": "regenerate-message" }), message("question-9", "x")).await;
     assert_eq!(unknown.refusal(), (404, "message_not_found".into()));
-    chat.stack
-        .until_count(2, "select count(*) from messages where role = 'user'")
-        .await;
-    chat.stack
-        .until_count(4, "select count(*) from messages where role = 'assistant'")
-        .await;
+    chat.stack.until_count(2, "select count(*) from messages where role = 'user'").await;
+    chat.stack.until_count(4, "select count(*) from messages where role = 'assistant'").await;
 }
 
 #[tokio::test]
@@ -529,24 +420,15 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
     let text = json!([{ "type": "text", "text": "hi" }]);
 
     assert_eq!(
-        chat.client
-            .json("POST", "/api/chat", "{\"id\":")
-            .await
-            .refusal(),
+        chat.client.json("POST", "/api/chat", "{\"id\":").await.refusal(),
         refused(400, "malformed_json")
     );
     assert_eq!(
         send(json!({ "message": { "role": "user", "parts": text } })).await,
         refused(422, "invalid_request")
     );
-    assert_eq!(
-        send(json!({ "id": 7 })).await,
-        refused(422, "invalid_request")
-    );
-    assert_eq!(
-        send(json!({ "id": "the-chat" })).await,
-        refused(422, "invalid_message")
-    );
+    assert_eq!(send(json!({ "id": 7 })).await, refused(422, "invalid_request"));
+    assert_eq!(send(json!({ "id": "the-chat" })).await, refused(422, "invalid_message"));
     assert_eq!(
         send(json!({ "id": "the-chat", "messages": [] })).await,
         refused(422, "invalid_message")
@@ -573,28 +455,13 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
         refused(422, "invalid_request")
     );
     assert_eq!(
-        send(user(
-            json!([{ "type": "file", "url": "https://x.example/a.png" }])
-        ))
-        .await,
+        send(user(json!([{ "type": "file", "url": "https://x.example/a.png" }]))).await,
         refused(422, "invalid_message")
     );
-    assert_eq!(
-        send(body("short", "fake/echo", "hi")).await,
-        refused(422, "invalid_id")
-    );
-    assert_eq!(
-        send(body("../../etc/passwd", "fake/echo", "hi")).await,
-        refused(422, "invalid_id")
-    );
-    assert_eq!(
-        send(body("the-chat", "nobody/knows", "hi")).await,
-        refused(404, "model_unknown")
-    );
-    assert_eq!(
-        send(body("the-chat", "fake/echo\n", "hi")).await,
-        refused(404, "model_unknown")
-    );
+    assert_eq!(send(body("short", "fake/echo", "hi")).await, refused(422, "invalid_id"));
+    assert_eq!(send(body("../../etc/passwd", "fake/echo", "hi")).await, refused(422, "invalid_id"));
+    assert_eq!(send(body("the-chat", "nobody/knows", "hi")).await, refused(404, "model_unknown"));
+    assert_eq!(send(body("the-chat", "fake/echo\n", "hi")).await, refused(404, "model_unknown"));
     let mut odd = body("the-chat", "fake/echo", "hi");
     odd["trigger"] = json!("resume");
     assert_eq!(send(odd).await, refused(422, "invalid_request"));
@@ -602,37 +469,23 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
     let long = chat.ask("fake/echo", &"x".repeat(32 * 1024 + 1)).await;
     assert_eq!(long.refusal(), refused(413, "message_too_long"));
     assert_eq!(long.json()["error"]["details"]["limitBytes"], 32 * 1024);
-    let huge = chat
-        .client
-        .json("POST", "/api/chat", "x".repeat(1024 * 1024 + 1))
-        .await;
+    let huge = chat.client.json("POST", "/api/chat", "x".repeat(1024 * 1024 + 1)).await;
     assert_eq!(huge.refusal(), refused(413, "body_too_large"));
     let cross_site = chat.client.clone().with("sec-fetch-site", "cross-site");
     assert_eq!(
-        cross_site
-            .post("/api/chat", &body("the-chat", "fake/echo", "hi"))
-            .await
-            .refusal(),
+        cross_site.post("/api/chat", &body("the-chat", "fake/echo", "hi")).await.refusal(),
         refused(403, "cross_site")
     );
 
-    chat.stack
-        .until_count(0, "select count(*) from chats")
-        .await;
+    chat.stack.until_count(0, "select count(*) from chats").await;
     assert!(chat.stack.provider.requests().is_empty());
-    assert_eq!(
-        chat.ask("fake/echo", &"x".repeat(32 * 1024)).await.status,
-        200
-    );
+    assert_eq!(chat.ask("fake/echo", &"x".repeat(32 * 1024)).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_model_that_only_the_provider_does_not_know_is_unknown_too() {
     let chat = Chat::start().await;
-    assert_eq!(
-        chat.ask("fake/no-such-model", "hi").await.refusal(),
-        (404, "model_unknown".into())
-    );
+    assert_eq!(chat.ask("fake/no-such-model", "hi").await.refusal(), (404, "model_unknown".into()));
 }
 
 #[tokio::test]
@@ -641,17 +494,10 @@ async fn another_users_chat_cannot_be_told_from_one_that_is_not_there() {
     chat.ask("fake/echo", "adas secret").await;
     let eve = chat.stack.session("eve@example.com").await;
     let eve = Client::new(Chat::app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
-    let intruding = eve
-        .post(
-            "/api/chat",
-            &body("the-chat", "fake/echo", "what was said?"),
-        )
-        .await;
+    let intruding = eve.post("/api/chat", &body("the-chat", "fake/echo", "what was said?")).await;
     assert_eq!(intruding.refusal(), (404, "chat_not_found".into()));
     assert_eq!(chat.stack.provider.requests().len(), 1);
-    chat.stack
-        .until_count(2, "select count(*) from messages")
-        .await;
+    chat.stack.until_count(2, "select count(*) from messages").await;
 }
 
 #[tokio::test]
@@ -659,10 +505,7 @@ async fn nobody_asks_without_a_session() {
     let chat = Chat::start().await;
     let app = || Client::new(Chat::app(&chat.stack, &chat.tasks));
     let question = body("the-chat", "fake/echo", "hi");
-    assert_eq!(
-        app().post("/api/chat", &question).await.refusal(),
-        (401, "unauthenticated".into())
-    );
+    assert_eq!(app().post("/api/chat", &question).await.refusal(), (401, "unauthenticated".into()));
     let session = chat.stack.session("bob@example.com").await;
     let cookie = chat.stack.cookie(&session);
     chat.stack
@@ -672,27 +515,15 @@ async fn nobody_asks_without_a_session() {
         .await
         .unwrap();
     assert_eq!(
-        app()
-            .signed_in(&cookie)
-            .post("/api/chat", &question)
-            .await
-            .refusal(),
+        app().signed_in(&cookie).post("/api/chat", &question).await.refusal(),
         (401, "session_ended".into())
     );
-    chat.stack
-        .clock
-        .advance(Duration::from_secs(30 * 24 * 60 * 60));
+    chat.stack.clock.advance(Duration::from_hours(30 * 24));
     assert_eq!(
-        app()
-            .signed_in(&cookie)
-            .post("/api/chat", &question)
-            .await
-            .refusal(),
+        app().signed_in(&cookie).post("/api/chat", &question).await.refusal(),
         (401, "session_ended".into())
     );
-    chat.stack
-        .until_count(0, "select count(*) from chats")
-        .await;
+    chat.stack.until_count(0, "select count(*) from chats").await;
     assert!(chat.stack.provider.requests().is_empty());
 }
 
@@ -707,9 +538,7 @@ async fn thirty_turns_a_minute_and_the_thirty_first_was_never_sent() {
     assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
     assert_eq!(limited.header("retry-after"), Some("40"));
     assert_eq!(chat.stack.provider.requests().len(), 30);
-    chat.stack
-        .until_count(30, "select count(*) from messages where role = 'user'")
-        .await;
+    chat.stack.until_count(30, "select count(*) from messages where role = 'user'").await;
     chat.stack.clock.advance(Duration::from_secs(40));
     assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
 }
@@ -724,9 +553,7 @@ async fn without_the_cache_chat_goes_on_and_postgres_counts() {
     }
     let limited = chat.ask("fake/echo", "hi").await;
     assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
-    chat.stack
-        .until_count(30, "select count(*) from messages where role = 'user'")
-        .await;
+    chat.stack.until_count(30, "select count(*) from messages where role = 'user'").await;
 }
 
 #[tokio::test]
@@ -736,9 +563,7 @@ async fn without_the_database_nothing_is_asked() {
     let cookie = stack.cookie(&session);
     stack.set("DATABASE_URL", "postgres://u@127.0.0.1:1/x");
     let client = Client::new(Chat::app(&stack, &Tasks::default())).signed_in(&cookie);
-    let answer = client
-        .post("/api/chat", &body("the-chat", "fake/echo", "hi"))
-        .await;
+    let answer = client.post("/api/chat", &body("the-chat", "fake/echo", "hi")).await;
     assert_eq!(answer.refusal(), (503, "unavailable".into()));
     assert_eq!(answer.header("retry-after"), Some("5"));
     assert!(stack.provider.requests().is_empty());
@@ -749,10 +574,7 @@ async fn without_the_provider_it_is_said() {
     let mut stack = TestStack::start().await;
     stack.set("OPENROUTER_BASE_URL", "http://127.0.0.1:1");
     let chat = Chat::on(stack).await;
-    assert_eq!(
-        chat.ask("fake/echo", "hi").await.refusal(),
-        (502, "model_failed".into())
-    );
+    assert_eq!(chat.ask("fake/echo", "hi").await.refusal(), (502, "model_failed".into()));
     assert_eq!(chat.stored().await.0, "failed");
 }
 
@@ -760,8 +582,6 @@ async fn without_the_provider_it_is_said() {
 async fn a_nul_character_neither_breaks_the_question_nor_loses_the_answer() {
     let chat = Chat::start().await;
     assert_eq!(chat.ask("fake/echo", "a\u{0}b").await.text(), "ab");
-    chat.stack
-        .provider
-        .script("fake/mine", [delta("c\u{0}d"), stop(), done()]);
+    chat.stack.provider.script("fake/mine", [delta("c\u{0}d"), stop(), done()]);
     assert_eq!(chat.ask("fake/mine", "hi").await.text(), "cd");
 }

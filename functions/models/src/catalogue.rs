@@ -9,7 +9,7 @@ use shared_openrouter::OpenRouter;
 use tokio::sync::Mutex;
 
 /// How long a list is good.
-pub(crate) const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
+pub(crate) const FRESH_FOR: Duration = Duration::from_mins(10);
 /// How long an old list is given out before the provider is asked again, while it does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,11 +29,7 @@ struct Kept {
 
 impl Catalogue {
     pub(crate) fn new(openrouter: OpenRouter, table: Arc<ModelTable>) -> Self {
-        Self {
-            openrouter,
-            table,
-            kept: Mutex::new(None),
-        }
+        Self { openrouter, table, kept: Mutex::new(None) }
     }
 
     pub(crate) fn default_model(&self) -> &ModelId {
@@ -57,10 +53,7 @@ impl Catalogue {
             }
             (Err(error), None) => return Err(CatalogueError(error.into())),
         };
-        *kept = Some(Kept {
-            models: Arc::clone(&models),
-            good_until: now + good_for,
-        });
+        *kept = Some(Kept { models: Arc::clone(&models), good_until: now + good_for });
         Ok(models)
     }
 }

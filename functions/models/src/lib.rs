@@ -43,10 +43,8 @@ impl FromRef<App> for Edge {
 pub fn app(deps: Deps) -> Router {
     let edge = deps.edge.clone();
     let (routes, _) = routes().split_for_parts();
-    let app = App {
-        edge: deps.edge,
-        catalogue: Arc::new(Catalogue::new(deps.openrouter, deps.table)),
-    };
+    let app =
+        App { edge: deps.edge, catalogue: Arc::new(Catalogue::new(deps.openrouter, deps.table)) };
     edge.wrap(routes.with_state(app))
 }
 

@@ -10,19 +10,10 @@ use shared_openrouter::{OpenRouter, OpenRouterConfig};
 
 fn main() -> ExitCode {
     start(async |env| {
-        let edge = Edge::new(
-            &EdgeConfig::from_env(&env)?,
-            system_clock(),
-            system_entropy(),
-        );
+        let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
         let table = ModelTable::parse(include_str!("../../../models.toml"));
         let table = Arc::new(table.map_err(|error| ConfigError::new("models.toml", error))?);
-        serve_buffered(models::app(models::Deps {
-            edge,
-            openrouter,
-            table,
-        }))
-        .await
+        serve_buffered(models::app(models::Deps { edge, openrouter, table })).await
     })
 }

@@ -9,20 +9,10 @@ use shared_mail::{MailConfig, Ses};
 
 fn main() -> ExitCode {
     start(async |env| {
-        let edge = Edge::new(
-            &EdgeConfig::from_env(&env)?,
-            system_clock(),
-            system_entropy(),
-        );
+        let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let cache = Cache::new(&CacheConfig::from_env(&env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
         let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?).await);
-        serve_buffered(otp::app(otp::Deps {
-            edge,
-            cache,
-            codes,
-            mailer,
-        }))
-        .await
+        serve_buffered(otp::app(otp::Deps { edge, cache, codes, mailer })).await
     })
 }

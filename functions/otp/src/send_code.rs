@@ -56,10 +56,7 @@ pub(crate) async fn send_code(
 ) -> Result<(StatusCode, Json<OtpSent>), ApiError> {
     let email = Email::parse(&request.email).map_err(LoginError::from)?;
     issue(&deps, Subject::Source(source), email).await?;
-    let sent = OtpSent {
-        expires_in: CODE_LIFETIME.as_secs(),
-        retry_after: RESEND_AFTER.as_secs(),
-    };
+    let sent = OtpSent { expires_in: CODE_LIFETIME.as_secs(), retry_after: RESEND_AFTER.as_secs() };
     Ok((StatusCode::ACCEPTED, Json(sent)))
 }
 
@@ -69,21 +66,12 @@ async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginEr
     take(deps, &source, &CODES_PER_SOURCE).await?;
     take(deps, &Subject::Everybody, &CODES_IN_TOTAL).await?;
     let code = Code::draw(deps.edge.entropy());
-    deps.codes
-        .issue(&email, &code, deps.edge.clock().now())
-        .await
-        .map_err(unavailable)?;
-    deps.mailer
-        .send(LoginMail { to: email, code })
-        .await
-        .map_err(LoginError::MailFailed)
+    deps.codes.issue(&email, &code, deps.edge.clock().now()).await.map_err(unavailable)?;
+    deps.mailer.send(LoginMail { to: email, code }).await.map_err(LoginError::MailFailed)
 }
 
 async fn take(deps: &Deps, subject: &Subject, limits: &[Limit]) -> Result<(), LoginError> {
-    let taken = deps
-        .cache
-        .take(subject, "codes", limits, deps.edge.clock().now())
-        .await;
+    let taken = deps.cache.take(subject, "codes", limits, deps.edge.clock().now()).await;
     Ok(taken.map_err(unavailable)??)
 }
 

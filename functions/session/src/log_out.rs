@@ -41,8 +41,5 @@ pub(crate) async fn log_out(
         database.log_out().await
     };
     ended.map_err(account_error)?;
-    Ok((
-        StatusCode::NO_CONTENT,
-        AppendHeaders([(header::SET_COOKIE, clear_session_cookie())]),
-    ))
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, clear_session_cookie())])))
 }

@@ -7,11 +7,7 @@ use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
     start(async |env| {
-        let edge = Edge::new(
-            &EdgeConfig::from_env(&env)?,
-            system_clock(),
-            system_entropy(),
-        );
+        let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let database = Database::new(&DatabaseConfig::from_env(&env)?)?;
         serve_buffered(session::app(session::Deps { edge, database })).await
     })

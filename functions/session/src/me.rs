@@ -11,6 +11,7 @@ use crate::{Deps, account_error};
 /// What to change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "left out, null, or a name")]
 pub(crate) struct MeChange {
     /// 1 to 100 characters, or null to have none; left out, it stays as it is.
     #[serde(default, deserialize_with = "present")]
@@ -19,6 +20,7 @@ pub(crate) struct MeChange {
 }
 
 /// Tells a field that is null from one that is not there.
+#[expect(clippy::option_option, reason = "left out, null, or a name")]
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -36,11 +38,7 @@ pub(crate) async fn me(
     State(deps): State<Deps>,
     SignedIn(session): SignedIn,
 ) -> Result<Json<UserBody>, ApiError> {
-    let user = deps
-        .database
-        .request(&session, deps.edge.clock().now())
-        .user()
-        .await;
+    let user = deps.database.request(&session, deps.edge.clock().now()).user().await;
     Ok(Json(user.map_err(account_error)?.into()))
 }
 

@@ -70,17 +70,11 @@ pub(crate) async fn sessions(
 ) -> Result<Json<SessionList>, ApiError> {
     let Query(query) =
         query.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.body_text()))?;
-    let after = query
-        .cursor
-        .map(|cursor| cursor.parse::<Uuid>())
-        .transpose();
+    let after = query.cursor.map(|cursor| cursor.parse::<Uuid>()).transpose();
     let after = after.map_err(|_| AccountError::MalformedCursor)?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    let page = deps
-        .database
-        .request(&session, deps.edge.clock().now())
-        .sessions(after, limit)
-        .await;
+    let page =
+        deps.database.request(&session, deps.edge.clock().now()).sessions(after, limit).await;
     let page = page.map_err(account_error)?;
     let items = page.items.into_iter().map(|item| SessionItem {
         id: item.id.0,

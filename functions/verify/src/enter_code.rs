@@ -61,9 +61,7 @@ pub(crate) async fn enter_code(
     let now = deps.edge.clock().now();
     check(&deps, &Subject::Source(source), &email, &code, now).await?;
 
-    let user_agent = headers
-        .get(header::USER_AGENT)
-        .and_then(|agent| agent.to_str().ok());
+    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let (user, session) = sign_in(&deps, &email, user_agent, now).await?;
     let no_key = || ApiError::new(ErrorCode::Internal, "the session could not be signed");
     let token = deps.edge.tokens().sign(&session, now).ok_or_else(no_key)?;
@@ -78,17 +76,9 @@ async fn check(
     code: &Code,
     now: Timestamp,
 ) -> Result<(), LoginError> {
-    let taken = deps
-        .cache
-        .take(source, "guesses", &GUESSES_PER_SOURCE, now)
-        .await;
+    let taken = deps.cache.take(source, "guesses", &GUESSES_PER_SOURCE, now).await;
     taken.map_err(unavailable)??;
-    match deps
-        .codes
-        .guess(email, code, now)
-        .await
-        .map_err(unavailable)?
-    {
+    match deps.codes.guess(email, code, now).await.map_err(unavailable)? {
         Guess::Right => Ok(()),
         Guess::NoCode | Guess::Wrong { tries_left: 0 } => Err(LoginError::CodeExpired),
         Guess::Wrong { tries_left } => Err(LoginError::WrongCode { tries_left }),
@@ -108,16 +98,8 @@ async fn sign_in(
         user_agent: user_agent.map(str::to_owned),
         expires_at: now + ABSOLUTE_LIFETIME,
     };
-    let user = deps
-        .database
-        .sign_in(email, &session, now)
-        .await
-        .map_err(unavailable)?;
-    let session = Session {
-        user: user.id,
-        id: session.id,
-        expires_at: session.expires_at,
-    };
+    let user = deps.database.sign_in(email, &session, now).await.map_err(unavailable)?;
+    let session = Session { user: user.id, id: session.id, expires_at: session.expires_at };
     Ok((user, session))
 }
 

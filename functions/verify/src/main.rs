@@ -8,20 +8,10 @@ use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
     start(async |env| {
-        let edge = Edge::new(
-            &EdgeConfig::from_env(&env)?,
-            system_clock(),
-            system_entropy(),
-        );
+        let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let cache = Cache::new(&CacheConfig::from_env(&env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
         let database = Database::new(&DatabaseConfig::from_env(&env)?)?;
-        serve_buffered(verify::app(verify::Deps {
-            edge,
-            cache,
-            codes,
-            database,
-        }))
-        .await
+        serve_buffered(verify::app(verify::Deps { edge, cache, codes, database })).await
     })
 }

@@ -43,12 +43,7 @@ impl<'a> Key<'a> {
     /// `sk-or-v1-0e6...1c96`, as the account page shows it.
     fn label(&self) -> String {
         let start = self.0.get(..12).unwrap_or(self.0);
-        let end = self
-            .0
-            .len()
-            .checked_sub(4)
-            .and_then(|at| self.0.get(at..))
-            .unwrap_or_default();
+        let end = self.0.len().checked_sub(4).and_then(|at| self.0.get(at..)).unwrap_or_default();
         format!("{start}...{end}")
     }
 }
@@ -59,11 +54,7 @@ pub(crate) async fn key(headers: HeaderMap) -> Result<Response, ApiError> {
     if key.is_slow() {
         tokio::time::sleep(SLOW).await;
     }
-    let (usage, remaining) = if key.is_poor() {
-        (100.0, 0.0)
-    } else {
-        (25.5, 74.5)
-    };
+    let (usage, remaining) = if key.is_poor() { (100.0, 0.0) } else { (25.5, 74.5) };
     let answer = json!({ "data": {
         "label": key.label(),
         "limit": 100.0,

@@ -268,10 +268,6 @@ fn per_token(billionths: u32) -> String {
     if billionths == 0 {
         return "0".to_owned();
     }
-    let price = format!(
-        "{}.{:09}",
-        billionths / 1_000_000_000,
-        billionths % 1_000_000_000
-    );
+    let price = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
     price.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -48,27 +48,17 @@ pub(crate) async fn complete(
     let body = body.map_err(|_| invalid("Invalid JSON in the request body"))?;
     let prompt = Prompt::read(&body)
         .ok_or_else(|| invalid("Input required: specify \"prompt\" or \"messages\""))?;
-    let turn = Turn {
-        memory,
-        scissors,
-        prompt,
-        streamed: body["stream"] == true,
-    };
+    let turn = Turn { memory, scissors, prompt, streamed: body["stream"] == true };
     turn.answer(&asked_models(&body)?).await
 }
 
 /// `model`, then the fallbacks of `models`, each once.
 fn asked_models(body: &Value) -> Result<Vec<&str>, ApiError> {
-    let fallbacks = body["models"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let fallbacks = body["models"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = Some(&body["model"]).filter(|model| !model.is_null());
     let mut models = Vec::new();
     for model in first.into_iter().chain(fallbacks) {
-        let model = model
-            .as_str()
-            .ok_or_else(|| not_a_model(&model.to_string()))?;
+        let model = model.as_str().ok_or_else(|| not_a_model(&model.to_string()))?;
         if !models.contains(&model) {
             models.push(model);
         }
@@ -93,10 +83,7 @@ struct Turn {
 impl Turn {
     /// The first model that does not refuse answers; if all refuse, the last refusal is the answer.
     async fn answer(self, ids: &[&str]) -> Result<Response, ApiError> {
-        let scripts = ids
-            .iter()
-            .map(|id| self.script(id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let scripts = ids.iter().map(|id| self.script(id)).collect::<Result<Vec<_>, _>>()?;
         let mut refusal = None;
         for (id, script) in ids.iter().zip(scripts) {
             match script {
@@ -137,16 +124,8 @@ impl Turn {
         if !self.streamed {
             let chunks = chunks.min(MOST_CHUNKS_AT_ONCE);
             let text = frames::PACED_TEXT.repeat(usize::try_from(chunks).unwrap_or_default());
-            let usage = Step::Usage {
-                usage,
-                with_choices: false,
-            };
-            let steps = [
-                pause(gap.saturating_mul(chunks)),
-                delta(text),
-                stop(),
-                usage,
-            ];
+            let usage = Step::Usage { usage, with_choices: false };
+            let steps = [pause(gap.saturating_mul(chunks)), delta(text), stop(), usage];
             return whole_answer::answer(&steps, generation, self.scissors).await;
         }
         let acts = frames::paced(chunks, gap, usage, &generation.identity);
@@ -160,12 +139,7 @@ impl Turn {
     }
 
     fn open(&self, id: &str) -> Generation {
-        Generation::open(
-            Arc::clone(&self.memory),
-            id,
-            self.prompt.tokens,
-            self.streamed,
-        )
+        Generation::open(Arc::clone(&self.memory), id, self.prompt.tokens, self.streamed)
     }
 }
 

@@ -39,10 +39,7 @@ async fn answer(socket: TcpStream, router: Router) {
     // Fails only on a socket that is closed already, which the next read notices.
     let _ = socket.set_nodelay(true);
     let scissors = Scissors::default();
-    let connection = Connection {
-        socket,
-        scissors: scissors.clone(),
-    };
+    let connection = Connection { socket, scissors: scissors.clone() };
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(scissors.clone());
         router.clone().oneshot(request.map(Body::new))
@@ -66,8 +63,7 @@ impl Scissors {
     /// connection end there.
     pub(crate) fn cut_within(&self, chunk: &[u8]) {
         // The line ending which closes an HTTP chunk stays behind too.
-        self.held_back
-            .store(chunk.len() / 2 + "\r\n".len(), Ordering::Release);
+        self.held_back.store(chunk.len() / 2 + "\r\n".len(), Ordering::Release);
     }
 }
 

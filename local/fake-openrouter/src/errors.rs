@@ -22,28 +22,17 @@ impl ApiError {
     /// The two refusals whose recorded bodies carry no metadata are made with this: a missing key
     /// and an unknown model.
     pub(crate) fn plain(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            metadata: Value::Null,
-        }
+        Self { status, message: message.into(), metadata: Value::Null }
     }
 
     pub(crate) fn typed(status: u16, message: impl Into<String>, error_type: &str) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            metadata: json!({ "error_type": error_type }),
-        }
+        Self { status, message: message.into(), metadata: json!({ "error_type": error_type }) }
     }
 
     /// The error that `OpenRouter` gives with this status when `model` is to blame.
     pub(crate) fn usual(status: u16, model: &str) -> Self {
         let (message, error_type) = match status {
-            400 => (
-                "Provider returned error: invalid request",
-                "invalid_request",
-            ),
+            400 => ("Provider returned error: invalid request", "invalid_request"),
             401 => ("User not found.", "authentication"),
             402 => {
                 let message = "Insufficient credits. Add more using https://openrouter.ai/credits";
@@ -56,14 +45,8 @@ impl ApiError {
             422 => ("Request could not be processed", "unprocessable"),
             429 => ("Rate limit exceeded", "rate_limit_exceeded"),
             500 => ("Internal Server Error", "server"),
-            502 => (
-                "Provider returned an invalid response",
-                "provider_unavailable",
-            ),
-            503 => (
-                "No provider available for this model",
-                "provider_unavailable",
-            ),
+            502 => ("Provider returned an invalid response", "provider_unavailable"),
+            503 => ("No provider available for this model", "provider_unavailable"),
             524 => ("Provider timed out", "timeout"),
             529 => ("Provider returned error: overloaded", "provider_overloaded"),
             _ => ("Provider returned error", "unmapped"),

@@ -16,21 +16,14 @@ pub(crate) enum Act {
     Write(Bytes, Progress),
     Wait(Duration),
     Heartbeat(Duration, Bytes),
-    Paced {
-        frame: Bytes,
-        gap: Duration,
-        left: u32,
-    },
+    Paced { frame: Bytes, gap: Duration, left: u32 },
     Cut(Bytes),
     Silent,
 }
 
 /// The acts of a scripted stream.
 pub(crate) fn acts(stream: &Stream, identity: &Identity) -> VecDeque<Act> {
-    let form = Form {
-        line_ending: stream.line_ending,
-        identity,
-    };
+    let form = Form { line_ending: stream.line_ending, identity };
     let mut acts = VecDeque::new();
     let mut frames = Vec::new();
     for step in &stream.steps {
@@ -53,10 +46,7 @@ pub(crate) fn paced(
     usage: Usage,
     identity: &Identity,
 ) -> VecDeque<Act> {
-    let form = Form {
-        line_ending: LineEnding::Lf,
-        identity,
-    };
+    let form = Form { line_ending: LineEnding::Lf, identity };
     let write = |step: &Step| match form.frame(step) {
         Rendered::Frame(bytes, progress) => Act::Write(bytes, progress),
         Rendered::Act(act) => act,
@@ -65,16 +55,9 @@ pub(crate) fn paced(
     VecDeque::from([
         write(&crate::script::processing()),
         write(&Step::Role),
-        Act::Paced {
-            frame,
-            gap,
-            left: chunks,
-        },
+        Act::Paced { frame, gap, left: chunks },
         write(&crate::script::stop()),
-        write(&Step::Usage {
-            usage,
-            with_choices: false,
-        }),
+        write(&Step::Usage { usage, with_choices: false }),
         write(&Step::Done),
     ])
 }
@@ -148,18 +131,11 @@ impl Form<'_> {
                 progress.finish_reason = Some(reason.clone());
                 self.choice(&json!({ "content": "" }), Some(reason))
             }
-            Step::Usage {
-                usage,
-                with_choices,
-            } => {
+            Step::Usage { usage, with_choices } => {
                 progress.usage = Some(*usage);
                 self.usage(usage, *with_choices)
             }
-            Step::Error {
-                code,
-                message,
-                error_type,
-            } => {
+            Step::Error { code, message, error_type } => {
                 progress.finish_reason = Some("error".to_owned());
                 self.error(code, message, error_type)
             }
@@ -216,12 +192,7 @@ impl Form<'_> {
     }
 
     fn chunk(&self, choices: &Value) -> Value {
-        let Identity {
-            id,
-            model,
-            provider,
-            created,
-        } = self.identity;
+        let Identity { id, model, provider, created } = self.identity;
         json!({
             "id": id,
             "object": "chat.completion.chunk",

@@ -41,9 +41,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn add(&mut self, step: Self) {
-        self.completion_tokens = self
-            .completion_tokens
-            .saturating_add(step.completion_tokens);
+        self.completion_tokens = self.completion_tokens.saturating_add(step.completion_tokens);
         self.reasoning_tokens = self.reasoning_tokens.saturating_add(step.reasoning_tokens);
         self.usage = step.usage.or(self.usage);
         self.finish_reason = step.finish_reason.or_else(|| self.finish_reason.take());
@@ -84,11 +82,7 @@ impl Generation {
 
     /// What the answer costs so far, by the catalogue's prices unless the script named its numbers.
     pub(crate) fn usage(&self) -> Usage {
-        let Progress {
-            completion_tokens,
-            reasoning_tokens,
-            ..
-        } = self.progress;
+        let Progress { completion_tokens, reasoning_tokens, .. } = self.progress;
         self.progress.usage.unwrap_or(Usage {
             prompt_tokens: self.prompt_tokens,
             completion_tokens,
@@ -101,11 +95,7 @@ impl Generation {
     /// `OpenRouter` charges nothing for an answer that failed, or that has neither a token nor a
     /// finish reason.
     fn cost_so_far(&self) -> f64 {
-        let Progress {
-            completion_tokens,
-            finish_reason,
-            ..
-        } = &self.progress;
+        let Progress { completion_tokens, finish_reason, .. } = &self.progress;
         match finish_reason.as_deref() {
             Some("error") => 0.0,
             None if *completion_tokens == 0 => 0.0,
@@ -161,9 +151,7 @@ pub(crate) struct Record {
 impl Record {
     /// The answer of `GET /generation`.
     pub(crate) fn document(&self) -> Value {
-        let Self {
-            identity, usage, ..
-        } = self;
+        let Self { identity, usage, .. } = self;
         json!({ "data": {
             "id": identity.id,
             "upstream_id": null,

@@ -94,15 +94,8 @@ impl FakeOpenRouter {
         let address = listener.local_addr()?;
         let memory = Arc::new(Memory::new());
         let mut server = JoinSet::new();
-        server.spawn(connection::serve(
-            listener,
-            server::router(Arc::clone(&memory)),
-        ));
-        Ok(Self {
-            address,
-            memory,
-            server,
-        })
+        server.spawn(connection::serve(listener, server::router(Arc::clone(&memory))));
+        Ok(Self { address, memory, server })
     }
 
     /// Stops listening and ends all connections, as an outage does.
@@ -150,18 +143,12 @@ impl FakeOpenRouter {
     /// moment later, which is why a test waits instead of looking once.
     pub async fn wait_for_dropped_streams(&self, count: usize) {
         // Fails only when the sender is gone, and this holds it.
-        let _ = self
-            .memory
-            .watch_streams()
-            .wait_for(|streams| streams.dropped >= count)
-            .await;
+        let _ = self.memory.watch_streams().wait_for(|streams| streams.dropped >= count).await;
     }
 }
 
 impl std::fmt::Debug for FakeOpenRouter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeOpenRouter")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("FakeOpenRouter").field("address", &self.address).finish_non_exhaustive()
     }
 }

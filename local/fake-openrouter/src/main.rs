@@ -12,10 +12,7 @@ const DEFAULT_PORT: u16 = 28080;
 async fn main() -> io::Result<()> {
     let port = match std::env::var("PORT") {
         Ok(port) => port.parse().map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("PORT is no port: {port:?}"),
-            )
+            io::Error::new(io::ErrorKind::InvalidInput, format!("PORT is no port: {port:?}"))
         })?,
         Err(_) => DEFAULT_PORT,
     };

@@ -76,10 +76,7 @@ impl Memory {
 
     pub(crate) fn generation(&self, id: &str) -> Option<Value> {
         let generations = locked(&self.generations);
-        generations
-            .iter()
-            .find(|record| record.identity.id == id)
-            .map(Record::document)
+        generations.iter().find(|record| record.identity.id == id).map(Record::document)
     }
 
     pub(crate) fn set_models(&self, models: Value) {

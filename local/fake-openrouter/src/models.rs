@@ -35,28 +35,19 @@ pub(crate) fn script(id: &str, prompt: &Prompt) -> Option<Script> {
         "slow" => answer.counting().into(),
         "reasoning" => answer.reasoned().into(),
         "cited" => answer.cited().into(),
-        "usage-with-choices" => echo()
-            .into_iter()
-            .map(keep_choices)
-            .collect::<Vec<_>>()
-            .into(),
+        "usage-with-choices" => echo().into_iter().map(keep_choices).collect::<Vec<_>>().into(),
         "crlf" => Stream::from(echo()).crlf().into(),
         "burst" => Stream::from(echo()).burst().into(),
         "bytes" => Stream::from(echo()).pieces(1).into(),
-        "utf8" => Stream::from(answer.complete(MULTIBYTE, "stop"))
-            .pieces(7)
-            .into(),
+        "utf8" => Stream::from(answer.complete(MULTIBYTE, "stop")).pieces(7).into(),
         "length" => answer.complete(&prompt.question, "length").into(),
         "filtered" => answer.complete(UNFINISHED, "content_filter").into(),
         "empty" => answer.complete("", "stop").into(),
         "fail-midstream" => failing(429_u16.into()).into(),
         "fail-midstream-string" => failing("server_error".into()).into(),
-        "fail-first" => vec![error(
-            502,
-            "Provider returned an invalid response",
-            "provider_unavailable",
-        )]
-        .into(),
+        "fail-first" => {
+            vec![error(502, "Provider returned an invalid response", "provider_unavailable")].into()
+        }
         "cut" => ending(said(UNFINISHED), [Step::Cut]).into(),
         "silent" => vec![processing(), silent()].into(),
         "comments" => vec![processing(), heartbeat(Duration::from_millis(100))].into(),
@@ -73,26 +64,15 @@ fn numbered(name: &str) -> Option<Script> {
         return (400..600).contains(&code).then(|| status(code).into());
     }
     let (chunks, gap_ms) = name.strip_prefix("bench-")?.split_once('-')?;
-    let chunks = chunks
-        .parse()
-        .ok()
-        .filter(|chunks| *chunks <= MOST_CHUNKS)?;
+    let chunks = chunks.parse().ok().filter(|chunks| *chunks <= MOST_CHUNKS)?;
     let gap_ms = gap_ms.parse().ok().filter(|gap| *gap <= LONGEST_GAP_MS)?;
-    Some(Script::Paced {
-        chunks,
-        gap: Duration::from_millis(gap_ms),
-    })
+    Some(Script::Paced { chunks, gap: Duration::from_millis(gap_ms) })
 }
 
 /// The usage of an answer by `id`, charged at the catalogue's prices.
 pub(crate) fn usage(id: &str, prompt_tokens: u32, completion_tokens: u32) -> Usage {
     let cost = Some(catalogue::cost(id, prompt_tokens, completion_tokens));
-    Usage {
-        prompt_tokens,
-        completion_tokens,
-        cost,
-        ..Usage::default()
-    }
+    Usage { prompt_tokens, completion_tokens, cost, ..Usage::default() }
 }
 
 struct Answer<'a> {
@@ -102,10 +82,7 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn complete(&self, text: &str, reason: &str) -> Vec<Step> {
-        ending(
-            said(text),
-            [finish(reason), self.usage(words(text), 0), done()],
-        )
+        ending(said(text), [finish(reason), self.usage(words(text), 0), done()])
     }
 
     fn counting(&self) -> Vec<Step> {
@@ -114,10 +91,7 @@ impl Answer<'_> {
             gap.into_iter().chain([delta(format!("{number} "))])
         });
         let start = [processing(), role()].into_iter();
-        start
-            .chain(numbers)
-            .chain([stop(), self.usage(200, 0), done()])
-            .collect()
+        start.chain(numbers).chain([stop(), self.usage(200, 0), done()]).collect()
     }
 
     fn reasoned(&self) -> Vec<Step> {
@@ -130,11 +104,7 @@ impl Answer<'_> {
         steps
             .chain(pieces(THOUGHT).map(reasoning))
             .chain(pieces(question).map(delta))
-            .chain([
-                stop(),
-                self.usage(thought + words(question), thought),
-                done(),
-            ])
+            .chain([stop(), self.usage(thought + words(question), thought), done()])
             .collect()
     }
 
@@ -151,21 +121,12 @@ impl Answer<'_> {
             })
         };
         let usage = self.usage(words(question), 0);
-        ending(
-            said(question),
-            [source("first"), source("second"), stop(), usage, done()],
-        )
+        ending(said(question), [source("first"), source("second"), stop(), usage, done()])
     }
 
     fn usage(&self, completion_tokens: u32, reasoning_tokens: u32) -> Step {
         let usage = usage(self.id, self.prompt.tokens, completion_tokens);
-        Step::Usage {
-            usage: Usage {
-                reasoning_tokens,
-                ..usage
-            },
-            with_choices: false,
-        }
+        Step::Usage { usage: Usage { reasoning_tokens, ..usage }, with_choices: false }
     }
 }
 
@@ -191,10 +152,7 @@ fn ending<const N: usize>(mut steps: Vec<Step>, end: [Step; N]) -> Vec<Step> {
 
 fn keep_choices(step: Step) -> Step {
     if let Step::Usage { usage, .. } = step {
-        return Step::Usage {
-            usage,
-            with_choices: true,
-        };
+        return Step::Usage { usage, with_choices: true };
     }
     step
 }
@@ -206,15 +164,9 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let word = rest
-            .find(|c: char| !c.is_whitespace())
-            .unwrap_or(rest.len());
-        let gap = rest[word..]
-            .find(char::is_whitespace)
-            .map_or(rest.len(), |at| word + at);
-        let end = rest[gap..]
-            .find(|c: char| !c.is_whitespace())
-            .map_or(rest.len(), |at| gap + at);
+        let word = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let gap = rest[word..].find(char::is_whitespace).map_or(rest.len(), |at| word + at);
+        let end = rest[gap..].find(|c: char| !c.is_whitespace()).map_or(rest.len(), |at| gap + at);
         let (piece, after) = rest.split_at(end);
         rest = after;
         Some(piece)

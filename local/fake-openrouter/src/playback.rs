@@ -15,12 +15,7 @@ use crate::generation::{Generation, Progress};
 
 /// The body that does `acts` one after the other.
 pub(crate) fn body(acts: VecDeque<Act>, generation: Generation, scissors: Scissors) -> Body {
-    let playback = Playback {
-        acts,
-        generation,
-        scissors,
-        due: None,
-    };
+    let playback = Playback { acts, generation, scissors, due: None };
     Body::from_stream(stream::unfold(playback, async |mut playback| {
         let bytes = playback.next().await?;
         Some((Ok::<_, Infallible>(bytes), playback))
@@ -61,15 +56,8 @@ impl Playback {
                 Act::Paced { left: 0, .. } => {}
                 Act::Paced { frame, gap, left } => {
                     self.wait_until_due(gap).await;
-                    self.generation.add(Progress {
-                        completion_tokens: 1,
-                        ..Progress::default()
-                    });
-                    self.acts.push_front(Act::Paced {
-                        frame: frame.clone(),
-                        gap,
-                        left: left - 1,
-                    });
+                    self.generation.add(Progress { completion_tokens: 1, ..Progress::default() });
+                    self.acts.push_front(Act::Paced { frame: frame.clone(), gap, left: left - 1 });
                     return Some(frame);
                 }
                 Act::Cut(bytes) => {

@@ -38,10 +38,7 @@ impl RecordedRequest {
     /// The messages as `"role: text"`, so that a test compares them with a list of strings. A part
     /// that is not text stands as its type in brackets: `"user: look at this[image_url]"`.
     pub fn messages(&self) -> Vec<String> {
-        let messages = self.body["messages"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         messages
             .iter()
             .map(|message| {
@@ -80,9 +77,7 @@ pub(crate) struct Prompt {
 impl Prompt {
     /// `None` without a message.
     pub(crate) fn read(body: &Value) -> Option<Self> {
-        let messages = body["messages"]
-            .as_array()
-            .filter(|messages| !messages.is_empty())?;
+        let messages = body["messages"].as_array().filter(|messages| !messages.is_empty())?;
         let asked = messages.iter().rfind(|message| message["role"] == "user");
         let reasoning = &body["reasoning"];
         let off = reasoning["exclude"] == true
@@ -90,13 +85,8 @@ impl Prompt {
             || reasoning["effort"] == "none"
             || body["reasoning_effort"] == "none";
         Some(Self {
-            question: asked
-                .map(|message| text(&message["content"]))
-                .unwrap_or_default(),
-            tokens: messages
-                .iter()
-                .map(|message| words(&text(&message["content"])))
-                .sum(),
+            question: asked.map(|message| text(&message["content"])).unwrap_or_default(),
+            tokens: messages.iter().map(|message| words(&text(&message["content"]))).sum(),
             shows_reasoning: !off,
         })
     }
@@ -107,10 +97,7 @@ fn text(content: &Value) -> String {
         return text.to_owned();
     }
     let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
-    parts
-        .iter()
-        .filter_map(|part| part["text"].as_str())
-        .collect()
+    parts.iter().filter_map(|part| part["text"].as_str()).collect()
 }
 
 /// How many words a text has; at most what fits.

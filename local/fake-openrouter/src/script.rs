@@ -225,10 +225,7 @@ impl From<Stream> for Script {
 
 impl From<Vec<Step>> for Stream {
     fn from(steps: Vec<Step>) -> Self {
-        Self {
-            steps,
-            ..Self::default()
-        }
+        Self { steps, ..Self::default() }
     }
 }
 
@@ -264,11 +261,7 @@ impl From<&str> for ErrorCode {
 
 /// An HTTP error as `OpenRouter` words it: body, `Retry-After` and rate-limit headers included.
 pub fn status(status: u16) -> Status {
-    Status {
-        status,
-        headers: Vec::new(),
-        body: None,
-    }
+    Status { status, headers: Vec::new(), body: None }
 }
 
 /// A [`Step::Comment`].
@@ -319,30 +312,14 @@ pub fn stop() -> Step {
 
 /// A [`Step::Usage`] with an empty `choices`; `cost` is in US dollars.
 pub fn usage(prompt_tokens: u32, completion_tokens: u32, cost: f64) -> Step {
-    let usage = Usage {
-        prompt_tokens,
-        completion_tokens,
-        cost: Some(cost),
-        ..Usage::default()
-    };
-    Step::Usage {
-        usage,
-        with_choices: false,
-    }
+    let usage = Usage { prompt_tokens, completion_tokens, cost: Some(cost), ..Usage::default() };
+    Step::Usage { usage, with_choices: false }
 }
 
 /// A [`Step::Usage`] that still has a choice.
 pub fn usage_with_choices(prompt_tokens: u32, completion_tokens: u32, cost: f64) -> Step {
-    let usage = Usage {
-        prompt_tokens,
-        completion_tokens,
-        cost: Some(cost),
-        ..Usage::default()
-    };
-    Step::Usage {
-        usage,
-        with_choices: true,
-    }
+    let usage = Usage { prompt_tokens, completion_tokens, cost: Some(cost), ..Usage::default() };
+    Step::Usage { usage, with_choices: true }
 }
 
 /// A [`Step::Error`].
@@ -351,11 +328,7 @@ pub fn error(
     message: impl Into<String>,
     error_type: impl Into<String>,
 ) -> Step {
-    Step::Error {
-        code: code.into(),
-        message: message.into(),
-        error_type: error_type.into(),
-    }
+    Step::Error { code: code.into(), message: message.into(), error_type: error_type.into() }
 }
 
 /// A [`Step::Done`].

@@ -40,11 +40,7 @@ async fn models(
 ) -> Result<Json<Value>, ApiError> {
     let number = |name: &str| match parameters.get(name).map(|value| value.parse::<usize>()) {
         Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(ApiError::typed(
-            400,
-            format!("Invalid {name}"),
-            "invalid_request",
-        )),
+        Some(Err(_)) => Err(ApiError::typed(400, format!("Invalid {name}"), "invalid_request")),
         None => Ok(None),
     };
     let (offset, limit) = (number("offset")?, number("limit")?);

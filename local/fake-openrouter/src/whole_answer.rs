@@ -28,10 +28,7 @@ pub(crate) async fn answer(
             Step::Delta(text) => {
                 message.content.push_str(text);
                 let completion_tokens = words(text);
-                generation.add(Progress {
-                    completion_tokens,
-                    ..Progress::default()
-                });
+                generation.add(Progress { completion_tokens, ..Progress::default() });
             }
             Step::Reasoning(text) => {
                 message.reasoning.push_str(text);
@@ -46,27 +43,14 @@ pub(crate) async fn answer(
             Step::FinishReason(reason) => {
                 message.finish_reason = Some(reason.clone());
                 let finish_reason = Some(reason.clone());
-                generation.add(Progress {
-                    finish_reason,
-                    ..Progress::default()
-                });
+                generation.add(Progress { finish_reason, ..Progress::default() });
             }
             Step::Usage { usage, .. } => {
-                generation.add(Progress {
-                    usage: Some(*usage),
-                    ..Progress::default()
-                });
+                generation.add(Progress { usage: Some(*usage), ..Progress::default() });
             }
-            Step::Error {
-                code,
-                message,
-                error_type,
-            } => {
+            Step::Error { code, message, error_type } => {
                 let finish_reason = Some("error".to_owned());
-                generation.add(Progress {
-                    finish_reason,
-                    ..Progress::default()
-                });
+                generation.add(Progress { finish_reason, ..Progress::default() });
                 generation.end();
                 return Err(ApiError::typed(error_status(code), message, error_type));
             }
@@ -91,11 +75,7 @@ fn cut(message: &Message, generation: Generation, scissors: Scissors) -> Respons
 }
 
 fn json_response(body: Body, id: &str) -> Response {
-    (
-        [(CONTENT_TYPE, "application/json"), (GENERATION_ID, id)],
-        body,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, "application/json"), (GENERATION_ID, id)], body).into_response()
 }
 
 /// A failure before the answer is complete is still an HTTP status here; a word stands for 500.

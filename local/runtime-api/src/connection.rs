@@ -37,11 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, lambda: Arc<Lambda>) {
 async fn converse(socket: TcpStream, lambda: Arc<Lambda>) {
     // As Go does on every connection. Fails only on a socket that is closed already.
     let _ = socket.set_nodelay(true);
-    let mut connection = Connection {
-        wire: Wire::new(socket),
-        lambda,
-        taken: None,
-    };
+    let mut connection = Connection { wire: Wire::new(socket), lambda, taken: None };
     // An error is a function that is gone, or a stream that was to be broken.
     let _ = connection.requests().await;
     if let Some(id) = connection.taken {
@@ -152,10 +148,7 @@ impl Connection {
 
     async fn read_error(&mut self, head: &Head) -> Result<FunctionError> {
         let body = self.read(&mut head.body()?).await?;
-        let kind = head
-            .header(ERROR_TYPE)
-            .unwrap_or("Runtime.Unknown")
-            .to_owned();
+        let kind = head.header(ERROR_TYPE).unwrap_or("Runtime.Unknown").to_owned();
         Ok(FunctionError { kind, body })
     }
 
@@ -168,8 +161,7 @@ impl Connection {
     }
 
     async fn accepted(&mut self) -> Result<()> {
-        self.answer("202 Accepted", "", b"{\"status\":\"OK\"}\n")
-            .await
+        self.answer("202 Accepted", "", b"{\"status\":\"OK\"}\n").await
     }
 
     async fn refused(&mut self) -> Result<()> {
@@ -196,7 +188,5 @@ impl Connection {
 )]
 fn deadline_ms() -> u128 {
     let deadline = SystemTime::now() + TIMEOUT;
-    deadline
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis())
+    deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }

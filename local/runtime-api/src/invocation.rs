@@ -120,16 +120,8 @@ pub(crate) struct Running {
 pub(crate) fn invocation(id: String) -> (Invocation, Running) {
     let (sender, parts) = mpsc::unbounded_channel();
     let broken = Arc::new(Notify::new());
-    let running = Running {
-        parts: sender,
-        broken: Arc::clone(&broken),
-    };
-    let invocation = Invocation {
-        id,
-        parts,
-        broken,
-        streamed: false,
-    };
+    let running = Running { parts: sender, broken: Arc::clone(&broken) };
+    let invocation = Invocation { id, parts, broken, streamed: false };
     (invocation, running)
 }
 

@@ -77,11 +77,7 @@ impl Lambda {
 
     pub(crate) async fn until_idle(&self, environments: usize) {
         // Fails only when the sender is gone, and `self` holds it.
-        let _ = self
-            .idle
-            .subscribe()
-            .wait_for(|idle| *idle >= environments)
-            .await;
+        let _ = self.idle.subscribe().wait_for(|idle| *idle >= environments).await;
     }
 }
 
@@ -105,9 +101,7 @@ impl Drop for Idle<'_> {
 fn request_id() -> String {
     let random = || RandomState::new().hash_one(0);
     let bytes = Uuid::from_u64_pair(random(), random()).into_bytes();
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// Nothing under these locks can panic half-way, so a poisoned one is still whole.

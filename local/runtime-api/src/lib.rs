@@ -61,11 +61,7 @@ impl RuntimeApi {
         let lambda = Arc::new(Lambda::new());
         let mut server = JoinSet::new();
         server.spawn(connection::serve(listener, Arc::clone(&lambda)));
-        Ok(Self {
-            address,
-            lambda,
-            _server: server,
-        })
+        Ok(Self { address, lambda, _server: server })
     }
 
     /// What `AWS_LAMBDA_RUNTIME_API` has to be.
@@ -92,8 +88,6 @@ impl RuntimeApi {
 
 impl std::fmt::Debug for RuntimeApi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RuntimeApi")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("RuntimeApi").field("address", &self.address).finish_non_exhaustive()
     }
 }

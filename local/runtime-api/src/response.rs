@@ -59,11 +59,7 @@ impl LambdaResponse {
     /// Reads an answer of which nobody has said whether it was streamed: the RIE does not.
     pub fn parse(answer: &[u8]) -> Result<Self, Malformed> {
         // JSON has no NULs, not even in its strings.
-        if answer.contains(&0) {
-            Self::from_streamed(answer)
-        } else {
-            Self::from_buffered(answer)
-        }
+        if answer.contains(&0) { Self::from_streamed(answer) } else { Self::from_buffered(answer) }
     }
 
     /// Reads prelude, delimiter and body.
@@ -87,9 +83,7 @@ impl LambdaResponse {
         let json: Json = serde_json::from_slice(answer).map_err(|error| malformed(&error))?;
         let body = json.body.as_deref().unwrap_or("");
         let body = if json.is_base64_encoded {
-            BASE64_STANDARD
-                .decode(body)
-                .map_err(|error| malformed(&error))?
+            BASE64_STANDARD.decode(body).map_err(|error| malformed(&error))?
         } else {
             body.into()
         };
@@ -105,9 +99,8 @@ impl Json {
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.iter().chain(&self.multi_value_headers) {
             let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
-            let values = value
-                .as_array()
-                .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+            let values =
+                value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
             for value in values {
                 let value = value.as_str().ok_or("a header that is not text")?;
                 let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;

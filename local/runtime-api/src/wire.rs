@@ -42,11 +42,7 @@ pub(crate) struct Trailers(Option<Headers>);
 
 impl Wire {
     pub(crate) fn new(socket: TcpStream) -> Self {
-        Self {
-            socket,
-            unused: BytesMut::new(),
-            read_at: Instant::now(),
-        }
+        Self { socket, unused: BytesMut::new(), read_at: Instant::now() }
     }
 
     /// The head of the next request, or nothing if the connection ended before it.
@@ -69,10 +65,7 @@ impl Wire {
     pub(crate) async fn chunk(&mut self, body: &mut Body) -> Result<Option<Chunk>> {
         loop {
             if let Some(bytes) = self.chunk_at_hand(body)? {
-                return Ok(Some(Chunk {
-                    bytes,
-                    arrived: self.read_at,
-                }));
+                return Ok(Some(Chunk { bytes, arrived: self.read_at }));
             }
             if matches!(body, Body::Over(_)) {
                 return Ok(None);
@@ -123,6 +116,9 @@ impl Wire {
                     return Ok(None);
                 }
                 let bytes = self.unused.split_to(end).freeze();
+                if !bytes.ends_with(b"\r\n") {
+                    return Err(malformed("a chunk longer than its size"));
+                }
                 Ok(Some(bytes.slice(data..data + size)))
             }
         }
@@ -149,11 +145,7 @@ impl Head {
             .ok_or_else(|| malformed("a request without a first line"))?;
         let mut words = line.split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
-        Ok(Self {
-            method: word(),
-            path: word(),
-            headers: Headers::parse(headers)?,
-        })
+        Ok(Self { method: word(), path: word(), headers: Headers::parse(headers)? })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -180,9 +172,7 @@ impl Headers {
         };
         let headers = lines.split("\r\n").filter(|line| !line.is_empty());
         let headers: Option<_> = headers.map(header).collect();
-        headers
-            .map(Self)
-            .ok_or_else(|| malformed("a header without a name"))
+        headers.map(Self).ok_or_else(|| malformed("a header without a name"))
     }
 
     fn get(&self, name: &str) -> Option<&str> {

@@ -1,9 +1,6 @@
 //! The emulator, spoken to as a runtime speaks.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::time::Duration;
 
@@ -51,7 +48,7 @@ impl Environment {
 
 const STREAM: &str =
     "transfer-encoding: chunked\r\nlambda-runtime-function-response-mode: streaming\r\n\r\n";
-const PRELUDE: &str = "21\r\n{\"statusCode\":202,\"cookies\":[\"a\"]}\r\n8\r\n\0\0\0\0\0\0\0\0\r\n";
+const PRELUDE: &str = "22\r\n{\"statusCode\":202,\"cookies\":[\"a\"]}\r\n8\r\n\0\0\0\0\0\0\0\0\r\n";
 
 #[tokio::test]
 async fn a_stream_is_told_chunk_by_chunk_even_if_they_come_at_once_or_in_halves() {
@@ -61,16 +58,11 @@ async fn a_stream_is_told_chunk_by_chunk_even_if_they_come_at_once_or_in_halves(
     let id = environment.take().await;
     assert_eq!(id, invocation.request_id());
 
-    environment
-        .post(&id, "response", &(STREAM.to_owned() + PRELUDE + "2\r\na"))
-        .await;
+    environment.post(&id, "response", &(STREAM.to_owned() + PRELUDE + "2\r\na")).await;
     let prelude = invocation.chunk().await.unwrap().unwrap();
     assert!(prelude.bytes.starts_with(b"{\"statusCode\":202"));
     let delimiter = invocation.chunk().await.unwrap().unwrap();
-    assert_eq!(
-        (&delimiter.bytes[..], delimiter.arrived),
-        (&[0; 8][..], prelude.arrived)
-    );
+    assert_eq!((&delimiter.bytes[..], delimiter.arrived), (&[0; 8][..], prelude.arrived));
 
     sleep(Duration::from_millis(20)).await;
     environment.send("b\r\n1;x=y\r\nc\r\n0\r\n\r\n").await;
@@ -145,10 +137,7 @@ async fn an_environment_that_leaves_fails_its_invocation_and_takes_no_other() {
 #[tokio::test]
 async fn several_environments_take_one_event_each() {
     let api = RuntimeApi::start().await.unwrap();
-    let (mut one, mut two) = (
-        Environment::start(&api).await,
-        Environment::start(&api).await,
-    );
+    let (mut one, mut two) = (Environment::start(&api).await, Environment::start(&api).await);
     api.until_idle(2).await;
     let events = [api.invoke("{}"), api.invoke("{}")];
     let mut taken = [one.take().await, two.take().await];
@@ -164,19 +153,12 @@ async fn a_stream_can_be_broken() {
     let mut environment = Environment::start(&api).await;
     let mut invocation = api.invoke("{}");
     let id = environment.take().await;
-    environment
-        .post(&id, "response", &(STREAM.to_owned() + PRELUDE))
-        .await;
+    environment.post(&id, "response", &(STREAM.to_owned() + PRELUDE)).await;
     assert!(invocation.chunk().await.unwrap().is_some());
     invocation.break_stream();
-    let hung_up = timeout(Duration::from_secs(5), environment.hear())
-        .await
-        .unwrap();
+    let hung_up = timeout(Duration::from_secs(5), environment.hear()).await.unwrap();
     assert_eq!(hung_up, "");
-    assert!(
-        invocation.chunk().await.unwrap().is_some(),
-        "the delimiter had arrived"
-    );
+    assert!(invocation.chunk().await.unwrap().is_some(), "the delimiter had arrived");
     let error = invocation.chunk().await.unwrap_err();
     assert!(matches!(error, InvocationError::BrokeOff), "{error:?}");
 }
@@ -187,11 +169,7 @@ async fn what_cannot_start_says_so() {
     let mut environment = Environment(TcpStream::connect(api.address()).await.unwrap());
     let error =
         "lambda-runtime-function-error-type: Runtime.InitError\r\ncontent-length: 2\r\n\r\n{}";
-    environment
-        .send(&format!(
-            "POST /2018-06-01/runtime/init/error HTTP/1.1\r\n{error}"
-        ))
-        .await;
+    environment.send(&format!("POST /2018-06-01/runtime/init/error HTTP/1.1\r\n{error}")).await;
     assert!(environment.hear().await.starts_with("HTTP/1.1 202 "));
     assert_eq!(api.init_errors()[0].kind, "Runtime.InitError");
 }

@@ -22,9 +22,6 @@ pub(crate) fn both<A: Send, B>(
         let first = threads.spawn(first);
         let second = second();
         let first = first.join();
-        (
-            first.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            second,
-        )
+        (first.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
     })
 }

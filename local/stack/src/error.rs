@@ -120,10 +120,6 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, doing: &'static str, path: &Path) -> Result<T, StackError> {
-        self.map_err(|source| StackError::File {
-            doing,
-            path: path.to_owned(),
-            source,
-        })
+        self.map_err(|source| StackError::File { doing, path: path.to_owned(), source })
     }
 }

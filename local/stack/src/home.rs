@@ -26,11 +26,7 @@ pub(crate) struct Home {
 impl Home {
     /// `local_dir`/`name`. `local_dir` is the name that [`settings::made`](crate::settings::made) gives.
     pub(crate) fn new(local_dir: &Path, name: &str, kind: Data) -> Self {
-        Self {
-            local_dir: local_dir.to_owned(),
-            directory: local_dir.join(name),
-            kind,
-        }
+        Self { local_dir: local_dir.to_owned(), directory: local_dir.join(name), kind }
     }
 
     /// The file whose lock is held by who may start and stop servers here. It lies beside the
@@ -44,9 +40,9 @@ impl Home {
         let lock = self.lock()?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(StackError::Running {
-                directory: self.directory.clone(),
-            }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StackError::Running { directory: self.directory.clone() })
+            }
             Err(TryLockError::Error(error)) => Err(error).at("lock", &self.directory),
         }
     }

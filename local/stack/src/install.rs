@@ -17,9 +17,7 @@ pub(crate) struct Programs {
 impl Programs {
     /// Those that `part` of `local/install` leaves, which is run where one is missing.
     pub(crate) fn installed(local_dir: &Path, part: &str) -> Result<Self, StackError> {
-        let programs = Self {
-            bin: local_dir.join("bin"),
-        };
+        let programs = Self { bin: local_dir.join("bin") };
         if !programs.complete(part) {
             // Tests of several processes may find it missing at the same time.
             let lock = lock_file(&local_dir.join("install.lock"))?;
@@ -48,12 +46,7 @@ impl Programs {
 /// Opens (and makes) a file that is there to be locked. It is never removed: two processes would
 /// otherwise lock two files of one name.
 pub(crate) fn lock_file(path: &Path) -> Result<File, StackError> {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .at("open", path)
+    File::options().create(true).truncate(false).write(true).open(path).at("open", path)
 }
 
 fn run_installer(local_dir: &Path, part: &str) -> Result<(), StackError> {
@@ -62,14 +55,6 @@ fn run_installer(local_dir: &Path, part: &str) -> Result<(), StackError> {
         .arg(part)
         .env("LOCAL_DIR", local_dir)
         .status()
-        .map_err(|source| StackError::Run {
-            program: script.clone(),
-            source,
-            advice: "",
-        })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(StackError::Install { script, status })
-    }
+        .map_err(|source| StackError::Run { program: script.clone(), source, advice: "" })?;
+    if status.success() { Ok(()) } else { Err(StackError::Install { script, status }) }
 }

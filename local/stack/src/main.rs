@@ -30,10 +30,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), StackError> {
     // Heard from the beginning: a signal that nobody hears ends this process and not its servers.
-    let asked_to_end = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
+    let asked_to_end = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let servers = Servers::start(settings()?).await?;
     say(&format!(
         "DATABASE_URL={}\nDATABASE_OWNER_URL={}\nCACHE_URL={}",

@@ -29,11 +29,7 @@ pub(crate) fn is_free(port: u16) -> bool {
 /// The port of a Valkey's cluster bus. The default, 10000 above the port, is among those of outgoing
 /// connections; this one is not.
 pub(crate) fn bus_port(port: u16) -> u16 {
-    if port >= 11_024 {
-        port - 10_000
-    } else {
-        port + 10_000
-    }
+    if port >= 11_024 { port - 10_000 } else { port + 10_000 }
 }
 
 /// A number that another process is unlikely to draw; good for names, not for secrets.

@@ -35,13 +35,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// A Postgres with its data in `directory`/postgres.
     pub(crate) fn new(programs: Programs, directory: &Path, port: u16, kind: Data) -> Self {
-        Self {
-            programs,
-            user: User::of_postgres(),
-            data: directory.join("postgres"),
-            port,
-            kind,
-        }
+        Self { programs, user: User::of_postgres(), data: directory.join("postgres"), port, kind }
     }
 
     /// `postgres://role@127.0.0.1:port/database`.
@@ -64,14 +58,11 @@ impl Postgres {
         } else {
             command.arg("--locale=C.UTF-8");
         }
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| StackError::Run {
-                program: command.get_program().into(),
-                source,
-                advice: self.user.advice(),
-            })?;
+        let output = command.stdin(Stdio::null()).output().map_err(|source| StackError::Run {
+            program: command.get_program().into(),
+            source,
+            advice: self.user.advice(),
+        })?;
         let log = self.data.with_extension("log");
         fs::write(&log, &output.stderr).at("write", &log)?;
         if output.status.success() {

@@ -35,16 +35,10 @@ impl PrivateServers {
         sweep(&local_dir)?;
         let name = format!("private/{}-{:x}", std::process::id(), random());
         let home = Home::new(&local_dir, &name, Data::Disposable);
-        let (postgres, cache) = both(
-            || started(|port| home.postgres(port)),
-            || started(|port| home.valkey(port)),
-        );
+        let (postgres, cache) =
+            both(|| started(|port| home.postgres(port)), || started(|port| home.valkey(port)));
         match (postgres, cache) {
-            (Ok(postgres), Ok(cache)) => Ok(Self {
-                postgres,
-                cache,
-                home,
-            }),
+            (Ok(postgres), Ok(cache)) => Ok(Self { postgres, cache, home }),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }

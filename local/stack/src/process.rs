@@ -121,10 +121,7 @@ pub(crate) fn end_leftovers(data: &Path) -> Result<(), StackError> {
     }
     match working_in(data).first() {
         None => Ok(()),
-        Some(found) => Err(StackError::Lingers {
-            pid: found.number(),
-            data: data.to_owned(),
-        }),
+        Some(found) => Err(StackError::Lingers { pid: found.number(), data: data.to_owned() }),
     }
 }
 
@@ -140,11 +137,7 @@ fn none_within(data: &Path, patience: Duration) -> bool {
 }
 
 fn found(pid: Pid, arguments: Vec<String>) -> Found {
-    Found {
-        pid,
-        arguments,
-        leads: false,
-    }
+    Found { pid, arguments, leads: false }
 }
 
 /// All processes with their arguments and working directories, as far as one may see them.
@@ -172,9 +165,7 @@ fn all() -> Vec<(Found, Option<std::path::PathBuf>)> {
 /// All processes with their arguments: what systems without `/proc` tell.
 #[cfg(not(target_os = "linux"))]
 fn all() -> Vec<(Found, Option<std::path::PathBuf>)> {
-    let listed = std::process::Command::new("ps")
-        .args(["-axo", "pid=,args="])
-        .output();
+    let listed = std::process::Command::new("ps").args(["-axo", "pid=,args="]).output();
     let Ok(listed) = listed else {
         return Vec::new();
     };

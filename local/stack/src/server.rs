@@ -60,10 +60,7 @@ struct Inner {
 
 impl Server {
     pub(crate) fn new(program: impl Program + 'static) -> Self {
-        Self(Arc::new(Inner {
-            program: Box::new(program),
-            process: Mutex::new(None),
-        }))
+        Self(Arc::new(Inner { program: Box::new(program), process: Mutex::new(None) }))
     }
 
     /// Starts it on the data that it left, and returns when it is ready. Nothing happens if it runs.

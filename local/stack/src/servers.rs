@@ -34,11 +34,7 @@ impl Servers {
         let lock = home.lock_at_once()?;
         let (postgres_port, cache_port) = (settings.postgres_port, settings.cache_port);
         let (postgres, cache) = both(
-            || {
-                started_unless(settings.database_url.as_ref(), || {
-                    home.postgres(postgres_port)
-                })
-            },
+            || started_unless(settings.database_url.as_ref(), || home.postgres(postgres_port)),
             || started_unless(settings.cache_url.as_ref(), || home.valkey(cache_port)),
         );
         let own = |role| Postgres::url(role, postgres_port, postgres::DATABASE);
@@ -50,9 +46,7 @@ impl Servers {
                 .or_else(|| settings.database_url.clone())
                 .unwrap_or_else(|| own(postgres::OWNER)),
             database_url: settings.database_url.unwrap_or_else(|| own(postgres::APP)),
-            cache_url: settings
-                .cache_url
-                .unwrap_or_else(|| Valkey::url(cache_port)),
+            cache_url: settings.cache_url.unwrap_or_else(|| Valkey::url(cache_port)),
             lock,
         })
     }
@@ -74,12 +68,7 @@ impl Servers {
 
     /// Ends what [`Servers::start`] has started, in order. The data stays.
     pub async fn stop(self) {
-        let Self {
-            postgres,
-            cache,
-            lock,
-            ..
-        } = self;
+        let Self { postgres, cache, lock, .. } = self;
         blocking(move || {
             both(|| drop(postgres), || drop(cache));
             drop(lock);

@@ -29,9 +29,7 @@ impl Settings {
     /// Reads the variables named at each field.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            local_dir: env
-                .optional("LOCAL_DIR")
-                .map_or_else(default_local_dir, PathBuf::from),
+            local_dir: env.optional("LOCAL_DIR").map_or_else(default_local_dir, PathBuf::from),
             postgres_port: port(env, "LOCAL_POSTGRES_PORT", 25432)?,
             cache_port: port(env, "LOCAL_CACHE_PORT", 26379)?,
             database_url: env.optional("DATABASE_URL"),

@@ -51,9 +51,7 @@ impl Drop for TestDatabase {
         let name = self.name.clone();
         // A thread of its own: the test's runtime is busy running this.
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 let _ =
                     runtime.block_on(connected(&url, async |client| remove(client, &name).await));
@@ -78,12 +76,7 @@ async fn template(servers: &TestServers) -> Result<String, StackError> {
     let new = format!("new_{template}");
     connected(&url, async |client| {
         remove(client, &new).await?;
-        run(
-            client,
-            "make the template",
-            &format!("create database {new}"),
-        )
-        .await
+        run(client, "make the template", &format!("create database {new}")).await
     })
     .await?;
     shared_postgres::migrate(&servers.database_url(OWNER, &new)).await?;
@@ -106,14 +99,10 @@ async fn sweep(client: &Client, template: &str) -> Result<bool, StackError> {
         .map_err(database_error("list the test databases"))?;
     let mut found = false;
     for row in rows {
-        let name: String = row
-            .try_get(0)
-            .map_err(database_error("list the test databases"))?;
+        let name: String = row.try_get(0).map_err(database_error("list the test databases"))?;
         found |= name == template;
         let mut words = name.split('_');
-        let owner = (words.next() == Some("test"))
-            .then(|| words.next()?.parse().ok())
-            .flatten();
+        let owner = (words.next() == Some("test")).then(|| words.next()?.parse().ok()).flatten();
         if owner.is_some_and(|pid| !process::is_alive(pid)) {
             // Another test may be dropping it at the same moment.
             let _ = remove(client, &name).await;
@@ -144,10 +133,7 @@ async fn remove(client: &Client, name: &str) -> Result<(), StackError> {
 }
 
 async fn run(client: &Client, doing: &'static str, statement: &str) -> Result<(), StackError> {
-    client
-        .batch_execute(statement)
-        .await
-        .map_err(database_error(doing))
+    client.batch_execute(statement).await.map_err(database_error(doing))
 }
 
 /// Does `work` on a connection of its own.

@@ -32,19 +32,10 @@ struct Kind {
     make: fn(&Home, u16) -> Result<Server, StackError>,
 }
 
-const POSTGRES: Kind = Kind {
-    name: "postgres",
-    port_flag: "-p",
-    port: 25433,
-    make: Home::postgres,
-};
+const POSTGRES: Kind =
+    Kind { name: "postgres", port_flag: "-p", port: 25433, make: Home::postgres };
 
-const VALKEY: Kind = Kind {
-    name: "valkey",
-    port_flag: "--port",
-    port: 26380,
-    make: Home::valkey,
-};
+const VALKEY: Kind = Kind { name: "valkey", port_flag: "--port", port: 26380, make: Home::valkey };
 
 impl TestServers {
     /// The servers, started if they do not run.
@@ -71,10 +62,7 @@ impl TestServers {
         let home = home()?;
         let _lock = home.lock_in_turn()?;
         let (postgres, valkey) = both(|| POSTGRES.port(&home), || VALKEY.port(&home));
-        Ok(Self {
-            postgres_port: postgres?,
-            cache_port: valkey?,
-        })
+        Ok(Self { postgres_port: postgres?, cache_port: valkey? })
     }
 }
 
@@ -107,11 +95,7 @@ impl Kind {
     fn started(&self, home: &Home) -> Result<u16, StackError> {
         // Ended here and not only by the start, so that its port counts as free.
         home.end(self.name)?;
-        let port = if is_free(self.port) {
-            self.port
-        } else {
-            free_port()?
-        };
+        let port = if is_free(self.port) { self.port } else { free_port()? };
         let server = (self.make)(home, port)?;
         server.start_here()?;
         server.release();
@@ -138,10 +122,7 @@ pub(crate) fn home() -> Result<Home, StackError> {
 }
 
 /// What a test does without its servers.
-#[expect(
-    clippy::panic,
-    reason = "only tests come here, and this is how a test fails"
-)]
+#[expect(clippy::panic, reason = "only tests come here, and this is how a test fails")]
 pub(crate) fn or_panic<T>(result: Result<T, StackError>) -> T {
     match result {
         Ok(value) => value,

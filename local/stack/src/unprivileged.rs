@@ -34,11 +34,7 @@ impl User {
             .stderr(Stdio::null())
             .status()
             .is_ok_and(|status| status.success());
-        if reaches {
-            Self::NobodyWithReach
-        } else {
-            Self::Nobody
-        }
+        if reaches { Self::NobodyWithReach } else { Self::Nobody }
     }
 
     /// A command that runs `program` as this user, in a process of its own number: `setpriv` becomes

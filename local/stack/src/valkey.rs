@@ -38,12 +38,7 @@ pub(crate) struct Valkey {
 impl Valkey {
     /// A Valkey with its data in `directory`/valkey.
     pub(crate) fn new(programs: Programs, directory: &Path, port: u16, kind: Data) -> Self {
-        Self {
-            programs,
-            data: directory.join("valkey"),
-            port,
-            kind,
-        }
+        Self { programs, data: directory.join("valkey"), port, kind }
     }
 
     /// `redis://127.0.0.1:port`.

@@ -1,8 +1,5 @@
 //! What `make dev` may rely on, each in a `.local` directory of its own.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: unwrapping is how they fail"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -33,21 +30,10 @@ impl Checkout {
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
         let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("../install");
-        let installed = Command::new(install)
-            .env_remove("LOCAL_DIR")
-            .output()
-            .unwrap();
-        assert!(
-            installed.status.success(),
-            "{}",
-            String::from_utf8_lossy(&installed.stderr)
-        );
+        let installed = Command::new(install).env_remove("LOCAL_DIR").output().unwrap();
+        assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
         symlink(local_dir().join("bin"), directory.join("bin")).unwrap();
-        Self {
-            directory,
-            postgres_port: free_port().unwrap(),
-            cache_port: free_port().unwrap(),
-        }
+        Self { directory, postgres_port: free_port().unwrap(), cache_port: free_port().unwrap() }
     }
 
     /// With copies of the programs, so that they too lie where only their owner may enter.
@@ -77,10 +63,7 @@ impl Checkout {
 
     /// A Valkey alone: its start is a tenth of a second, that of a new Postgres a second.
     fn settings_without_postgres(&self) -> Settings {
-        Settings {
-            database_url: Some("postgres://elsewhere/app".to_owned()),
-            ..self.settings()
-        }
+        Settings { database_url: Some("postgres://elsewhere/app".to_owned()), ..self.settings() }
     }
 
     /// Another process that has the servers, once they are ready.
@@ -173,11 +156,7 @@ async fn servers_whose_owner_was_killed_are_ended_by_the_next_start() {
     assert_eq!(ask(checkout.cache_port, "SET kept value"), "+OK");
     owner.kill().unwrap();
     owner.wait().unwrap();
-    assert_eq!(
-        ask(checkout.cache_port, "PING"),
-        "+PONG",
-        "it outlives its owner"
-    );
+    assert_eq!(ask(checkout.cache_port, "PING"), "+PONG", "it outlives its owner");
 
     let servers = Servers::start(checkout.settings()).await.unwrap();
     assert_eq!(ask(checkout.cache_port, "GET kept"), "value");
@@ -189,18 +168,12 @@ async fn servers_whose_owner_was_killed_are_ended_by_the_next_start() {
 #[tokio::test]
 async fn a_second_owner_is_refused_and_so_is_forgetting() {
     let checkout = Checkout::new();
-    let servers = Servers::start(checkout.settings_without_postgres())
-        .await
-        .unwrap();
+    let servers = Servers::start(checkout.settings_without_postgres()).await.unwrap();
     let second = Servers::start(checkout.settings_without_postgres()).await;
     assert!(matches!(second, Err(StackError::Running { .. })));
     let forgotten = forget(checkout.settings()).await;
     assert!(matches!(forgotten, Err(StackError::Running { .. })));
-    assert_eq!(
-        ask(checkout.cache_port, "PING"),
-        "+PONG",
-        "the first is undisturbed"
-    );
+    assert_eq!(ask(checkout.cache_port, "PING"), "+PONG", "the first is undisturbed");
     servers.stop().await;
 }
 
@@ -208,15 +181,9 @@ async fn a_second_owner_is_refused_and_so_is_forgetting() {
 async fn a_taken_port_is_named_with_the_variable_that_moves_it() {
     let checkout = Checkout::new();
     let _somebody = TcpListener::bind(("127.0.0.1", checkout.cache_port)).unwrap();
-    let error = Servers::start(checkout.settings_without_postgres())
-        .await
-        .err()
-        .unwrap();
+    let error = Servers::start(checkout.settings_without_postgres()).await.err().unwrap();
     let message = error.to_string();
-    assert!(
-        message.contains(&format!("port {}", checkout.cache_port)),
-        "{message}"
-    );
+    assert!(message.contains(&format!("port {}", checkout.cache_port)), "{message}");
     assert!(message.contains("set LOCAL_CACHE_PORT"), "{message}");
 }
 

@@ -1,8 +1,5 @@
 //! What tests may rely on.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: unwrapping is how they fail"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -32,9 +29,7 @@ async fn query(url: &str, statement: &str) -> Result<Option<String>, Error> {
 /// One command in Valkey's inline form, and the last line of its answer.
 fn ask(url: &str, command: &str) -> String {
     let stream = TcpStream::connect(url.trim_start_matches("redis://")).unwrap();
-    (&stream)
-        .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
-        .unwrap();
+    (&stream).write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
     let lines: Vec<String> = BufReader::new(stream).lines().map(Result::unwrap).collect();
     lines[lines.len() - 2].clone()
 }
@@ -42,22 +37,16 @@ fn ask(url: &str, command: &str) -> String {
 #[tokio::test]
 async fn two_test_databases_do_not_see_each_other() {
     let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
-    query(&one.owner_url(), "create table only_here as select 1")
-        .await
-        .unwrap();
+    query(&one.owner_url(), "create table only_here as select 1").await.unwrap();
     assert!(query(&other.owner_url(), "table only_here").await.is_err());
 }
 
 #[tokio::test]
 async fn a_test_database_is_migrated_and_open_to_the_app() {
     let database = TestDatabase::create().await;
-    let role = query(&database.app_url(), "select current_user")
-        .await
-        .unwrap();
+    let role = query(&database.app_url(), "select current_user").await.unwrap();
     assert_eq!(role.as_deref(), Some("app_user"));
-    let users = query(&database.owner_url(), "select count(*) from users")
-        .await
-        .unwrap();
+    let users = query(&database.owner_url(), "select count(*) from users").await.unwrap();
     assert_eq!(users.as_deref(), Some("0"));
 }
 
@@ -120,22 +109,12 @@ async fn private_servers_can_be_taken_away_and_given_back() {
 async fn a_killed_postgres_can_be_started_again() {
     let servers = PrivateServers::start().await.unwrap();
     let url = servers.owner_url();
-    query(&url, "create table kept as select 'a row'")
-        .await
-        .unwrap();
-    let status = query(&url, "select pg_read_file('postmaster.pid')")
-        .await
-        .unwrap()
-        .unwrap();
-    let killed = Command::new("kill")
-        .args(["-9", status.lines().next().unwrap()])
-        .status();
+    query(&url, "create table kept as select 'a row'").await.unwrap();
+    let status = query(&url, "select pg_read_file('postmaster.pid')").await.unwrap().unwrap();
+    let killed = Command::new("kill").args(["-9", status.lines().next().unwrap()]).status();
     assert!(killed.unwrap().success());
     while query(&url, "select 1").await.is_ok() {}
 
     servers.postgres().start().await.unwrap();
-    assert_eq!(
-        query(&url, "table kept").await.unwrap().as_deref(),
-        Some("a row")
-    );
+    assert_eq!(query(&url, "table kept").await.unwrap().as_deref(), Some("a row"));
 }

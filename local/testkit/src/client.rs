@@ -35,18 +35,13 @@ pub struct Answer {
 impl Client {
     /// Nobody in particular.
     pub fn new(app: Router) -> Self {
-        Self {
-            app,
-            headers: HeaderMap::new(),
-            source: None,
-        }
+        Self { app, headers: HeaderMap::new(), source: None }
     }
 
     /// With a header on every request.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers
-            .insert(name, HeaderValue::from_str(value).unwrap());
+        self.headers.insert(name, HeaderValue::from_str(value).unwrap());
         self
     }
 
@@ -93,16 +88,10 @@ impl Client {
 
     /// A request with this client's headers.
     pub fn request(&self, method: &str, path: &str, body: Body) -> Request<Body> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(body)
-            .unwrap();
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
         request.headers_mut().extend(self.headers.clone());
         if let Some(source) = self.source {
-            request
-                .extensions_mut()
-                .insert(ConnectInfo(SocketAddr::new(source, 1)));
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(source, 1)));
         }
         request
     }
@@ -113,11 +102,7 @@ impl Client {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).expect("text");
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Sends any request, and leaves the response's body to be read.
@@ -134,10 +119,7 @@ impl Answer {
 
     /// The error's code.
     pub fn code(&self) -> String {
-        self.json()["error"]["code"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Status and error code, for one-line assertions.
@@ -153,17 +135,11 @@ impl Answer {
     /// The stream's chunks; fails if it does not end with `[DONE]`.
     pub fn chunks(&self) -> Vec<UiChunk> {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        let data: Vec<&str> = self
-            .body
-            .lines()
-            .filter_map(|line| line.strip_prefix("data: "))
-            .collect();
+        let data: Vec<&str> =
+            self.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         let (last, chunks) = data.split_last().expect("a stream");
         assert_eq!(*last, "[DONE]");
-        chunks
-            .iter()
-            .map(|chunk| serde_json::from_str(chunk).expect("JSON"))
-            .collect()
+        chunks.iter().map(|chunk| serde_json::from_str(chunk).expect("JSON")).collect()
     }
 
     /// All text of the answer.

@@ -14,9 +14,7 @@ pub struct MovableClock(Arc<AtomicI64>);
 impl MovableClock {
     /// A clock that shows now.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(
-            shared_http::system_clock().now().as_microsecond(),
-        )))
+        Self(Arc::new(AtomicI64::new(shared_http::system_clock().now().as_microsecond())))
     }
 
     /// Lets time pass.

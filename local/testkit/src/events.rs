@@ -7,15 +7,10 @@ use http::Request;
 
 /// The request that `events/<name>.json` is, read as the Lambda runtime reads it.
 pub fn event(name: &str) -> Request<Body> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../events")
-        .join(format!("{name}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
     let json = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let request = lambda_http::request::from_str(&json).expect("an event of API Gateway");
-    request.map(|body| match body {
-        lambda_http::Body::Text(text) => Body::from(text),
-        lambda_http::Body::Binary(bytes) => Body::from(bytes),
-        _ => Body::empty(),
-    })
+    request.map(|body| Body::from(body.to_vec()))
 }

@@ -6,17 +6,21 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
     reason = "only tests use this, and they want to stop where it breaks"
 )]
 
 mod client;
 mod clock;
 mod events;
+mod lambda;
 mod mailbox;
 mod stack;
 
 pub use client::{Answer, Client, UiChunk};
 pub use clock::MovableClock;
 pub use events::event;
+pub use lambda::{Function, Rie, SESSION, event_json};
 pub use mailbox::Mailbox;
 pub use stack::{ORIGIN, TestStack};

@@ -20,12 +20,7 @@ impl Mailbox {
 
     /// The newest code that was sent.
     pub fn newest_code(&self) -> String {
-        self.mails()
-            .last()
-            .expect("a code was sent")
-            .code
-            .as_str()
-            .to_owned()
+        self.mails().last().expect("a code was sent").code.as_str().to_owned()
     }
 
     /// From now on, no mail can be sent.

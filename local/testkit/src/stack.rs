@@ -41,16 +41,11 @@ impl TestStack {
     /// Starts what a test needs: milliseconds, once the servers run.
     pub async fn start() -> Self {
         let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
-        let provider = FakeOpenRouter::start()
-            .await
-            .expect("a free port for the fake provider");
+        let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
         let variables = HashMap::from([
             ("APP_ORIGIN", ORIGIN.to_owned()),
             ("SESSION_KEYS", SESSION_KEYS.to_owned()),
-            (
-                "LOGIN_PEPPER",
-                "pepper-pepper-pepper-pepper-pepper".to_owned(),
-            ),
+            ("LOGIN_PEPPER", "pepper-pepper-pepper-pepper-pepper".to_owned()),
             ("DATABASE_URL", database.app_url()),
             ("DATABASE_POOL_SIZE", "4".to_owned()),
             ("CACHE_URL", cache.cache_url().to_owned()),
@@ -59,13 +54,7 @@ impl TestStack {
             ("OPENROUTER_API_KEY", "sk-or-v1-test".to_owned()),
             ("MAIL_FROM", "Chat <login@chat.example.com>".to_owned()),
         ]);
-        Self {
-            clock: MovableClock::new(),
-            provider,
-            variables,
-            database,
-            _cache: cache,
-        }
+        Self { clock: MovableClock::new(), provider, variables, database, _cache: cache }
     }
 
     /// Sets a variable, for what is made from [`TestStack::env`] after this.
@@ -80,19 +69,12 @@ impl TestStack {
 
     /// The same, for another process.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        self.variables
-            .iter()
-            .map(|(name, value)| (*name, value.clone()))
-            .collect()
+        self.variables.iter().map(|(name, value)| (*name, value.clone())).collect()
     }
 
     /// The edge, with the test's clock.
     pub fn edge(&self) -> Edge {
-        Edge::new(
-            &EdgeConfig::from_env(&self.env()).unwrap(),
-            self.clock.clock(),
-            system_entropy(),
-        )
+        Edge::new(&EdgeConfig::from_env(&self.env()).unwrap(), self.clock.clock(), system_entropy())
     }
 
     /// The database, as the app sees it.
@@ -131,25 +113,14 @@ impl TestStack {
             user_agent: Some("test".into()),
             expires_at: now + ABSOLUTE_LIFETIME,
         };
-        let user = self
-            .database()
-            .sign_in(&Email::parse(address).unwrap(), &new, now)
-            .await
-            .unwrap();
-        Session {
-            user: user.id,
-            id: new.id,
-            expires_at: new.expires_at,
-        }
+        let user =
+            self.database().sign_in(&Email::parse(address).unwrap(), &new, now).await.unwrap();
+        Session { user: user.id, id: new.id, expires_at: new.expires_at }
     }
 
     /// The cookie of a session.
     pub fn cookie(&self, session: &Session) -> String {
-        let token = self
-            .edge()
-            .tokens()
-            .sign(session, self.clock.clock().now())
-            .unwrap();
+        let token = self.edge().tokens().sign(session, self.clock.clock().now()).unwrap();
         format!("__Host-session={token}")
     }
 
@@ -182,14 +153,10 @@ impl TestStack {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the connection's task ends with the test"
-)]
+#[expect(clippy::disallowed_methods, reason = "the connection's task ends with the test")]
 async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("the test's database");
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.expect("the test's database");
     tokio::spawn(connection);
     client
 }

@@ -84,10 +84,7 @@ impl Codes {
     /// Counts a guess and says what came of it.
     pub async fn guess(&self, email: &Email, code: &Code, now: Timestamp) -> Result<Guess, Error> {
         let mut script = GUESS.prepare_invoke();
-        script
-            .key(self.key(email))
-            .arg(self.code_mac(email, code))
-            .arg(now.as_millisecond());
+        script.key(self.key(email)).arg(self.code_mac(email, code)).arg(now.as_millisecond());
         let answer: i64 = self.cache.run(&script).await?;
         Ok(match answer {
             -2 => Guess::Right,
@@ -115,13 +112,10 @@ impl Codes {
             mac.update(field.as_bytes());
             mac.update(&[0]);
         }
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                use std::fmt::Write;
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            use std::fmt::Write;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 }

@@ -33,10 +33,7 @@ impl Pepper {
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let pepper = env.required("LOGIN_PEPPER")?;
         if pepper.len() < 32 {
-            return Err(ConfigError::new(
-                "LOGIN_PEPPER",
-                "needs at least 32 characters",
-            ));
+            return Err(ConfigError::new("LOGIN_PEPPER", "needs at least 32 characters"));
         }
         Ok(Self(pepper.into()))
     }

@@ -45,11 +45,7 @@ impl Cache {
             .map_err(|error| {
                 ConfigError::new("CACHE_URL", format!("cannot be used: {}", error.category()))
             })?;
-        Ok(Self {
-            client,
-            connection: Arc::default(),
-            prefix: config.prefix.as_str().into(),
-        })
+        Ok(Self { client, connection: Arc::default(), prefix: config.prefix.as_str().into() })
     }
 
     /// Opens the connection if none is open, so that the next request finds one.
@@ -70,24 +66,18 @@ impl Cache {
             let mut connection = self.connection().await?;
             Ok(script.invoke_async(&mut connection).await?)
         };
-        tokio::time::timeout(PATIENCE, run)
-            .await
-            .unwrap_or(Err(Error::TimedOut))
+        tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut))
     }
 
     async fn connection(&self) -> Result<ClusterConnection, Error> {
-        let connection = self
-            .connection
-            .get_or_try_init(|| self.client.get_async_connection())
-            .await?;
+        let connection =
+            self.connection.get_or_try_init(|| self.client.get_async_connection()).await?;
         Ok(connection.clone())
     }
 }
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        f.debug_struct("Cache").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }

@@ -48,17 +48,11 @@ mod tests {
     #[test]
     fn every_key_has_a_hash_tag_around_its_subject() {
         let source = Subject::Source("2001:db8:1:2:aaaa::1".parse().unwrap());
-        assert_eq!(
-            source.key("t1:", "codes"),
-            "t1:{source:2001:db8:1:2::/64}:codes"
-        );
+        assert_eq!(source.key("t1:", "codes"), "t1:{source:2001:db8:1:2::/64}:codes");
         assert_eq!(
             Subject::Source("::ffff:1.2.3.4".parse().unwrap()).key("", "x"),
             "{source:1.2.3.4}:x"
         );
-        assert_eq!(
-            Subject::Address("ab".into()).key("", "code"),
-            "{address:ab}:code"
-        );
+        assert_eq!(Subject::Address("ab".into()).key("", "code"), "{address:ab}:code");
     }
 }

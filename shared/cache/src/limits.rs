@@ -49,9 +49,7 @@ impl Cache {
         now: Timestamp,
     ) -> Result<Result<(), LimitReached>, Error> {
         let mut script = TAKE.prepare_invoke();
-        script
-            .key(subject.key(self.prefix(), what))
-            .arg(now.as_millisecond());
+        script.key(subject.key(self.prefix(), what)).arg(now.as_millisecond());
         for limit in limits {
             script.arg(limit.count).arg(millis(limit.window));
         }

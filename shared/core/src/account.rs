@@ -79,10 +79,7 @@ mod tests {
 
     #[test]
     fn a_name_is_what_a_person_would_write() {
-        assert_eq!(
-            DisplayName::parse("  Ada Lovelace ").unwrap().as_str(),
-            "Ada Lovelace"
-        );
+        assert_eq!(DisplayName::parse("  Ada Lovelace ").unwrap().as_str(), "Ada Lovelace");
         for raw in ["", "   ", "a\nb", &"x".repeat(101)] {
             assert!(DisplayName::parse(raw).is_err(), "{raw}");
         }

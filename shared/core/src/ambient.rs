@@ -33,7 +33,9 @@ impl fmt::Debug for Clock {
 
 /// Fills bytes from a cryptographically secure source.
 #[derive(Clone)]
-pub struct Entropy(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Entropy(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Entropy {
     /// A source that fills a slice with `fill`.

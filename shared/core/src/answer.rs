@@ -136,11 +136,7 @@ pub enum ModelFailure {
 }
 
 fn reasons_in_brackets(reasons: &[String]) -> String {
-    if reasons.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", reasons.join(", "))
-    }
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }
 
 /// One event of the AI SDK's UI Message Stream v1, borrowed from where its text already is.
@@ -207,8 +203,7 @@ impl Answer {
     /// Takes in text, reasoning, citations and facts about the generation, and tells `emit` what
     /// the browser has to know.
     ///
-    /// [`ModelEvent::Failed`] and [`ModelEvent::Done`] end a turn rather than add to its answer;
-    /// they change nothing here.
+    /// [`ModelEvent::Failed`] ends a turn rather than adds to its answer; it changes nothing here.
     pub fn hear(&mut self, event: &ModelEvent<'_>, emit: &mut impl FnMut(UiEvent<'_>)) {
         match *event {
             ModelEvent::Text(delta) => self.grow(Kind::Text, delta, emit),
@@ -222,7 +217,9 @@ impl Answer {
             }
             ModelEvent::Finished(reason) => self.finish = Some(reason),
             ModelEvent::Used(usage) => self.usage = Some(usage),
-            ModelEvent::Failed(_) | ModelEvent::Done => {}
+            // Some providers are done without saying why.
+            ModelEvent::Done => _ = self.finish.get_or_insert(FinishReason::Other),
+            ModelEvent::Failed(_) => {}
         }
     }
 
@@ -306,11 +303,7 @@ impl Answer {
         }
         self.close(emit);
         let source_id = self.parts.len().to_string();
-        emit(UiEvent::SourceUrl {
-            source_id: &source_id,
-            url: &url,
-            title: title.as_deref(),
-        });
+        emit(UiEvent::SourceUrl { source_id: &source_id, url: &url, title: title.as_deref() });
         self.parts.push(Part::SourceUrl {
             source_id,
             url: url.into_owned(),
@@ -336,12 +329,8 @@ impl Kind {
 
     fn empty(self) -> Part {
         match self {
-            Self::Text => Part::Text {
-                text: String::new(),
-            },
-            Self::Reasoning => Part::Reasoning {
-                text: String::new(),
-            },
+            Self::Text => Part::Text { text: String::new() },
+            Self::Reasoning => Part::Reasoning { text: String::new() },
         }
     }
 }
@@ -349,11 +338,7 @@ impl Kind {
 /// Postgres stores no NUL character, in `text` or in `jsonb`: one of them in an answer would lose
 /// all of it at the end.
 pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', ""))
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]
@@ -374,12 +359,7 @@ mod tests {
     #[test]
     fn deltas_of_one_kind_are_one_part() {
         let (answer, told) = hear(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
-        assert_eq!(
-            answer.parts(),
-            [Part::Text {
-                text: "Hello".into()
-            }]
-        );
+        assert_eq!(answer.parts(), [Part::Text { text: "Hello".into() }]);
         assert_eq!(told.len(), 4, "{told:?}");
     }
 
@@ -388,9 +368,7 @@ mod tests {
         let (answer, told) = hear(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
         assert_eq!(answer.parts().len(), 2);
         assert_eq!(
-            told.iter()
-                .map(|t| t.split(' ').next().unwrap())
-                .collect::<Vec<_>>(),
+            told.iter().map(|t| t.split(' ').next().unwrap()).collect::<Vec<_>>(),
             [
                 "ReasoningStart",
                 "ReasoningDelta",
@@ -404,16 +382,10 @@ mod tests {
 
     #[test]
     fn a_citation_is_told_once() {
-        let cite = ModelEvent::Citation {
-            url: "https://a.example",
-            title: Some("A"),
-        };
+        let cite = ModelEvent::Citation { url: "https://a.example", title: Some("A") };
         let (answer, told) = hear(&[cite.clone(), ModelEvent::Text("see A"), cite]);
         assert_eq!(answer.parts().len(), 2);
-        assert_eq!(
-            told.iter().filter(|t| t.starts_with("SourceUrl")).count(),
-            1
-        );
+        assert_eq!(told.iter().filter(|t| t.starts_with("SourceUrl")).count(), 1);
     }
 
     #[test]

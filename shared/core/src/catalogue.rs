@@ -83,17 +83,10 @@ impl ModelTable {
             model: Vec<Rule>,
         }
         let file: File = toml::from_str(toml).map_err(|error| MalformedTable(error.to_string()))?;
-        let malformed = || {
-            MalformedTable(format!(
-                "the default {:?} is not among the models",
-                file.default
-            ))
-        };
+        let malformed =
+            || MalformedTable(format!("the default {:?} is not among the models", file.default));
         let default = ModelId::parse(&file.default).ok_or_else(malformed)?;
-        let table = Self {
-            default: default.clone(),
-            rules: file.model,
-        };
+        let table = Self { default: default.clone(), rules: file.model };
         table.tier(&default).ok_or_else(malformed)?;
         Ok(table)
     }
@@ -105,10 +98,7 @@ impl ModelTable {
 
     /// The tier of a model, or nothing where it is not offered. The first rule that fits counts.
     pub fn tier(&self, model: &ModelId) -> Option<Tier> {
-        self.rules
-            .iter()
-            .find(|rule| rule.covers(model.as_str()))
-            .map(|rule| rule.tier)
+        self.rules.iter().find(|rule| rule.covers(model.as_str())).map(|rule| rule.tier)
     }
 
     /// What is offered of what the provider lists, in the table's order, then the provider's.
@@ -116,17 +106,8 @@ impl ModelTable {
         let mut offered: Vec<(usize, OfferedModel)> = listed
             .into_iter()
             .filter_map(|model| {
-                let place = self
-                    .rules
-                    .iter()
-                    .position(|rule| rule.covers(model.id.as_str()))?;
-                Some((
-                    place,
-                    OfferedModel {
-                        tier: self.rules[place].tier,
-                        model,
-                    },
-                ))
+                let place = self.rules.iter().position(|rule| rule.covers(model.id.as_str()))?;
+                Some((place, OfferedModel { tier: self.rules[place].tier, model }))
             })
             .collect();
         offered.sort_by_key(|(place, _)| *place);

@@ -15,11 +15,7 @@ pub enum Role {
 /// One part of a message, in the shape of the AI SDK's `UIMessage` parts, which is also how it is
 /// stored: what the database holds is what the browser renders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "kebab-case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Part {
     /// Text for the reader.
     Text {
@@ -107,16 +103,10 @@ mod tests {
 
     #[test]
     fn parts_are_stored_as_the_browser_knows_them() {
-        let part = Part::SourceUrl {
-            source_id: "0".into(),
-            url: "https://a.example".into(),
-            title: None,
-        };
+        let part =
+            Part::SourceUrl { source_id: "0".into(), url: "https://a.example".into(), title: None };
         let json = serde_json::to_string(&part).unwrap();
-        assert_eq!(
-            json,
-            r#"{"type":"source-url","sourceId":"0","url":"https://a.example"}"#
-        );
+        assert_eq!(json, r#"{"type":"source-url","sourceId":"0","url":"https://a.example"}"#);
         assert_eq!(serde_json::from_str::<Part>(&json).unwrap(), part);
     }
 
@@ -124,10 +114,7 @@ mod tests {
     fn a_title_is_one_line_cut_at_a_word() {
         assert_eq!(title_of("How do\n  ships float?"), "How do ships float?");
         let long = title_of(&"word ".repeat(40));
-        assert!(
-            long.ends_with("word…") && long.chars().count() <= LONGEST_TITLE + 1,
-            "{long}"
-        );
+        assert!(long.ends_with("word…") && long.chars().count() <= LONGEST_TITLE + 1, "{long}");
         assert_eq!(title_of(&"x".repeat(200)).chars().count(), LONGEST_TITLE);
     }
 }

@@ -26,11 +26,7 @@ impl Email {
         let address = raw.trim().to_ascii_lowercase();
         let (local, domain) = address.split_once('@').ok_or(MalformedEmail)?;
         let well_formed = address.len() <= LONGEST && is_local_part(local) && is_domain(domain);
-        if well_formed {
-            Ok(Self(address))
-        } else {
-            Err(MalformedEmail)
-        }
+        if well_formed { Ok(Self(address)) } else { Err(MalformedEmail) }
     }
 
     /// The normalised address.
@@ -53,9 +49,7 @@ fn is_domain(domain: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

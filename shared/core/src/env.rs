@@ -10,9 +10,11 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
+type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// Where variables are looked up.
 pub struct Env<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    lookup: Box<Lookup<'a>>,
     asked: RefCell<BTreeSet<String>>,
 }
 
@@ -27,20 +29,14 @@ pub struct ConfigError {
 impl ConfigError {
     /// `variable` has the given `problem`, worded to follow its name: "is not set".
     pub fn new(variable: &str, problem: impl fmt::Display) -> Self {
-        Self {
-            variable: variable.to_owned(),
-            problem: problem.to_string(),
-        }
+        Self { variable: variable.to_owned(), problem: problem.to_string() }
     }
 }
 
 impl<'a> Env<'a> {
     /// Looks variables up with `lookup`; an empty value counts as not set, as in a shell's `${X:-}`.
     pub fn new(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self {
-            lookup: Box::new(lookup),
-            asked: RefCell::default(),
-        }
+        Self { lookup: Box::new(lookup), asked: RefCell::default() }
     }
 
     /// The variables that have been asked for so far.
@@ -56,8 +52,7 @@ impl<'a> Env<'a> {
 
     /// A text that must be there.
     pub fn required(&self, variable: &str) -> Result<String, ConfigError> {
-        self.optional(variable)
-            .ok_or_else(|| ConfigError::new(variable, "is not set"))
+        self.optional(variable).ok_or_else(|| ConfigError::new(variable, "is not set"))
     }
 
     /// A secret that must be there.
@@ -81,9 +76,7 @@ impl<'a> Env<'a> {
 
 impl fmt::Debug for Env<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Env")
-            .field("asked", &self.asked())
-            .finish_non_exhaustive()
+        f.debug_struct("Env").field("asked", &self.asked()).finish_non_exhaustive()
     }
 }
 
@@ -94,20 +87,14 @@ mod tests {
     #[test]
     fn an_empty_value_is_no_value() {
         let env = Env::new(|_| Some(String::new()));
-        assert_eq!(
-            env.required("PORT"),
-            Err(ConfigError::new("PORT", "is not set"))
-        );
+        assert_eq!(env.required("PORT"), Err(ConfigError::new("PORT", "is not set")));
     }
 
     #[test]
     fn a_value_that_does_not_parse_names_its_variable_and_not_itself() {
         let env = Env::new(|_| Some("hunter2".into()));
         let error = env.parsed::<u16>("PORT", 1).unwrap_err().to_string();
-        assert!(
-            error.starts_with("PORT cannot be read") && !error.contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.starts_with("PORT cannot be read") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

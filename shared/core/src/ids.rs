@@ -96,14 +96,7 @@ mod tests {
 
     #[test]
     fn short_long_and_odd_ids_are_refused() {
-        for raw in [
-            "",
-            "1234567",
-            &"x".repeat(65),
-            "has space",
-            "semi;colon",
-            "naïve-id-1",
-        ] {
+        for raw in ["", "1234567", &"x".repeat(65), "has space", "semi;colon", "naïve-id-1"] {
             assert_eq!(ChatId::parse(raw), Err(MalformedId), "{raw}");
         }
     }

@@ -15,26 +15,17 @@ pub struct Limit {
 impl Limit {
     /// `count` per minute.
     pub const fn per_minute(count: u32) -> Self {
-        Self {
-            count,
-            window: Duration::from_secs(60),
-        }
+        Self { count, window: Duration::from_mins(1) }
     }
 
     /// `count` per hour.
     pub const fn per_hour(count: u32) -> Self {
-        Self {
-            count,
-            window: Duration::from_secs(60 * 60),
-        }
+        Self { count, window: Duration::from_hours(1) }
     }
 
     /// `count` per day.
     pub const fn per_day(count: u32) -> Self {
-        Self {
-            count,
-            window: Duration::from_secs(24 * 60 * 60),
-        }
+        Self { count, window: Duration::from_hours(24) }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::email::Email;
 use crate::limits::{Limit, LimitReached};
 
 /// How long a code is accepted.
-pub const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+pub const CODE_LIFETIME: Duration = Duration::from_mins(10);
 /// How many wrong guesses burn a code.
 pub const CODE_TRIES: u32 = 3;
 /// How long to wait before asking for another code for the same address.
@@ -21,14 +21,8 @@ pub const RESEND_AFTER: Duration = Duration::from_secs(30);
 
 /// Codes sent to one address, beside [`RESEND_AFTER`]. With three tries a code this leaves 60
 /// guesses a day at one million: below NIST's 100 failures per account.
-pub const CODES_PER_ADDRESS: [Limit; 3] = [
-    Limit {
-        count: 1,
-        window: RESEND_AFTER,
-    },
-    Limit::per_hour(5),
-    Limit::per_day(20),
-];
+pub const CODES_PER_ADDRESS: [Limit; 3] =
+    [Limit { count: 1, window: RESEND_AFTER }, Limit::per_hour(5), Limit::per_day(20)];
 /// Codes asked for from one source address; an office behind one NAT still fits.
 pub const CODES_PER_SOURCE: [Limit; 1] = [Limit::per_hour(30)];
 /// Codes sent in total: the mail bill's and the sender reputation's last fuse.
@@ -55,11 +49,7 @@ impl Code {
     pub fn parse(raw: &str) -> Result<Self, MalformedCode> {
         let digits: String = raw.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         let well_formed = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
-        if well_formed {
-            Ok(Self(digits))
-        } else {
-            Err(MalformedCode)
-        }
+        if well_formed { Ok(Self(digits)) } else { Err(MalformedCode) }
     }
 
     /// The digits: for the mail and for hashing, never for a log.

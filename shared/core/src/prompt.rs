@@ -25,10 +25,7 @@ pub fn prompt(system: &str, context: &Context, question: &Question) -> Vec<Promp
         Some(summary) => format!("{system}\n\nThe conversation so far, in summary:\n{summary}"),
         None => system.to_owned(),
     };
-    messages.push(PromptMessage {
-        role: "system",
-        content: system,
-    });
+    messages.push(PromptMessage { role: "system", content: system });
     for message in &context.messages {
         let role = match message.role {
             Role::User => "user",
@@ -39,10 +36,7 @@ pub fn prompt(system: &str, context: &Context, question: &Question) -> Vec<Promp
             messages.push(PromptMessage { role, content });
         }
     }
-    messages.push(PromptMessage {
-        role: "user",
-        content: question.as_str().to_owned(),
-    });
+    messages.push(PromptMessage { role: "user", content: question.as_str().to_owned() });
     messages
 }
 
@@ -54,10 +48,7 @@ mod tests {
     fn said(role: Role, text: &str) -> Message {
         Message {
             role,
-            parts: vec![
-                Part::Reasoning { text: "hm".into() },
-                Part::Text { text: text.into() },
-            ],
+            parts: vec![Part::Reasoning { text: "hm".into() }, Part::Text { text: text.into() }],
         }
     }
 
@@ -73,17 +64,11 @@ mod tests {
         };
         let question = Question::parse(["why?"], 100).unwrap();
         let messages = prompt("Be brief.", &context, &question);
-        let got: Vec<_> = messages
-            .iter()
-            .map(|m| (m.role, m.content.as_str()))
-            .collect();
+        let got: Vec<_> = messages.iter().map(|m| (m.role, m.content.as_str())).collect();
         assert_eq!(
             got,
             [
-                (
-                    "system",
-                    "Be brief.\n\nThe conversation so far, in summary:\nThey like ships."
-                ),
+                ("system", "Be brief.\n\nThe conversation so far, in summary:\nThey like ships."),
                 ("user", "hi"),
                 ("assistant", "hello"),
                 ("user", "why?"),

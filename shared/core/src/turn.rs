@@ -27,11 +27,7 @@ impl Question {
                 return Err(TurnError::QuestionTooLong { limit });
             }
         }
-        if question.trim().is_empty() {
-            Err(TurnError::EmptyQuestion)
-        } else {
-            Ok(Self(question))
-        }
+        if question.trim().is_empty() { Err(TurnError::EmptyQuestion) } else { Ok(Self(question)) }
     }
 
     /// The text.
@@ -41,9 +37,7 @@ impl Question {
 
     /// The question as it is stored.
     pub fn to_parts(&self) -> [Part; 1] {
-        [Part::Text {
-            text: self.0.clone(),
-        }]
+        [Part::Text { text: self.0.clone() }]
     }
 }
 
@@ -167,14 +161,8 @@ mod tests {
 
     #[test]
     fn a_question_has_to_say_something_and_to_fit() {
-        assert!(matches!(
-            Question::parse(["  \n"], 10),
-            Err(TurnError::EmptyQuestion)
-        ));
-        assert!(matches!(
-            Question::parse([], 10),
-            Err(TurnError::EmptyQuestion)
-        ));
+        assert!(matches!(Question::parse(["  \n"], 10), Err(TurnError::EmptyQuestion)));
+        assert!(matches!(Question::parse([], 10), Err(TurnError::EmptyQuestion)));
         assert!(Question::parse(["12345"], 5).is_ok());
         assert!(matches!(
             Question::parse(["12345", "6"], 5),
@@ -184,9 +172,6 @@ mod tests {
 
     #[test]
     fn a_question_does_not_print_itself() {
-        assert_eq!(
-            format!("{:?}", Question::parse(["secret"], 10).unwrap()),
-            "Question(6 bytes)"
-        );
+        assert_eq!(format!("{:?}", Question::parse(["secret"], 10).unwrap()), "Question(6 bytes)");
     }
 }

@@ -4,10 +4,7 @@ use shared_core::ambient::{Clock, Entropy};
 use shared_core::env::Env;
 
 /// The system's clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that provides the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place that provides the clock")]
 pub fn system_clock() -> Clock {
     Clock::new(jiff::Timestamp::now)
 }

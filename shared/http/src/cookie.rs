@@ -12,10 +12,7 @@ const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
 /// `set-cookie` for a new session.
 pub fn session_cookie(token: &str) -> HeaderValue {
-    header_value(&format!(
-        "{NAME}={token}; {ATTRIBUTES}; Max-Age={}",
-        ABSOLUTE_LIFETIME.as_secs()
-    ))
+    header_value(&format!("{NAME}={token}; {ATTRIBUTES}; Max-Age={}", ABSOLUTE_LIFETIME.as_secs()))
 }
 
 /// `set-cookie` that makes the browser forget its session.

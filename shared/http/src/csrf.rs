@@ -15,9 +15,7 @@ pub(crate) fn is_cross_site(method: &Method, headers: &HeaderMap, app_origin: &s
         // `none` is the person themselves; `same-site` is a sibling domain, which is not us.
         return site != "same-origin" && site != "none";
     }
-    headers
-        .get(http::header::ORIGIN)
-        .is_some_and(|origin| origin != app_origin)
+    headers.get(http::header::ORIGIN).is_some_and(|origin| origin != app_origin)
 }
 
 #[cfg(test)]
@@ -36,32 +34,20 @@ mod tests {
     fn a_page_of_another_site_cannot_post() {
         assert!(refused(&Method::POST, &[("sec-fetch-site", "cross-site")]));
         assert!(refused(&Method::DELETE, &[("sec-fetch-site", "same-site")]));
-        assert!(refused(
-            &Method::POST,
-            &[("origin", "https://evil.example")]
-        ));
+        assert!(refused(&Method::POST, &[("origin", "https://evil.example")]));
         assert!(refused(&Method::POST, &[("origin", "null")]));
         // The browser's word counts, not what goes with it.
         assert!(refused(
             &Method::POST,
-            &[
-                ("sec-fetch-site", "cross-site"),
-                ("origin", "https://chat.example")
-            ]
+            &[("sec-fetch-site", "cross-site"), ("origin", "https://chat.example")]
         ));
     }
 
     #[test]
     fn our_own_page_and_programs_can() {
-        assert!(!refused(
-            &Method::POST,
-            &[("sec-fetch-site", "same-origin")]
-        ));
+        assert!(!refused(&Method::POST, &[("sec-fetch-site", "same-origin")]));
         assert!(!refused(&Method::POST, &[("sec-fetch-site", "none")]));
-        assert!(!refused(
-            &Method::PATCH,
-            &[("origin", "https://chat.example")]
-        ));
+        assert!(!refused(&Method::PATCH, &[("origin", "https://chat.example")]));
         assert!(!refused(&Method::POST, &[]));
     }
 
@@ -69,10 +55,7 @@ mod tests {
     fn reading_is_never_refused() {
         assert!(!refused(
             &Method::GET,
-            &[
-                ("sec-fetch-site", "cross-site"),
-                ("origin", "https://evil.example")
-            ]
+            &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")]
         ));
     }
 }

@@ -39,15 +39,9 @@ impl EdgeConfig {
             .split_once("://")
             .is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
         if !is_origin {
-            return Err(ConfigError::new(
-                "APP_ORIGIN",
-                "has to be like https://chat.example.com",
-            ));
+            return Err(ConfigError::new("APP_ORIGIN", "has to be like https://chat.example.com"));
         }
-        Ok(Self {
-            origin,
-            session_keys: SessionKeys::from_env(env)?,
-        })
+        Ok(Self { origin, session_keys: SessionKeys::from_env(env)? })
     }
 }
 
@@ -69,14 +63,7 @@ impl Edge {
     /// An edge for one origin.
     pub fn new(config: &EdgeConfig, clock: Clock, entropy: Entropy) -> Self {
         let tokens = Tokens::new(&config.session_keys, &config.origin);
-        Self {
-            inner: Arc::new(Inner {
-                origin: config.origin.clone(),
-                tokens,
-                clock,
-                entropy,
-            }),
-        }
+        Self { inner: Arc::new(Inner { origin: config.origin.clone(), tokens, clock, entropy }) }
     }
 
     /// The clock.
@@ -100,10 +87,7 @@ impl Edge {
         routes
             .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"))
             .method_not_allowed_fallback(async || {
-                ApiError::new(
-                    ErrorCode::MethodNotAllowed,
-                    "this route does not take that method",
-                )
+                ApiError::new(ErrorCode::MethodNotAllowed, "this route does not take that method")
             })
             .layer(CatchPanicLayer::custom(internal_error))
             .layer(middleware::from_fn_with_state(self.clone(), guard))
@@ -117,17 +101,11 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
         None => edge.entropy().uuid(edge.clock().now()).to_string(),
     };
     // The route, not the path: a path can hold ids.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let span = tracing::info_span!("request", request_id, method = %request.method(), route);
     let mut response = if is_cross_site(request.method(), request.headers(), &edge.inner.origin) {
-        ApiError::new(
-            ErrorCode::CrossSite,
-            "this request came from another site's page",
-        )
-        .into_response()
+        ApiError::new(ErrorCode::CrossSite, "this request came from another site's page")
+            .into_response()
     } else {
         next.run(request).instrument(span.clone()).await
     };
@@ -142,24 +120,15 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert("x-request-id", id);
     }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
 /// The panic's own message is in the log already, put there by the panic hook.
 fn internal_error(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
-    ApiError::new(
-        ErrorCode::Internal,
-        "something broke on our side; try again",
-    )
-    .into_response()
+    ApiError::new(ErrorCode::Internal, "something broke on our side; try again").into_response()
 }
 
 /// The session of a request whose token is good. Whether it was logged out since is for Postgres to

@@ -51,13 +51,8 @@ pub struct ErrorDetail {
 
 impl ApiError {
     /// An error with a code and words for people.
-    pub fn new(code: ErrorCode, message: impl ToString) -> Self {
-        Self {
-            code,
-            message: message.to_string(),
-            details: None,
-            retry_after: None,
-        }
+    pub fn new(code: ErrorCode, message: impl std::fmt::Display) -> Self {
+        Self { code, message: message.to_string(), details: None, retry_after: None }
     }
 
     /// The code.
@@ -94,22 +89,14 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (
-            status,
-            [(header::CONTENT_TYPE, "application/json")],
-            self.to_json(),
-        )
-            .into_response();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/json")], self.to_json()).into_response();
         if let Some(after) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, after.as_secs().max(1).into());
+            response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
         }
         if status == StatusCode::CONFLICT {
             // OpenAI's and the AI SDK's clients retry on 409 unless they are told not to.
-            response
-                .headers_mut()
-                .insert("x-should-retry", HeaderValue::from_static("false"));
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
         response
     }

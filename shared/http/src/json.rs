@@ -1,6 +1,5 @@
 //! JSON in and out, with errors that say what is wrong with it.
 
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -25,11 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
         let body = read(request, state).await?;
-        if is_json {
-            parse(&body).map(Self)
-        } else {
-            Err(not_json())
-        }
+        if is_json { parse(&body).map(Self) } else { Err(not_json()) }
     }
 }
 
@@ -54,54 +49,34 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(error)
-                if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE =>
-            {
-                ApiError::new(
-                    ErrorCode::BodyTooLarge,
-                    "the body is too large for this route",
-                )
-            }
-            _ => ApiError::new(
-                ErrorCode::MalformedJson,
-                "the body could not be read to its end",
-            ),
-        })
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+            ApiError::new(ErrorCode::BodyTooLarge, "the body is too large for this route")
+        } else {
+            ApiError::new(ErrorCode::MalformedJson, "the body could not be read to its end")
+        }
+    })
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // serde would take a list for an object's fields in their order.
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::new(
-            ErrorCode::InvalidRequest,
-            "the body has to be a JSON object",
-        ));
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "the body has to be a JSON object"));
     }
     serde_json::from_slice(body).map_err(|error| {
-        let code = if error.is_data() {
-            ErrorCode::InvalidRequest
-        } else {
-            ErrorCode::MalformedJson
-        };
+        let code =
+            if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::MalformedJson };
         ApiError::new(code, error)
     })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = content_type.split(';').next().unwrap_or("").trim();
     media_type.eq_ignore_ascii_case("application/json")
 }
 
 fn not_json() -> ApiError {
-    ApiError::new(
-        ErrorCode::UnsupportedMediaType,
-        "send JSON, with content-type: application/json",
-    )
+    ApiError::new(ErrorCode::UnsupportedMediaType, "send JSON, with content-type: application/json")
 }

@@ -26,14 +26,8 @@ impl NoDelay {
     /// For the runtime API at `host:port`, as `AWS_LAMBDA_RUNTIME_API` has it.
     pub(crate) fn new(runtime_api: &str) -> Self {
         let authority = runtime_api.split('/').next().unwrap_or("");
-        let port = authority
-            .rsplit_once(':')
-            .and_then(|(_, port)| port.parse().ok())
-            .unwrap_or(80);
-        Self {
-            port,
-            seen: Mutex::new(None),
-        }
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
+        Self { port, seen: Mutex::new(None) }
     }
 
     /// Called at the start of each invocation: the connection that brought it is open, and the
@@ -42,9 +36,8 @@ impl NoDelay {
         let Ok(mut seen) = self.seen.lock() else {
             return;
         };
-        let still_there = seen
-            .as_ref()
-            .is_some_and(|(fd, socket)| socket_of(*fd).as_ref() == Some(socket));
+        let still_there =
+            seen.as_ref().is_some_and(|(fd, socket)| socket_of(*fd).as_ref() == Some(socket));
         if !still_there {
             *seen = self.set_on_all();
         }
@@ -56,11 +49,7 @@ impl NoDelay {
             .ok()?;
         let mut found = None;
         for entry in fs::read_dir("/proc/self/fd").ok()?.flatten() {
-            let Some(fd) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
+            let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
             let Some(socket) = socket_of(fd) else {
@@ -77,10 +66,7 @@ impl NoDelay {
     }
 
     fn is_runtime_api(&self, socket: &OwnedFd) -> bool {
-        let peer = SockRef::from(socket)
-            .peer_addr()
-            .ok()
-            .and_then(|peer| peer.as_socket());
+        let peer = SockRef::from(socket).peer_addr().ok().and_then(|peer| peer.as_socket());
         peer.as_ref().map(SocketAddr::port) == Some(self.port)
     }
 }
@@ -99,10 +85,8 @@ mod tests {
 
     #[test]
     fn it_sets_the_option_on_connections_to_the_runtime_api_and_on_no_others() {
-        let (runtime, other) = (
-            TcpListener::bind("127.0.0.1:0").unwrap(),
-            TcpListener::bind("127.0.0.1:0").unwrap(),
-        );
+        let (runtime, other) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let to_runtime = TcpStream::connect(runtime.local_addr().unwrap()).unwrap();
         let to_other = TcpStream::connect(other.local_addr().unwrap()).unwrap();
         let no_delay = NoDelay::new(&runtime.local_addr().unwrap().to_string());

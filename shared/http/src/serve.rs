@@ -20,9 +20,7 @@ where
     Serve: Future<Output = Result<(), StartError>>,
 {
     begin_logging(std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
         .map_err(StartError::from)
         .and_then(|runtime| runtime.block_on(serve(process_env())));

@@ -16,30 +16,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let of_gateway =
-            parts
-                .extensions
-                .get::<RequestContext>()
-                .and_then(|context| match context {
-                    RequestContext::ApiGatewayV1(context) => {
-                        context.identity.source_ip.as_deref()?.parse().ok()
-                    }
-                    RequestContext::ApiGatewayV2(context) => {
-                        context.http.source_ip.as_deref()?.parse().ok()
-                    }
-                    #[expect(clippy::wildcard_enum_match_arm, reason = "features add variants")]
-                    _ => None,
-                });
-        let of_socket = || {
-            parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|info| info.0.ip())
-        };
+            parts.extensions.get::<RequestContext>().and_then(|context| match context {
+                RequestContext::ApiGatewayV1(context) => {
+                    context.identity.source_ip.as_deref()?.parse().ok()
+                }
+                RequestContext::ApiGatewayV2(context) => {
+                    context.http.source_ip.as_deref()?.parse().ok()
+                }
+                _ => None,
+            });
+        let of_socket =
+            || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         // Neither only happens in a test; all of those share one address, and its limits.
-        Ok(Self(
-            of_gateway
-                .or_else(of_socket)
-                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        ))
+        Ok(Self(of_gateway.or_else(of_socket).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }

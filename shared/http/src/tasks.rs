@@ -9,10 +9,7 @@ pub struct Tasks(TaskTracker);
 
 impl Tasks {
     /// Starts `work`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that provides spawning"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that provides spawning")]
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.0.track_future(work));
     }

@@ -39,9 +39,7 @@ impl SessionKeys {
             .map(|key| {
                 let (id, secret) = key.trim().split_once(':').ok_or_else(malformed)?;
                 let long_enough = !id.is_empty() && secret.len() >= 32;
-                long_enough
-                    .then(|| (id.to_owned(), secret.into()))
-                    .ok_or_else(malformed)
+                long_enough.then(|| (id.to_owned(), secret.into())).ok_or_else(malformed)
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self(keys))
@@ -80,20 +78,11 @@ impl Tokens {
         let _ = HS256.install_default();
         let keys = keys.0.iter().map(|(id, secret)| {
             let secret = secret.expose_secret().as_bytes();
-            let (signing, verifying) = (
-                EncodingKey::from_secret(secret),
-                DecodingKey::from_secret(secret),
-            );
-            Key {
-                id: id.clone(),
-                signing,
-                verifying,
-            }
+            let (signing, verifying) =
+                (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+            Key { id: id.clone(), signing, verifying }
         });
-        Self {
-            keys: keys.collect(),
-            origin: origin.to_owned(),
-        }
+        Self { keys: keys.collect(), origin: origin.to_owned() }
     }
 
     /// A token for a session that begins now. Fails only if there is no key.
@@ -133,11 +122,7 @@ impl Tokens {
         if claims.nbf > now + LEEWAY {
             return Err(SessionError::Missing);
         }
-        Ok(Session {
-            user: claims.sub,
-            id: claims.jti,
-            expires_at,
-        })
+        Ok(Session { user: claims.sub, id: claims.jti, expires_at })
     }
 
     fn validation(&self) -> Validation {
@@ -157,10 +142,7 @@ const LEEWAY: i64 = 5;
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ids: Vec<_> = self.keys.iter().map(|key| &key.id).collect();
-        f.debug_struct("Tokens")
-            .field("keys", &ids)
-            .field("origin", &self.origin)
-            .finish()
+        f.debug_struct("Tokens").field("keys", &ids).field("origin", &self.origin).finish()
     }
 }
 
@@ -179,21 +161,13 @@ impl Hs256 {
         if algorithm != Algorithm::HS256 {
             return Err(ErrorKind::InvalidAlgorithm.into());
         }
-        Hmac::new_from_slice(secret)
-            .map(Self)
-            .map_err(|_| ErrorKind::InvalidKeyFormat.into())
+        Hmac::new_from_slice(secret).map(Self).map_err(|_| ErrorKind::InvalidKeyFormat.into())
     }
 }
 
 impl Signer<Vec<u8>> for Hs256 {
     fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(self
-            .0
-            .clone()
-            .chain_update(message)
-            .finalize()
-            .into_bytes()
-            .to_vec())
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
     }
 }
 

@@ -35,21 +35,14 @@ pub struct UiStream {
 impl Drop for UiStream {
     fn drop(&mut self) {
         if !self.ended {
-            self.error(&ApiError::new(
-                ErrorCode::Internal,
-                "something broke on our side",
-            ));
+            self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"));
             self.flush();
         }
     }
 }
 
 #[derive(Serialize)]
-#[serde(
-    tag = "type",
-    rename_all = "kebab-case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Chunk<'a> {
     Start {
         message_id: &'a str,
@@ -91,6 +84,7 @@ struct FinishMetadata<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct UsageMetadata {
     prompt_tokens: u32,
     completion_tokens: u32,
@@ -103,12 +97,7 @@ impl UiStream {
     pub fn new() -> (Self, Response) {
         let (out, body) = pipe();
         (
-            Self {
-                frames: BytesMut::with_capacity(ROOM),
-                out,
-                next_id: 1,
-                ended: false,
-            },
+            Self { frames: BytesMut::with_capacity(ROOM), out, next_id: 1, ended: false },
             response(body),
         )
     }
@@ -130,18 +119,12 @@ impl UiStream {
             UiEvent::TextEnd { part } => self.part(b"text-end", part, None),
             UiEvent::ReasoningStart { part } => self.part(b"reasoning-start", part, None),
             UiEvent::ReasoningDelta { part, delta } => {
-                self.part(b"reasoning-delta", part, Some(delta))
+                self.part(b"reasoning-delta", part, Some(delta));
             }
             UiEvent::ReasoningEnd { part } => self.part(b"reasoning-end", part, None),
-            UiEvent::SourceUrl {
-                source_id,
-                url,
-                title,
-            } => self.chunk(&Chunk::SourceUrl {
-                source_id,
-                url,
-                title,
-            }),
+            UiEvent::SourceUrl { source_id, url, title } => {
+                self.chunk(&Chunk::SourceUrl { source_id, url, title });
+            }
         }
     }
 
@@ -151,9 +134,7 @@ impl UiStream {
             clippy::cast_precision_loss,
             reason = "billionths of a dollar are exact up to 9 million dollars"
         )]
-        let cost_usd = usage
-            .and_then(|usage| usage.cost_nano_usd)
-            .map(|nano| nano as f64 / 1e9);
+        let cost_usd = usage.and_then(|usage| usage.cost_nano_usd).map(|nano| nano as f64 / 1e9);
         let usage = usage.map(|usage| UsageMetadata {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
@@ -161,23 +142,14 @@ impl UiStream {
             cached_tokens: usage.cached_tokens,
         });
         self.chunk(&Chunk::FinishStep);
-        let message_metadata = FinishMetadata {
-            model,
-            usage,
-            cost_usd,
-        };
-        self.chunk(&Chunk::Finish {
-            finish_reason: reason.as_str(),
-            message_metadata,
-        });
+        let message_metadata = FinishMetadata { model, usage, cost_usd };
+        self.chunk(&Chunk::Finish { finish_reason: reason.as_str(), message_metadata });
         self.done();
     }
 
     /// The answer broke off. The text is the same JSON as the body of an error response.
     pub fn error(&mut self, error: &ApiError) {
-        self.chunk(&Chunk::Error {
-            error_text: &error.to_json(),
-        });
+        self.chunk(&Chunk::Error { error_text: &error.to_json() });
         self.done();
     }
 
@@ -241,23 +213,11 @@ impl UiStream {
 
 fn response(body: PipeBody) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 4] = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // `no-transform`: a proxy that compresses would hold chunks back to fill its window.
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-cache, no-transform"),
-        ),
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
-        (
-            HeaderName::from_static("x-vercel-ai-ui-message-stream"),
-            HeaderValue::from_static("v1"),
-        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (HeaderName::from_static("x-vercel-ai-ui-message-stream"), HeaderValue::from_static("v1")),
     ];
     (HEADERS, Body::new(body)).into_response()
 }
@@ -273,16 +233,8 @@ mod tests {
         write(&mut stream);
         stream.flush();
         drop(stream);
-        String::from_utf8(
-            response
-                .into_body()
-                .collect()
-                .await
-                .unwrap()
-                .to_bytes()
-                .to_vec(),
-        )
-        .unwrap()
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec())
+            .unwrap()
     }
 
     #[tokio::test]
@@ -290,16 +242,9 @@ mod tests {
         let body = written(|stream| {
             stream.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
             stream.event(&UiEvent::TextStart { part: 0 });
-            stream.event(&UiEvent::TextDelta {
-                part: 0,
-                delta: "a \"b\"\n",
-            });
+            stream.event(&UiEvent::TextDelta { part: 0, delta: "a \"b\"\n" });
             stream.event(&UiEvent::TextEnd { part: 0 });
-            let usage = Usage {
-                prompt_tokens: 3,
-                cost_nano_usd: Some(1_500),
-                ..Usage::default()
-            };
+            let usage = Usage { prompt_tokens: 3, cost_nano_usd: Some(1_500), ..Usage::default() };
             stream.finish(FinishReason::Stop, "fake/echo", Some(usage));
         })
         .await;

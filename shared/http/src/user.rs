@@ -23,11 +23,6 @@ pub struct UserBody {
 
 impl From<User> for UserBody {
     fn from(user: User) -> Self {
-        Self {
-            id: user.id.0,
-            email: user.email,
-            name: user.name,
-            created_at: user.created_at,
-        }
+        Self { id: user.id.0, email: user.email, name: user.name, created_at: user.created_at }
     }
 }

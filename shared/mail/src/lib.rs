@@ -19,9 +19,7 @@ pub struct MailConfig {
 impl MailConfig {
     /// Reads the variables named at each field. SES is that of `AWS_REGION`.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            from: env.required("MAIL_FROM")?,
-        })
+        Ok(Self { from: env.required("MAIL_FROM")? })
     }
 }
 
@@ -37,18 +35,10 @@ impl Ses {
     pub async fn new(config: MailConfig) -> Self {
         // The SDK's default client would bring a second HTTP stack and scan the disk for roots.
         let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .load()
-            .await;
-        Self {
-            client: Client::new(&aws),
-            from: config.from,
-        }
+        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        Self { client: Client::new(&aws), from: config.from }
     }
 }
 
@@ -58,14 +48,8 @@ impl Mailer for Ses {
         mail: LoginMail,
     ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
         Box::pin(async move {
-            let subject = Content::builder()
-                .data(mail.subject())
-                .charset("UTF-8")
-                .build()?;
-            let text = Content::builder()
-                .data(mail.text())
-                .charset("UTF-8")
-                .build()?;
+            let subject = Content::builder().data(mail.subject()).charset("UTF-8").build()?;
+            let text = Content::builder().data(mail.text()).charset("UTF-8").build()?;
             let message = Message::builder()
                 .subject(subject)
                 .body(Body::builder().text(text).build())

@@ -90,10 +90,7 @@ pub(crate) fn read(
     }
     let chunk: Chunk<'_> = serde_json::from_slice(data)?;
     if let (Some(id), Some(model)) = (&chunk.id, &chunk.model) {
-        hear(ModelEvent::Identified {
-            generation: &id.0,
-            model: &model.0,
-        });
+        hear(ModelEvent::Identified { generation: &id.0, model: &model.0 });
     }
     for choice in &chunk.choices {
         if let Some(delta) = &choice.delta {
@@ -107,11 +104,7 @@ pub(crate) fn read(
         hear(ModelEvent::Used(usage_of(usage)));
     }
     if let Some(error) = chunk.error {
-        hear(ModelEvent::Failed(failure_of(
-            error.status(),
-            Some(&error),
-            None,
-        )));
+        hear(ModelEvent::Failed(failure_of(error.status(), Some(&error), None)));
     }
     Ok(())
 }
@@ -123,17 +116,11 @@ fn read_delta(delta: &Delta<'_>, hear: &mut impl FnMut(ModelEvent<'_>)) {
     if let Some(content) = &delta.content {
         hear(ModelEvent::Text(&content.0));
     }
-    for citation in delta
-        .annotations
-        .iter()
-        .flatten()
-        .filter_map(|annotation| annotation.url_citation.as_ref())
+    for citation in
+        delta.annotations.iter().flatten().filter_map(|annotation| annotation.url_citation.as_ref())
     {
         let title = citation.title.as_ref().map(|title| title.0.as_ref());
-        hear(ModelEvent::Citation {
-            url: &citation.url.0,
-            title,
-        });
+        hear(ModelEvent::Citation { url: &citation.url.0, title });
     }
 }
 
@@ -181,10 +168,7 @@ mod tests {
 
     fn heard(json: &str) -> Vec<String> {
         let mut heard = Vec::new();
-        read(json.as_bytes(), &mut |event| {
-            heard.push(format!("{event:?}"))
-        })
-        .unwrap();
+        read(json.as_bytes(), &mut |event| heard.push(format!("{event:?}"))).unwrap();
         heard
     }
 
@@ -207,10 +191,7 @@ mod tests {
             let heard = heard(&format!(
                 r#"{{"id":"g","model":"m","error":{{"code":{code},"message":"x","metadata":{{"error_type":"rate_limit_exceeded"}}}},"choices":[{{"delta":{{"content":""}},"finish_reason":"error"}}]}}"#
             ));
-            assert!(
-                heard.last().unwrap().starts_with("Failed(RateLimited"),
-                "{heard:?}"
-            );
+            assert!(heard.last().unwrap().starts_with("Failed(RateLimited"), "{heard:?}");
         }
     }
 

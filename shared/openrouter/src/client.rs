@@ -88,30 +88,22 @@ impl OpenRouter {
             .build()
             .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
         let base_url = config.base_url.as_str().into();
-        Ok(Self {
-            http,
-            base_url,
-            silence: config.silence,
-            last_used: Arc::default(),
-        })
+        Ok(Self { http, base_url, silence: config.silence, last_used: Arc::default() })
     }
 
-    /// Opens a connection if none is open, so that the prompt finds one: names resolved, TLS agreed.
+    /// Whether a connection is likely to be open still.
+    pub fn is_warm(&self) -> bool {
+        let used = *self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.is_some_and(|used| used.elapsed() < KEEP_IDLE)
+    }
+
+    /// Opens a connection, so that the prompt finds one: names resolved, TLS agreed.
     pub async fn warm(&self) {
-        let recently = |used: Instant| used.elapsed() < KEEP_IDLE;
-        if self.last_used().is_some_and(recently) {
-            return;
-        }
-        let head = self
-            .http
-            .head(&*self.base_url)
-            .timeout(CONNECT_WITHIN)
-            .send()
-            .await;
+        let head = self.http.head(&*self.base_url).timeout(CONNECT_WITHIN).send().await;
         match head {
             Ok(_) => self.used(),
             Err(error) => {
-                tracing::debug!(error = %error.without_url(), "cannot open a connection ahead of time")
+                tracing::debug!(error = %error.without_url(), "cannot open a connection ahead of time");
             }
         }
     }
@@ -119,11 +111,7 @@ impl OpenRouter {
     /// Asks a model, and waits until the provider has accepted the question or refused it.
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<ModelStream, ModelFailure> {
         let url = format!("{}/chat/completions", self.base_url);
-        let request = self
-            .http
-            .post(url)
-            .json(&ChatRequest { ask, stream: true })
-            .send();
+        let request = self.http.post(url).json(&ChatRequest { ask, stream: true }).send();
         let response = match tokio::time::timeout(self.silence, request).await {
             Err(_) => return Err(ModelFailure::Silent),
             Ok(Err(error)) => {
@@ -141,29 +129,15 @@ impl OpenRouter {
 
     /// All models that the provider lists.
     pub async fn models(&self) -> Result<Vec<ListedModel>, ListError> {
-        let response = self
-            .http
-            .get(format!("{}/models", self.base_url))
-            .timeout(LIST_WITHIN)
-            .send()
-            .await?;
+        let response =
+            self.http.get(format!("{}/models", self.base_url)).timeout(LIST_WITHIN).send().await?;
         self.used();
         let body = response.error_for_status()?.bytes().await?;
         read_list(&body)
     }
 
-    fn last_used(&self) -> Option<Instant> {
-        *self
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn used(&self) {
-        *self
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
@@ -171,9 +145,8 @@ impl OpenRouter {
 async fn refusal(mut response: Response) -> ModelFailure {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER);
-    let retry_after = retry_after
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+    let retry_after =
+        retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     let mut body = Vec::new();
     while let Ok(Ok(Some(chunk))) = tokio::time::timeout(CONNECT_WITHIN, response.chunk()).await {
         body.extend_from_slice(&chunk);
@@ -181,9 +154,7 @@ async fn refusal(mut response: Response) -> ModelFailure {
             break;
         }
     }
-    let error = serde_json::from_slice::<ErrorResponse>(&body)
-        .ok()
-        .map(|response| response.error);
+    let error = serde_json::from_slice::<ErrorResponse>(&body).ok().map(|response| response.error);
     let error_type = error.as_ref().map_or("", |error| error.error_type());
     tracing::warn!(
         upstream.status = status,
@@ -195,9 +166,7 @@ async fn refusal(mut response: Response) -> ModelFailure {
 
 /// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.
 fn tls() -> Result<rustls::ClientConfig, ConfigError> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -31,11 +31,8 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 impl ErrorObject {
     /// The HTTP status that the error stands for.
     pub(crate) fn status(&self) -> u16 {
-        let by_number = self
-            .code
-            .as_ref()
-            .and_then(Value::as_u64)
-            .and_then(|code| u16::try_from(code).ok());
+        let by_number =
+            self.code.as_ref().and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         by_number.unwrap_or_else(|| match self.error_type() {
             "rate_limit_exceeded" => 429,
             "provider_overloaded" | "provider_unavailable" => 503,
@@ -49,26 +46,16 @@ impl ErrorObject {
     /// The kind of error, for logs: a word, never the provider's message, which may quote the prompt.
     pub(crate) fn error_type(&self) -> &str {
         let by_metadata = self.metadata.get("error_type").and_then(Value::as_str);
-        by_metadata
-            .or_else(|| self.code.as_ref().and_then(Value::as_str))
-            .unwrap_or("")
+        by_metadata.or_else(|| self.code.as_ref().and_then(Value::as_str)).unwrap_or("")
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.availability
-            .get("retry_after")
-            .and_then(Value::as_u64)
-            .map(Duration::from_secs)
+        self.availability.get("retry_after").and_then(Value::as_u64).map(Duration::from_secs)
     }
 
     fn reasons(&self) -> Vec<String> {
         let reasons = self.metadata.get("reasons").and_then(Value::as_array);
-        reasons
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        reasons.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     fn says_too_long(&self) -> bool {
@@ -94,9 +81,8 @@ pub(crate) fn failure_of(
     error: Option<&ErrorObject>,
     retry_after: Option<Duration>,
 ) -> ModelFailure {
-    let retry_after = retry_after
-        .or_else(|| error.and_then(ErrorObject::retry_after))
-        .unwrap_or(DEFAULT_RETRY);
+    let retry_after =
+        retry_after.or_else(|| error.and_then(ErrorObject::retry_after)).unwrap_or(DEFAULT_RETRY);
     if error.is_some_and(ErrorObject::says_too_long) {
         return ModelFailure::TooLarge;
     }
@@ -105,9 +91,9 @@ pub(crate) fn failure_of(
     }
     match status {
         402 => ModelFailure::OutOfCredit,
-        403 => ModelFailure::Refused {
-            reasons: error.map(ErrorObject::reasons).unwrap_or_default(),
-        },
+        403 => {
+            ModelFailure::Refused { reasons: error.map(ErrorObject::reasons).unwrap_or_default() }
+        }
         404 => ModelFailure::UnknownModel,
         408 => ModelFailure::RequestTimedOut,
         413 => ModelFailure::TooLarge,

@@ -53,10 +53,7 @@ struct Pricing {
 /// Reads the document; an entry that cannot be read is left out rather than losing all others.
 pub(crate) fn read_list(body: &[u8]) -> Result<Vec<ListedModel>, ListError> {
     let document: Document<'_> = serde_json::from_slice(body)?;
-    let entries = document
-        .data
-        .iter()
-        .filter_map(|entry| serde_json::from_str(entry.get()).ok());
+    let entries = document.data.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok());
     Ok(entries.filter_map(listed).collect())
 }
 
@@ -72,10 +69,7 @@ fn listed(entry: Entry) -> Option<ListedModel> {
         context_length: entry.context_length.unwrap_or(0.0).max(0.0) as u64,
         input_modalities: entry.architecture.input_modalities,
         output_modalities: entry.architecture.output_modalities,
-        reasoning: entry
-            .supported_parameters
-            .iter()
-            .any(|parameter| parameter == "reasoning"),
+        reasoning: entry.supported_parameters.iter().any(|parameter| parameter == "reasoning"),
         prompt_price: entry.pricing.prompt,
         completion_price: entry.pricing.completion,
     })
@@ -92,16 +86,10 @@ mod tests {
             {"id":7},{"id":"c/d","name":"D","context_length":null}]}"#;
         let models = read_list(body).unwrap();
         assert_eq!(
-            models
-                .iter()
-                .map(|model| model.id.as_str())
-                .collect::<Vec<_>>(),
+            models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(),
             ["a/b", "c/d"]
         );
         assert!(models[0].reasoning && !models[1].reasoning);
-        assert_eq!(
-            (models[0].context_length, models[0].prompt_price.as_str()),
-            (8000, "0.000001")
-        );
+        assert_eq!((models[0].context_length, models[0].prompt_price.as_str()), (8000, "0.000001"));
     }
 }

@@ -50,11 +50,7 @@ impl SseParser {
             }
             bytes = rest;
         }
-        if self.line.len() + self.data.len() > LARGEST_EVENT {
-            Err(Overlong)
-        } else {
-            Ok(())
-        }
+        if self.line.len() + self.data.len() > LARGEST_EVENT { Err(Overlong) } else { Ok(()) }
     }
 
     fn line_ended(&mut self, line: &[u8], event: &mut impl FnMut(&[u8])) {
@@ -66,9 +62,8 @@ impl SseParser {
             return;
         }
         // Comments begin with a colon; other fields (event, id, retry) say nothing to us.
-        let Some(value) = line
-            .strip_prefix(b"data")
-            .filter(|rest| rest.is_empty() || rest[0] == b':')
+        let Some(value) =
+            line.strip_prefix(b"data").filter(|rest| rest.is_empty() || rest[0] == b':')
         else {
             return;
         };
@@ -92,9 +87,7 @@ mod tests {
         let mut events = Vec::new();
         for piece in pieces {
             parser
-                .feed(piece, |data| {
-                    events.push(String::from_utf8_lossy(data).into_owned())
-                })
+                .feed(piece, |data| events.push(String::from_utf8_lossy(data).into_owned()))
                 .unwrap();
         }
         events
@@ -108,11 +101,9 @@ mod tests {
 
     #[test]
     fn lines_may_end_in_any_way() {
-        for body in [
-            "data: a\n\ndata: b\n\n",
-            "data: a\r\rdata: b\r\r",
-            "data: a\r\n\r\ndata: b\r\n\r\n",
-        ] {
+        for body in
+            ["data: a\n\ndata: b\n\n", "data: a\r\rdata: b\r\r", "data: a\r\n\r\ndata: b\r\n\r\n"]
+        {
             assert_eq!(events(&[body.as_bytes()]), ["a", "b"], "{body:?}");
         }
     }

@@ -31,12 +31,7 @@ pub enum Batch {
 
 impl ModelStream {
     pub(crate) fn new(response: Response, silence: Duration) -> Self {
-        Self {
-            response,
-            parser: SseParser::default(),
-            silence,
-            heard_at: Instant::now(),
-        }
+        Self { response, parser: SseParser::default(), silence, heard_at: Instant::now() }
     }
 
     /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.

@@ -41,11 +41,7 @@ impl DatabaseConfig {
         // says so; here it is the one or the other.
         if config.get_ssl_mode() == SslMode::Prefer {
             let here = config.get_hosts().iter().all(is_this_machine);
-            config.ssl_mode(if here {
-                SslMode::Disable
-            } else {
-                SslMode::Require
-            });
+            config.ssl_mode(if here { SslMode::Disable } else { SslMode::Require });
         }
         Ok(config)
     }
@@ -55,10 +51,7 @@ fn is_this_machine(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
         Host::Tcp(name) => {
-            name == "localhost"
-                || name
-                    .parse()
-                    .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
         }
     }
 }
@@ -68,26 +61,16 @@ mod tests {
     use super::*;
 
     fn ssl_mode(url: &str) -> SslMode {
-        let config = DatabaseConfig {
-            url: url.to_owned().into(),
-            ca_file: None,
-            pool_size: 1,
-        };
+        let config = DatabaseConfig { url: url.to_owned().into(), ca_file: None, pool_size: 1 };
         config.parsed().unwrap().get_ssl_mode()
     }
 
     #[test]
     fn a_server_elsewhere_is_reached_by_tls_or_not_at_all() {
         assert_eq!(ssl_mode("postgres://u@db.example.com/x"), SslMode::Require);
-        assert_eq!(
-            ssl_mode("postgres://u@10.0.0.1/x?sslmode=prefer"),
-            SslMode::Require
-        );
+        assert_eq!(ssl_mode("postgres://u@10.0.0.1/x?sslmode=prefer"), SslMode::Require);
         assert_eq!(ssl_mode("postgres://u@127.0.0.1/x"), SslMode::Disable);
-        assert_eq!(
-            ssl_mode("postgres://u@db.example.com/x?sslmode=disable"),
-            SslMode::Disable
-        );
+        assert_eq!(ssl_mode("postgres://u@db.example.com/x?sslmode=disable"), SslMode::Disable);
     }
 
     #[test]

@@ -43,9 +43,7 @@ impl Database {
             .application_name("chat");
         // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
         // hot path a round trip, and `retrying` mends what it would find.
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if postgres.get_ssl_mode() == SslMode::Disable {
             Manager::from_config(postgres, NoTls, recycling)
         } else {
@@ -58,11 +56,7 @@ impl Database {
         let within = Some(CONNECT_WITHIN);
         Pool::builder(manager)
             .max_size(config.pool_size)
-            .timeouts(Timeouts {
-                wait: within,
-                create: within,
-                recycle: within,
-            })
+            .timeouts(Timeouts { wait: within, create: within, recycle: within })
             .runtime(Runtime::Tokio1)
             .build()
             .map(|pool| Self { pool })
@@ -76,11 +70,7 @@ impl Database {
 
     /// The door for a user's request.
     pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
-        Request {
-            database: self,
-            session,
-            now,
-        }
+        Request { database: self, session, now }
     }
 
     async fn connection(&self) -> Result<Object, Error> {

@@ -73,12 +73,8 @@ impl Error {
 
 /// Closed, broken off, or ended by a server that says good-bye first.
 fn is_dead(error: &tokio_postgres::Error) -> bool {
-    let broke_off = error
-        .source()
-        .is_some_and(|source| source.is::<std::io::Error>());
-    let good_bye = matches!(
-        error.code(),
-        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN)
-    );
+    let broke_off = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    let good_bye =
+        matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN));
     error.is_closed() || broke_off || good_bye
 }

@@ -24,10 +24,7 @@ pub enum MigrateError {
 pub async fn migrate(url: &str) -> Result<(), MigrateError> {
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let migrate = async {
-        let report = embedded::migrations::runner()
-            .run_async(&mut client)
-            .await
-            .map_err(Box::new);
+        let report = embedded::migrations::runner().run_async(&mut client).await.map_err(Box::new);
         // The connection ends when its client is gone, and this waits for both.
         drop(client);
         report

@@ -11,7 +11,7 @@ use tokio_postgres::{Row, Statement};
 use crate::{Database, Error};
 
 /// A session that nobody used for this long has ended.
-const IDLE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 pub(crate) const ENTER: &str = "select enter_session($1, $2, $3, $4)";
 
@@ -36,7 +36,7 @@ impl Request<'_> {
             .retrying(|client| async move {
                 let (enter, statement) =
                     tokio::try_join!(biased; client.prepare_cached(ENTER), client.prepare_cached(sql))?;
-                let (_, _, rows, _) = tokio::try_join!(
+                let ((), _, rows, ()) = tokio::try_join!(
                     biased;
                     client.batch_execute("begin"),
                     self.enter(&client, &enter),
@@ -56,15 +56,7 @@ impl Request<'_> {
     ) -> Result<u64, tokio_postgres::Error> {
         let idle_since = self.now - IDLE_LIFETIME;
         client
-            .execute(
-                enter,
-                &[
-                    &self.session.user.0,
-                    &self.session.id.0,
-                    &self.now,
-                    &idle_since,
-                ],
-            )
+            .execute(enter, &[&self.session.user.0, &self.session.id.0, &self.now, &idle_since])
             .await
     }
 }

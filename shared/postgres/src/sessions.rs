@@ -90,7 +90,7 @@ impl Database {
                 client.prepare_cached(OPEN),
             )?;
             let address = email.as_str();
-            let (_, _, row, _, _, _) = tokio::try_join!(
+            let ((), _, row, _, _, ()) = tokio::try_join!(
                 biased;
                 client.batch_execute("begin"),
                 async { client.execute(&login, &[&address]).await },
@@ -109,9 +109,7 @@ impl Request<'_> {
     /// The user's live sessions, newest first, from `after` on.
     pub async fn sessions(&self, after: Option<Uuid>, limit: usize) -> Result<SessionsPage, Error> {
         let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let rows = self
-            .query(LIST, &[&self.session.user.0, &self.now, &after, &one_more])
-            .await?;
+        let rows = self.query(LIST, &[&self.session.user.0, &self.now, &after, &one_more]).await?;
         let mut items = rows
             .iter()
             .map(|row| {
@@ -132,15 +130,11 @@ impl Request<'_> {
 
     /// Ends this session.
     pub async fn log_out(&self) -> Result<(), Error> {
-        self.query(REVOKE, &[&self.session.id.0, &self.now])
-            .await
-            .map(drop)
+        self.query(REVOKE, &[&self.session.id.0, &self.now]).await.map(drop)
     }
 
     /// Ends all of the user's sessions, this one too.
     pub async fn log_out_everywhere(&self) -> Result<(), Error> {
-        self.query(REVOKE_ALL, &[&self.session.user.0, &self.now])
-            .await
-            .map(drop)
+        self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await.map(drop)
     }
 }

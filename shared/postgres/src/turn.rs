@@ -2,7 +2,8 @@
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
-use shared_core::answer::Answer;
+use shared_core::answer::{Answer, FinishReason};
+use shared_core::catalogue::ModelId;
 use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::limits::{Limit, LimitReached};
@@ -30,6 +31,8 @@ pub struct BegunTurn {
     pub chat: ChatId,
     /// The open answer.
     pub answer: MessageId,
+    /// The model that is asked.
+    pub model: ModelId,
     /// What was asked; for another answer to an old question, as it was stored.
     pub question: Question,
     /// What was said before.
@@ -67,9 +70,7 @@ impl Request<'_> {
     /// once, a message is tied to its chat and the chat's owner.
     pub async fn begin_turn(&self, turn: NewTurn) -> Result<BegunTurn, Error> {
         let turn = &turn;
-        self.database
-            .retrying(|client| async move { self.begin_on(&client, turn).await })
-            .await
+        self.database.retrying(|client| async move { self.begin_on(&client, turn).await }).await
     }
 
     async fn begin_on(&self, client: &Object, turn: &NewTurn) -> Result<BegunTurn, Error> {
@@ -97,7 +98,7 @@ impl Request<'_> {
             Place::Again { question } => ("again", Some(question.as_str()), CONTEXT_MESSAGES + 1),
         };
         let depth = i32::try_from(depth).unwrap_or(i32::MAX);
-        let (_, _, _, rows, _, added, _, _) = tokio::try_join!(
+        let ((), _, _, rows, _, added, _, ()) = tokio::try_join!(
             biased;
             client.batch_execute(BEGIN),
             self.enter(client, &enter),
@@ -112,11 +113,12 @@ impl Request<'_> {
         if added == 0 {
             return Err(Error::MessageNotFound);
         }
-        let (question, context) = self.question_and_context(turn, &rows)?;
+        let (question, context) = question_and_context(turn, &rows)?;
         Ok(BegunTurn {
             user,
             chat: turn.chat.clone(),
             answer: turn.answer.clone(),
+            model: turn.model.clone(),
             question,
             context,
             place: turn.place.clone(),
@@ -129,11 +131,7 @@ impl Request<'_> {
         add: &Statement,
         turn: &NewTurn,
     ) -> Result<u64, tokio_postgres::Error> {
-        let (chat, user, answer) = (
-            turn.chat.as_str(),
-            self.session.user.0,
-            turn.answer.as_str(),
-        );
+        let (chat, user, answer) = (turn.chat.as_str(), self.session.user.0, turn.answer.as_str());
         let (model, now) = (turn.model.as_str(), self.now);
         let parts = Json(turn.question.to_parts());
         match &turn.place {
@@ -141,15 +139,7 @@ impl Request<'_> {
                 client
                     .execute(
                         add,
-                        &[
-                            &question.as_str(),
-                            &answer,
-                            &chat,
-                            &user,
-                            &parts,
-                            &model,
-                            &now,
-                        ],
+                        &[&question.as_str(), &answer, &chat, &user, &parts, &model, &now],
                     )
                     .await
             }
@@ -158,74 +148,24 @@ impl Request<'_> {
                 client
                     .execute(
                         add,
-                        &[
-                            &question.as_str(),
-                            &answer,
-                            &chat,
-                            &user,
-                            &parts,
-                            &model,
-                            &now,
-                            &aside,
-                        ],
+                        &[&question.as_str(), &answer, &chat, &user, &parts, &model, &now, &aside],
                     )
                     .await
             }
             Place::Again { question } => {
                 client
-                    .execute(
-                        add,
-                        &[&question.as_str(), &answer, &chat, &user, &model, &now],
-                    )
+                    .execute(add, &[&question.as_str(), &answer, &chat, &user, &model, &now])
                     .await
             }
         }
-    }
-
-    fn question_and_context(
-        &self,
-        turn: &NewTurn,
-        rows: &[Row],
-    ) -> Result<(Question, Context), Error> {
-        let mut context = Context::default();
-        let mut again = matches!(turn.place, Place::Again { .. });
-        let mut question = turn.question.clone();
-        for row in rows {
-            let role = match row.try_get(0)? {
-                "user" => Role::User,
-                "assistant" => Role::Assistant,
-                _ => {
-                    context.summary = Some(row.try_get::<_, Json<String>>(1)?.0);
-                    continue;
-                }
-            };
-            let message = Message {
-                role,
-                parts: row.try_get::<_, Json<Vec<Part>>>(1)?.0,
-            };
-            if std::mem::take(&mut again) {
-                // A question that is stored was within the limit of its day.
-                question = Question::parse([message.text().as_str()], usize::MAX)
-                    .map_err(|error| Error::Unavailable(error.into()))?;
-            } else {
-                context.messages.push(message);
-            }
-        }
-        // The branch is walked upwards; people read downwards.
-        context.messages.reverse();
-        Ok((question, context))
     }
 
     /// The limit on turns, as Postgres can tell it: for the time when the cache is away. Questions
     /// that are being stored at this moment are not seen, so a burst may pass.
     pub async fn turn_limit(&self, limit: Limit) -> Result<Result<(), LimitReached>, Error> {
         let since = self.now - limit.window;
-        let rows = self
-            .query(
-                messages::COUNT_QUESTIONS_SINCE,
-                &[&self.session.user.0, &since],
-            )
-            .await?;
+        let rows =
+            self.query(messages::COUNT_QUESTIONS_SINCE, &[&self.session.user.0, &since]).await?;
         let Some(row) = rows.first() else {
             return Ok(Ok(()));
         };
@@ -236,9 +176,7 @@ impl Request<'_> {
         let free_at = oldest.unwrap_or(self.now) + limit.window;
         let seconds = u64::try_from(self.now.until(free_at).map_or(1, |span| span.get_seconds()))
             .unwrap_or(1);
-        Ok(Err(LimitReached {
-            retry_after: std::time::Duration::from_secs(seconds.max(1)),
-        }))
+        Ok(Err(LimitReached { retry_after: std::time::Duration::from_secs(seconds.max(1)) }))
     }
 }
 
@@ -262,7 +200,7 @@ impl Database {
             let usage = answer.usage();
             let tokens =
                 |count: Option<u32>| count.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
-            let (_, _, finished, _, _) = tokio::try_join!(
+            let ((), _, finished, _, ()) = tokio::try_join!(
                 biased;
                 client.batch_execute("begin"),
                 async { client.execute(&be_user, &[&turn.user.0]).await },
@@ -273,7 +211,7 @@ impl Database {
                         &Json(answer.parts()),
                         &answer.model(),
                         &answer.generation(),
-                        &answer.finish_reason().map(|reason| reason.as_str()),
+                        &answer.finish_reason().map(FinishReason::as_str),
                         &error_code,
                         &tokens(usage.map(|usage| usage.prompt_tokens)),
                         &tokens(usage.map(|usage| usage.completion_tokens)),
@@ -287,11 +225,7 @@ impl Database {
                 async { client.execute(&touch, &[&turn.chat.as_str(), &ending.at]).await },
                 client.batch_execute("commit"),
             )?;
-            if finished == 1 {
-                Ok(())
-            } else {
-                Err(Error::AnswerNotOpen)
-            }
+            if finished == 1 { Ok(()) } else { Err(Error::AnswerNotOpen) }
         })
         .await
     }
@@ -335,6 +269,33 @@ impl Database {
     }
 }
 
+fn question_and_context(turn: &NewTurn, rows: &[Row]) -> Result<(Question, Context), Error> {
+    let mut context = Context::default();
+    let mut again = matches!(turn.place, Place::Again { .. });
+    let mut question = turn.question.clone();
+    for row in rows {
+        let role = match row.try_get(0)? {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            _ => {
+                context.summary = Some(row.try_get::<_, Json<String>>(1)?.0);
+                continue;
+            }
+        };
+        let message = Message { role, parts: row.try_get::<_, Json<Vec<Part>>>(1)?.0 };
+        if std::mem::take(&mut again) {
+            // A question that is stored was within the limit of its day.
+            question = Question::parse([message.text().as_str()], usize::MAX)
+                .map_err(|error| Error::Unavailable(error.into()))?;
+        } else {
+            context.messages.push(message);
+        }
+    }
+    // The branch is walked upwards; people read downwards.
+    context.messages.reverse();
+    Ok((question, context))
+}
+
 /// Frees the id of a question that is replaced. Editing is rare: its statement is not prepared
 /// ahead of the others.
 async fn step_aside(client: &Object, turn: &NewTurn) -> Result<u64, tokio_postgres::Error> {
@@ -346,8 +307,5 @@ async fn step_aside(client: &Object, turn: &NewTurn) -> Result<u64, tokio_postgr
         (&aside.as_str(), Type::TEXT),
         (&turn.chat.as_str(), Type::TEXT),
     ];
-    Ok(client
-        .query_typed(messages::STEP_ASIDE, &params)
-        .await?
-        .len() as u64)
+    Ok(client.query_typed(messages::STEP_ASIDE, &params).await?.len() as u64)
 }

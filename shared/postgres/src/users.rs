@@ -25,19 +25,19 @@ const RENAME: &str = "
 impl Request<'_> {
     /// The user whose request this is.
     pub async fn user(&self) -> Result<User, Error> {
-        self.one_user(self.query(READ, &[&self.session.user.0]).await?)
+        one_user(&self.query(READ, &[&self.session.user.0]).await?)
     }
 
     /// Changes what the user wants to be called; nothing takes the name away.
     pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, Error> {
         let name = name.map(DisplayName::as_str);
-        self.one_user(self.query(RENAME, &[&self.session.user.0, &name]).await?)
+        one_user(&self.query(RENAME, &[&self.session.user.0, &name]).await?)
     }
+}
 
-    /// A live session has a user, because deleting a user deletes their sessions.
-    fn one_user(&self, rows: Vec<Row>) -> Result<User, Error> {
-        rows.first().map_or(Err(Error::SessionEnded), user)
-    }
+/// A live session has a user, because deleting a user deletes their sessions.
+fn one_user(rows: &[Row]) -> Result<User, Error> {
+    rows.first().map_or(Err(Error::SessionEnded), user)
 }
 
 pub(crate) fn user(row: &Row) -> Result<User, Error> {

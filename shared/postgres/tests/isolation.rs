@@ -19,9 +19,7 @@ async fn tenant_tables(owner: &Client) -> Vec<String> {
     let sql = "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
     let rows = owner.query(sql, &[]).await.unwrap();
     let tables = rows.iter().map(|row| row.get::<_, String>(0));
-    let tables: Vec<_> = tables
-        .filter(|table| !SHARED_TABLES.contains(&table.as_str()))
-        .collect();
+    let tables: Vec<_> = tables.filter(|table| !SHARED_TABLES.contains(&table.as_str())).collect();
     assert!(tables.len() >= 5, "{tables:?}");
     tables
 }
@@ -31,27 +29,15 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
     let now = stack.clock.clock().now();
     let turn = NewTurn {
         chat: ChatId::parse(chat).unwrap(),
-        place: Place::Next {
-            question: MessageId::parse(&format!("{chat}-q")).unwrap(),
-        },
+        place: Place::Next { question: MessageId::parse(&format!("{chat}-q")).unwrap() },
         question: Question::parse(["why?"], 100).unwrap(),
         answer: MessageId::parse(&format!("{chat}-a")).unwrap(),
         model: ModelId::parse("fake/echo").unwrap(),
     };
-    stack
-        .database()
-        .request(session, now)
-        .begin_turn(turn)
-        .await
-        .unwrap();
+    stack.database().request(session, now).begin_turn(turn).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
                    values (gen_random_uuid(), $1, $2, $1 || '-q', 'so far', now())";
-    stack
-        .owner()
-        .await
-        .execute(summary, &[&chat, &session.user.0])
-        .await
-        .unwrap();
+    stack.owner().await.execute(summary, &[&chat, &session.user.0]).await.unwrap();
 }
 
 /// A connection of the app's role, inside a transaction of `session`'s user.
@@ -71,97 +57,57 @@ async fn every_tenant_table_forces_row_level_security_on_everybody() {
     let owner = stack.owner().await;
     for table in tenant_tables(&owner).await {
         let sql = "select relrowsecurity and relforcerowsecurity from pg_class where oid = $1::text::regclass";
-        assert!(
-            owner
-                .query_one(sql, &[&table])
-                .await
-                .unwrap()
-                .get::<_, bool>(0),
-            "{table}"
-        );
+        assert!(owner.query_one(sql, &[&table]).await.unwrap().get::<_, bool>(0), "{table}");
     }
     let role = "select rolsuper or rolbypassrls from pg_roles where rolname = 'app_user'";
     assert!(!owner.query_one(role, &[]).await.unwrap().get::<_, bool>(0));
     let owned = "select count(*) from pg_class where relowner = 'app_user'::regrole";
-    assert_eq!(
-        owner.query_one(owned, &[]).await.unwrap().get::<_, i64>(0),
-        0
-    );
+    assert_eq!(owner.query_one(owned, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
 #[tokio::test]
 async fn another_users_rows_can_be_neither_read_nor_changed_nor_counted() {
     let stack = TestStack::start().await;
-    let (ada, eve) = (
-        stack.session("ada@example.com").await,
-        stack.session("eve@example.com").await,
-    );
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     a_row_of_everything(&stack, &ada, "adas-chat").await;
     let owner = stack.owner().await;
     for table in tenant_tables(&owner).await {
         let column = if table == "users" { "id" } else { "user_id" };
-        let adas = format!(
-            "select count(*) from {table} where {column} = '{}'",
-            ada.user
-        );
+        let adas = format!("select count(*) from {table} where {column} = '{}'", ada.user);
         let before: i64 = owner.query_one(&adas, &[]).await.unwrap().get(0);
         assert!(before > 0, "a_row_of_everything makes no row in {table}");
 
         let eves = as_user(&stack, &eve).await;
-        let not_hers = format!(
-            "select count(*) from {table} where {column} <> '{}'",
-            eve.user
-        );
+        let not_hers = format!("select count(*) from {table} where {column} <> '{}'", eve.user);
         assert_eq!(
-            eves.query_one(&not_hers, &[])
-                .await
-                .unwrap()
-                .get::<_, i64>(0),
+            eves.query_one(&not_hers, &[]).await.unwrap().get::<_, i64>(0),
             0,
             "{table} can be read"
         );
         let whole = format!("select count(*) from {table}");
-        let hers = format!(
-            "select count(*) from {table} where {column} = '{}'",
-            eve.user
-        );
+        let hers = format!("select count(*) from {table} where {column} = '{}'", eve.user);
         let (whole, hers): (i64, i64) = (
             eves.query_one(&whole, &[]).await.unwrap().get(0),
             owner.query_one(&hers, &[]).await.unwrap().get(0),
         );
         assert_eq!(whole, hers, "{table} can be counted");
 
-        let claim = format!(
-            "update {table} set {column} = {column} where {column} = '{}'",
-            ada.user
-        );
-        assert_eq!(
-            eves.execute(&claim, &[]).await.unwrap(),
-            0,
-            "{table} can be changed"
-        );
+        let claim =
+            format!("update {table} set {column} = {column} where {column} = '{}'", ada.user);
+        assert_eq!(eves.execute(&claim, &[]).await.unwrap(), 0, "{table} can be changed");
         let delete = format!("delete from {table} where {column} = '{}'", ada.user);
-        assert_eq!(
-            eves.execute(&delete, &[]).await.unwrap(),
-            0,
-            "{table} can be deleted from"
-        );
+        assert_eq!(eves.execute(&delete, &[]).await.unwrap(), 0, "{table} can be deleted from");
         eves.batch_execute("commit").await.unwrap();
-        assert_eq!(
-            owner.query_one(&adas, &[]).await.unwrap().get::<_, i64>(0),
-            before,
-            "{table}"
-        );
+        assert_eq!(owner.query_one(&adas, &[]).await.unwrap().get::<_, i64>(0), before, "{table}");
     }
 }
 
 #[tokio::test]
 async fn rows_cannot_be_put_under_another_users_name() {
     let stack = TestStack::start().await;
-    let (ada, eve) = (
-        stack.session("ada@example.com").await,
-        stack.session("eve@example.com").await,
-    );
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     a_row_of_everything(&stack, &eve, "eves-chat").await;
     let owner = stack.owner().await;
     for table in tenant_tables(&owner).await {
@@ -185,10 +131,8 @@ async fn a_connection_that_entered_no_session_sees_nothing() {
     left.batch_execute("commit").await.unwrap();
     for table in tenant_tables(&stack.owner().await).await {
         for client in [&nobody, &left] {
-            let count = client
-                .query_one(&format!("select count(*) from {table}"), &[])
-                .await
-                .unwrap();
+            let count =
+                client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap();
             assert_eq!(count.get::<_, i64>(0), 0, "{table}");
         }
     }
@@ -197,19 +141,14 @@ async fn a_connection_that_entered_no_session_sees_nothing() {
 #[tokio::test]
 async fn a_message_cannot_join_a_chat_of_another_user() {
     let stack = TestStack::start().await;
-    let (ada, eve) = (
-        stack.session("ada@example.com").await,
-        stack.session("eve@example.com").await,
-    );
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     a_row_of_everything(&stack, &ada, "adas-chat").await;
     let eves = as_user(&stack, &eve).await;
     let join = "insert into messages (id, chat_id, user_id, role, status, parts, created_at)
                 values ('eves-message', 'adas-chat', $1, 'user', 'complete', '[]', now())";
     let error = eves.execute(join, &[&eve.user.0]).await.unwrap_err();
-    assert_eq!(
-        error.as_db_error().unwrap().constraint(),
-        Some("messages_chat")
-    );
+    assert_eq!(error.as_db_error().unwrap().constraint(), Some("messages_chat"));
 }
 
 #[tokio::test]
@@ -220,17 +159,7 @@ async fn a_superusers_url_does_not_switch_the_rules_off() {
     stack.set("DATABASE_URL", url);
     let eve = stack.session("eve@example.com").await;
     // The session is Ada's, the user Eve: as a superuser, `enter_session` would find it.
-    let forged = Session {
-        user: eve.user,
-        ..ada
-    };
-    let user = stack
-        .database()
-        .request(&forged, stack.clock.clock().now())
-        .user()
-        .await;
-    assert!(
-        matches!(user, Err(shared_postgres::Error::SessionEnded)),
-        "{user:?}"
-    );
+    let forged = Session { user: eve.user, ..ada };
+    let user = stack.database().request(&forged, stack.clock.clock().now()).user().await;
+    assert!(matches!(user, Err(shared_postgres::Error::SessionEnded)), "{user:?}");
 }

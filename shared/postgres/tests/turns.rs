@@ -29,9 +29,7 @@ fn turn(chat: &str, place: Place, answer: &str) -> NewTurn {
 fn next(chat: &str, number: usize) -> NewTurn {
     turn(
         chat,
-        Place::Next {
-            question: id(&format!("question-{number}")),
-        },
+        Place::Next { question: id(&format!("question-{number}")) },
         &format!("answer-{number:02}"),
     )
 }
@@ -39,11 +37,7 @@ fn next(chat: &str, number: usize) -> NewTurn {
 async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
     // Each turn a second later, as people type.
     stack.clock.advance(Duration::from_secs(1));
-    stack
-        .database()
-        .request(session, stack.clock.clock().now())
-        .begin_turn(turn)
-        .await
+    stack.database().request(session, stack.clock.clock().now()).begin_turn(turn).await
 }
 
 async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
@@ -55,31 +49,20 @@ async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), 
         ..Usage::default()
     };
     for event in [
-        ModelEvent::Identified {
-            generation: "gen-1",
-            model: "fake/other",
-        },
+        ModelEvent::Identified { generation: "gen-1", model: "fake/other" },
         ModelEvent::Text(text),
         ModelEvent::Finished(FinishReason::Stop),
         ModelEvent::Used(usage),
     ] {
         answer.hear(&event, &mut |_| ());
     }
-    let ending = Ending {
-        answer: &answer,
-        outcome: Outcome::Complete,
-        at: stack.clock.clock().now(),
-    };
+    let ending =
+        Ending { answer: &answer, outcome: Outcome::Complete, at: stack.clock.clock().now() };
     stack.database().finish_turn(begun, ending).await
 }
 
 fn texts(begun: &BegunTurn) -> Vec<String> {
-    begun
-        .context
-        .messages
-        .iter()
-        .map(shared_core::chat::Message::text)
-        .collect()
+    begun.context.messages.iter().map(shared_core::chat::Message::text).collect()
 }
 
 #[tokio::test]
@@ -88,31 +71,18 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
     let ada = stack.session("ada@example.com").await;
     for number in 1..=3 {
         let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
-        finish(&stack, &begun, &format!("reply {number}"))
-            .await
-            .unwrap();
+        finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
     for (content, age) in [("old", "2 hours"), ("new", "1 hour")] {
         let sql = format!(
             "insert into summaries values (gen_random_uuid(), 'the-chat', $1, 'question-1', '{content}', now() - interval '{age}')"
         );
-        stack
-            .owner()
-            .await
-            .execute(&sql, &[&ada.user.0])
-            .await
-            .unwrap();
+        stack.owner().await.execute(&sql, &[&ada.user.0]).await.unwrap();
     }
     let begun = begin(&stack, &ada, next("the-chat", 4)).await.unwrap();
     assert_eq!(
         texts(&begun),
-        [
-            "reply 1",
-            "question of answer-02",
-            "reply 2",
-            "question of answer-03",
-            "reply 3"
-        ]
+        ["reply 1", "question of answer-02", "reply 2", "question of answer-03", "reply 3"]
     );
     assert_eq!(begun.context.summary.as_deref(), Some("new"));
 }
@@ -125,17 +95,11 @@ async fn an_answer_is_stored_with_what_it_took() {
     let row = "select status, parts::text, model, generation_id, finish_reason, prompt_tokens, cost_nano_usd
                  from messages where id = 'answer-01'";
     let owner = stack.owner().await;
-    assert_eq!(
-        owner.query_one(row, &[]).await.unwrap().get::<_, String>(0),
-        "streaming"
-    );
+    assert_eq!(owner.query_one(row, &[]).await.unwrap().get::<_, String>(0), "streaming");
     finish(&stack, &begun, "reply").await.unwrap();
     let stored = owner.query_one(row, &[]).await.unwrap();
     assert_eq!(stored.get::<_, String>(0), "complete");
-    assert_eq!(
-        stored.get::<_, String>(1),
-        r#"[{"text": "reply", "type": "text"}]"#
-    );
+    assert_eq!(stored.get::<_, String>(1), r#"[{"text": "reply", "type": "text"}]"#);
     assert_eq!(stored.get::<_, String>(2), "fake/other");
     assert_eq!(stored.get::<_, String>(3), "gen-1");
     assert_eq!(stored.get::<_, String>(4), "stop");
@@ -148,10 +112,7 @@ async fn an_answer_is_finished_once() {
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, "first").await.unwrap();
-    assert!(matches!(
-        finish(&stack, &begun, "second").await,
-        Err(Error::AnswerNotOpen)
-    ));
+    assert!(matches!(finish(&stack, &begun, "second").await, Err(Error::AnswerNotOpen)));
 }
 
 #[tokio::test]
@@ -159,43 +120,25 @@ async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
-    stack
-        .database()
-        .request(&ada, stack.clock.clock().now())
-        .log_out()
-        .await
-        .unwrap();
+    stack.database().request(&ada, stack.clock.clock().now()).log_out().await.unwrap();
     finish(&stack, &begun, "reply").await.unwrap();
 }
 
 #[tokio::test]
 async fn an_id_is_used_once_and_a_chat_has_one_owner() {
     let stack = TestStack::start().await;
-    let (ada, eve) = (
-        stack.session("ada@example.com").await,
-        stack.session("eve@example.com").await,
-    );
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     begin(&stack, &ada, next("adas-chat", 1)).await.unwrap();
     let again = begin(&stack, &ada, next("adas-chat", 1)).await;
     assert!(matches!(again, Err(Error::MessageExists)), "{again:?}");
     let elsewhere = begin(&stack, &eve, next("eves-chat", 1)).await;
-    assert!(
-        matches!(elsewhere, Err(Error::MessageExists)),
-        "{elsewhere:?}"
-    );
+    assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
     let intruding = begin(&stack, &eve, next("adas-chat", 2)).await;
-    assert!(
-        matches!(intruding, Err(Error::ChatNotFound)),
-        "{intruding:?}"
-    );
-    let again = Place::Again {
-        question: id("question-1"),
-    };
+    assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
+    let again = Place::Again { question: id("question-1") };
     let peeking = begin(&stack, &eve, turn("adas-chat", again, "answer-77")).await;
-    assert!(
-        matches!(peeking, Err(Error::MessageNotFound)),
-        "{peeking:?}"
-    );
+    assert!(matches!(peeking, Err(Error::MessageNotFound)), "{peeking:?}");
     // Nothing is left of what was refused.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
@@ -207,13 +150,9 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
         let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
-        finish(&stack, &begun, &format!("reply {number}"))
-            .await
-            .unwrap();
+        finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place = Place::Again {
-        question: id("question-2"),
-    };
+    let place = Place::Again { question: id("question-2") };
     let mut again = turn("the-chat", place, "answer-2b");
     again.question = Question::parse(["what a client says now does not count"], 100).unwrap();
     let begun = begin(&stack, &ada, again).await.unwrap();
@@ -222,28 +161,10 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     let siblings = "select count(*) from messages where parent_id = 'question-2'";
     stack.until_count(2, siblings).await;
 
-    let unknown = turn(
-        "the-chat",
-        Place::Again {
-            question: id("question-9"),
-        },
-        "answer-9b",
-    );
-    assert!(matches!(
-        begin(&stack, &ada, unknown).await,
-        Err(Error::MessageNotFound)
-    ));
-    let of_an_answer = turn(
-        "the-chat",
-        Place::Again {
-            question: id("answer-01"),
-        },
-        "answer-9c",
-    );
-    assert!(matches!(
-        begin(&stack, &ada, of_an_answer).await,
-        Err(Error::MessageNotFound)
-    ));
+    let unknown = turn("the-chat", Place::Again { question: id("question-9") }, "answer-9b");
+    assert!(matches!(begin(&stack, &ada, unknown).await, Err(Error::MessageNotFound)));
+    let of_an_answer = turn("the-chat", Place::Again { question: id("answer-01") }, "answer-9c");
+    assert!(matches!(begin(&stack, &ada, of_an_answer).await, Err(Error::MessageNotFound)));
 }
 
 #[tokio::test]
@@ -252,17 +173,10 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
         let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
-        finish(&stack, &begun, &format!("reply {number}"))
-            .await
-            .unwrap();
+        finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place = Place::Instead {
-        question: id("question-2"),
-        aside: id("stepped-aside"),
-    };
-    let begun = begin(&stack, &ada, turn("the-chat", place, "answer-2b"))
-        .await
-        .unwrap();
+    let place = Place::Instead { question: id("question-2"), aside: id("stepped-aside") };
+    let begun = begin(&stack, &ada, turn("the-chat", place, "answer-2b")).await.unwrap();
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
     let rows = stack
         .owner()
@@ -284,10 +198,7 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
             edge("stepped-aside", Some("answer-01")),
         ]
     );
-    let unknown = Place::Instead {
-        question: id("question-9"),
-        aside: id("stepped-aside-2"),
-    };
+    let unknown = Place::Instead { question: id("question-9"), aside: id("stepped-aside-2") };
     assert!(matches!(
         begin(&stack, &ada, turn("the-chat", unknown, "answer-9b")).await,
         Err(Error::MessageNotFound)
@@ -300,13 +211,7 @@ async fn a_withdrawn_turn_was_never_there() {
     let ada = stack.session("ada@example.com").await;
     let everything = "select coalesce(string_agg(m.id || coalesce(parent_id, '') || role, ',' order by m.id), '') || (select coalesce(max(head_id), '') from chats) from messages m";
     let owner = stack.owner().await;
-    let snapshot = async || {
-        owner
-            .query_one(everything, &[])
-            .await
-            .unwrap()
-            .get::<_, String>(0)
-    };
+    let snapshot = async || owner.query_one(everything, &[]).await.unwrap().get::<_, String>(0);
 
     let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
     stack.database().withdraw_turn(&begun).await.unwrap();
@@ -319,20 +224,11 @@ async fn a_withdrawn_turn_was_never_there() {
     }
     let before = snapshot().await;
     for place in [
-        Place::Next {
-            question: id("question-3"),
-        },
-        Place::Again {
-            question: id("question-2"),
-        },
-        Place::Instead {
-            question: id("question-2"),
-            aside: id("stepped-aside"),
-        },
+        Place::Next { question: id("question-3") },
+        Place::Again { question: id("question-2") },
+        Place::Instead { question: id("question-2"), aside: id("stepped-aside") },
     ] {
-        let begun = begin(&stack, &ada, turn("the-chat", place, "answer-03"))
-            .await
-            .unwrap();
+        let begun = begin(&stack, &ada, turn("the-chat", place, "answer-03")).await.unwrap();
         stack.database().withdraw_turn(&begun).await.unwrap();
         assert_eq!(snapshot().await, before);
     }
@@ -347,30 +243,22 @@ async fn a_session_that_ended_opens_no_door() {
 
     let logged_out = stack.session("ada@example.com").await;
     let other = stack.session("ada@example.com").await;
-    database
-        .request(&logged_out, now())
-        .log_out()
-        .await
-        .unwrap();
+    database.request(&logged_out, now()).log_out().await.unwrap();
     assert!(ended(database.request(&logged_out, now()).user().await));
-    assert!(ended(
-        begin(&stack, &logged_out, next("the-chat", 1))
-            .await
-            .map(|_| unreachable!())
-    ));
+    assert!(ended(begin(&stack, &logged_out, next("the-chat", 1)).await.map(|_| unreachable!())));
     assert!(database.request(&other, now()).user().await.is_ok());
 
     // In use every day, it lives for thirty days.
     for _ in 0..29 {
-        stack.clock.advance(Duration::from_secs(24 * 60 * 60));
+        stack.clock.advance(Duration::from_hours(24));
         assert!(database.request(&other, now()).user().await.is_ok());
     }
-    stack.clock.advance(Duration::from_secs(24 * 60 * 60));
+    stack.clock.advance(Duration::from_hours(24));
     assert!(ended(database.request(&other, now()).user().await));
 
     // Unused, for seven.
     let idle = stack.session("ada@example.com").await;
-    stack.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+    stack.clock.advance(Duration::from_hours(7 * 24));
     assert!(ended(database.request(&idle, now()).user().await));
 }
 

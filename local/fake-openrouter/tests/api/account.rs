@@ -58,10 +58,7 @@ async fn the_model_list_has_the_real_shape() {
         assert!(model["supported_parameters"].is_array());
     }
     let by_id = |id: &str| models.iter().find(|model| model["id"] == id).unwrap();
-    assert_eq!(
-        by_id("openai/gpt-5-mini")["pricing"]["prompt"],
-        "0.00000025"
-    );
+    assert_eq!(by_id("openai/gpt-5-mini")["pricing"]["prompt"], "0.00000025");
     assert_eq!(by_id("fake/echo")["pricing"]["completion"], "0.000002");
     assert_eq!(by_id("fake/echo:free")["pricing"]["completion"], "0");
     assert!(by_id("fake/reasoning")["reasoning"]["supported_efforts"].is_array());
@@ -88,10 +85,7 @@ async fn the_model_list_comes_in_pages_when_asked() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let all = get(&fake, "/models", None).await.json();
     let page = get(&fake, "/models?offset=1&limit=2", None).await.json();
-    assert_eq!(
-        page["data"].as_array().unwrap()[..],
-        all["data"].as_array().unwrap()[1..3]
-    );
+    assert_eq!(page["data"].as_array().unwrap()[..], all["data"].as_array().unwrap()[1..3]);
     assert_eq!(page["total_count"], all["total_count"]);
     let beyond = get(&fake, "/models?offset=99999", None).await.json();
     assert_eq!(beyond["data"], json!([]));
@@ -102,10 +96,7 @@ async fn the_model_list_comes_in_pages_when_asked() {
 async fn a_test_may_replace_the_model_list() {
     let fake = FakeOpenRouter::start().await.unwrap();
     fake.set_models(json!({ "data": [{ "id": "only/one" }] }));
-    assert_eq!(
-        get(&fake, "/models", None).await.json()["data"],
-        json!([{ "id": "only/one" }])
-    );
+    assert_eq!(get(&fake, "/models", None).await.json()["data"], json!([{ "id": "only/one" }]));
     fake.set_models(json!("nonsense"));
     assert_eq!(get(&fake, "/models", None).await.json(), json!("nonsense"));
 }
@@ -131,19 +122,14 @@ async fn a_generation_can_be_looked_up_once_it_is_over() {
 async fn a_cancelled_generation_costs_what_was_said_until_then() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let mut stream = open(&fake, "fake/slow", "count please").await;
-    let id = stream.headers["x-generation-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let id = stream.headers["x-generation-id"].to_str().unwrap().to_owned();
     let path = format!("/generation?id={id}");
     for _ in 0..7 {
         stream.next().await.unwrap().unwrap();
     }
     assert_eq!(get(&fake, &path, Some(KEY)).await.status, 404);
     drop(stream);
-    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(1))
-        .await
-        .unwrap();
+    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(1)).await.unwrap();
     let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
     assert_eq!(record["cancelled"], true);
     let said = record["native_tokens_completion"].as_u64().unwrap();

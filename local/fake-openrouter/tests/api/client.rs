@@ -37,18 +37,12 @@ pub(crate) struct Answer {
 
 pub(crate) async fn send(fake: &FakeOpenRouter, request: Request<Full<Bytes>>) -> Open {
     let socket = TcpStream::connect(fake.address()).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-        .await
-        .unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(async { connection.await.unwrap_or_default() });
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-    Open {
-        status: head.status,
-        headers: head.headers,
-        body,
-        _connection: tasks,
-    }
+    Open { status: head.status, headers: head.headers, body, _connection: tasks }
 }
 
 pub(crate) fn post(fake: &FakeOpenRouter, key: &str, body: &str) -> Request<Full<Bytes>> {
@@ -67,10 +61,7 @@ pub(crate) fn question(model: &str, text: &str) -> Value {
 /// Sends a body and receives the answer to its end.
 pub(crate) async fn complete(fake: &FakeOpenRouter, body: &Value) -> Answer {
     let asked = Instant::now();
-    send(fake, post(fake, KEY, &body.to_string()))
-        .await
-        .rest(asked)
-        .await
+    send(fake, post(fake, KEY, &body.to_string())).await.rest(asked).await
 }
 
 /// Asks for a stream and receives it to its end.
@@ -91,10 +82,7 @@ pub(crate) async fn get(fake: &FakeOpenRouter, path: &str, key: Option<&str>) ->
         None => request,
     };
     let asked = Instant::now();
-    send(fake, request.body(Full::default()).unwrap())
-        .await
-        .rest(asked)
-        .await
+    send(fake, request.body(Full::default()).unwrap()).await.rest(asked).await
 }
 
 impl Open {
@@ -119,13 +107,7 @@ impl Open {
             chunks.push(chunk);
             arrivals.push(asked.elapsed());
         }
-        Answer {
-            status: self.status,
-            headers: self.headers,
-            chunks,
-            arrivals,
-            complete,
-        }
+        Answer { status: self.status, headers: self.headers, chunks, arrivals, complete }
     }
 }
 
@@ -144,11 +126,7 @@ impl Answer {
 
     /// Non-empty lines, comments among them.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.text()
-            .lines()
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect()
+        self.text().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
     /// The parsed chunks of the completion.
@@ -167,13 +145,8 @@ impl Answer {
 
     pub(crate) fn delta_field(&self, field: &str) -> Vec<String> {
         let events = self.events();
-        let texts = events
-            .iter()
-            .filter_map(|e| e["choices"][0]["delta"][field].as_str());
-        texts
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-            .collect()
+        let texts = events.iter().filter_map(|e| e["choices"][0]["delta"][field].as_str());
+        texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
     }
 
     pub(crate) fn finish_reason(&self) -> Option<String> {
@@ -184,25 +157,14 @@ impl Answer {
     }
 
     pub(crate) fn usage(&self) -> Value {
-        self.events()
-            .into_iter()
-            .find(|event| event["usage"].is_object())
-            .unwrap()["usage"]
-            .take()
+        self.events().into_iter().find(|event| event["usage"].is_object()).unwrap()["usage"].take()
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.complete
-            && self
-                .lines()
-                .last()
-                .is_some_and(|line| line == "data: [DONE]")
+        self.complete && self.lines().last().is_some_and(|line| line == "data: [DONE]")
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
-            .unwrap_or_default()
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 }

@@ -20,10 +20,7 @@ async fn fail_midstream_reports_its_error_in_the_stream() {
     let last = answer.events().pop().unwrap();
     assert_eq!(last["error"]["code"], 429);
     assert_eq!(last["error"]["message"], "Rate limit exceeded");
-    assert_eq!(
-        last["error"]["metadata"]["error_type"],
-        "rate_limit_exceeded"
-    );
+    assert_eq!(last["error"]["metadata"]["error_type"], "rate_limit_exceeded");
     assert_eq!(last["choices"][0]["finish_reason"], "error");
     assert!(answer.complete && !answer.is_done());
 }
@@ -33,10 +30,7 @@ async fn fail_midstream_string_has_a_word_for_a_code() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = ask(&fake, "fake/fail-midstream-string", "hello").await;
     assert!(!answer.deltas().is_empty());
-    assert_eq!(
-        answer.events().pop().unwrap()["error"]["code"],
-        "server_error"
-    );
+    assert_eq!(answer.events().pop().unwrap()["error"]["code"], "server_error");
 }
 
 #[tokio::test]
@@ -52,10 +46,7 @@ async fn fail_first_fails_in_its_first_frame() {
 #[tokio::test]
 async fn a_failure_is_a_status_when_nothing_is_streamed() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    for (model, status) in [
-        ("fake/fail-midstream", 429),
-        ("fake/fail-midstream-string", 500),
-    ] {
+    for (model, status) in [("fake/fail-midstream", 429), ("fake/fail-midstream-string", 500)] {
         let mut body = question(model, "hello");
         body["stream"] = json!(false);
         let answer = complete(&fake, &body).await;
@@ -73,10 +64,7 @@ async fn a_cut_ends_without_the_last_chunk() {
     let text = answer.text();
     let (whole, part) = text.rsplit_once("\n\n").unwrap();
     assert!(whole.ends_with('}'));
-    assert!(
-        part.starts_with("data: {") && !part.ends_with('}'),
-        "{part}"
-    );
+    assert!(part.starts_with("data: {") && !part.ends_with('}'), "{part}");
     assert_eq!(fake.dropped_streams(), 0);
 }
 
@@ -95,10 +83,7 @@ async fn silent_says_one_comment_and_keeps_the_connection() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let mut stream = open(&fake, "fake/silent", "hello").await;
     assert_eq!(stream.status, 200);
-    assert_eq!(
-        stream.next().await.unwrap().unwrap(),
-        ": OPENROUTER PROCESSING\n\n"
-    );
+    assert_eq!(stream.next().await.unwrap().unwrap(), ": OPENROUTER PROCESSING\n\n");
     assert!(stream.is_silent_for(A_WHILE).await);
     assert_eq!(fake.active_streams(), 1);
 }
@@ -109,9 +94,7 @@ async fn hang_sends_not_even_headers() {
     let answer = timeout(A_WHILE, open(&fake, "fake/hang", "hello")).await;
     assert!(answer.is_err());
     assert_eq!(fake.requests().len(), 1);
-    timeout(SOON, fake.wait_for_dropped_streams(1))
-        .await
-        .unwrap();
+    timeout(SOON, fake.wait_for_dropped_streams(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -120,10 +103,7 @@ async fn comments_come_for_ever_and_are_all_that_comes() {
     let mut stream = open(&fake, "fake/comments", "hello").await;
     let started = tokio::time::Instant::now();
     for _ in 0..6 {
-        assert_eq!(
-            stream.next().await.unwrap().unwrap(),
-            ": OPENROUTER PROCESSING\n\n"
-        );
+        assert_eq!(stream.next().await.unwrap().unwrap(), ": OPENROUTER PROCESSING\n\n");
     }
     assert!(started.elapsed() >= Duration::from_millis(490));
 }
@@ -138,20 +118,13 @@ async fn a_stream_that_is_read_to_its_end_is_not_dropped() {
 #[tokio::test]
 async fn a_client_that_leaves_is_counted() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    for model in [
-        "fake/slow",
-        "fake/silent",
-        "fake/comments",
-        "fake/bench-1000-50",
-    ] {
+    for model in ["fake/slow", "fake/silent", "fake/comments", "fake/bench-1000-50"] {
         let before = fake.dropped_streams();
         let mut stream = open(&fake, model, "hello").await;
         stream.next().await.unwrap().unwrap();
         assert_eq!(fake.active_streams(), 1, "{model}");
         drop(stream);
-        timeout(SOON, fake.wait_for_dropped_streams(before + 1))
-            .await
-            .unwrap();
+        timeout(SOON, fake.wait_for_dropped_streams(before + 1)).await.unwrap();
         assert_eq!(fake.active_streams(), 0, "{model}");
     }
 }
@@ -163,13 +136,7 @@ async fn shutdown_ends_connections_and_frees_the_port() {
     let mut stream = open(&fake, "fake/silent", "hello").await;
     stream.next().await.unwrap().unwrap();
     fake.shutdown().await;
-    assert!(
-        timeout(SOON, stream.next())
-            .await
-            .unwrap()
-            .unwrap()
-            .is_err()
-    );
+    assert!(timeout(SOON, stream.next()).await.unwrap().unwrap().is_err());
     FakeOpenRouter::start_on(address).await.unwrap();
 }
 
@@ -180,13 +147,7 @@ async fn dropping_the_server_stops_it() {
     let mut stream = open(&fake, "fake/silent", "hello").await;
     stream.next().await.unwrap().unwrap();
     drop(fake);
-    assert!(
-        timeout(SOON, stream.next())
-            .await
-            .unwrap()
-            .unwrap()
-            .is_err()
-    );
+    assert!(timeout(SOON, stream.next()).await.unwrap().unwrap().is_err());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 

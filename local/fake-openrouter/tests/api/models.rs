@@ -24,14 +24,8 @@ async fn echo_has_the_frames_of_a_real_stream_in_their_order() {
     let answer = ask(&fake, "fake/echo", "hello").await;
     assert_eq!(answer.lines()[0], ": OPENROUTER PROCESSING");
     let [role, content, finish, usage] = answer.events().try_into().unwrap();
-    assert_eq!(
-        role["choices"][0]["delta"],
-        json!({ "role": "assistant", "content": "" })
-    );
-    assert_eq!(
-        content["choices"][0]["delta"],
-        json!({ "content": "hello" })
-    );
+    assert_eq!(role["choices"][0]["delta"], json!({ "role": "assistant", "content": "" }));
+    assert_eq!(content["choices"][0]["delta"], json!({ "content": "hello" }));
     assert_eq!(content["choices"][0]["finish_reason"], json!(null));
     assert_eq!(finish["choices"][0]["finish_reason"], "stop");
     assert_eq!(finish["choices"][0]["native_finish_reason"], "stop");
@@ -112,20 +106,11 @@ async fn reasoning_comes_before_the_answer() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = ask(&fake, "fake/reasoning", "the answer").await;
     let thought = answer.delta_field("reasoning");
-    assert_eq!(
-        thought.concat(),
-        "The user said something, so I say it again."
-    );
+    assert_eq!(thought.concat(), "The user said something, so I say it again.");
     assert_eq!(answer.deltas(), ["the ", "answer"]);
     let events = answer.events();
-    assert_eq!(
-        events[1]["choices"][0]["delta"]["reasoning_details"][0]["type"],
-        "reasoning.text"
-    );
-    assert_eq!(
-        events[1]["choices"][0]["delta"]["reasoning_details"][0]["text"],
-        "The "
-    );
+    assert_eq!(events[1]["choices"][0]["delta"]["reasoning_details"][0]["type"], "reasoning.text");
+    assert_eq!(events[1]["choices"][0]["delta"]["reasoning_details"][0]["text"], "The ");
     let usage = answer.usage();
     assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 9);
     assert_eq!(usage["completion_tokens"], 11);
@@ -147,14 +132,8 @@ async fn a_whole_answer_carries_its_reasoning() {
     let mut body = question("fake/reasoning", "yes");
     body["stream"] = json!(false);
     let message = complete(&fake, &body).await.json()["choices"][0]["message"].take();
-    assert_eq!(
-        message["reasoning"],
-        "The user said something, so I say it again."
-    );
-    assert_eq!(
-        message["reasoning_details"][0]["text"],
-        message["reasoning"]
-    );
+    assert_eq!(message["reasoning"], "The user said something, so I say it again.");
+    assert_eq!(message["reasoning_details"][0]["text"], message["reasoning"]);
     assert_eq!(message["content"], "yes");
 }
 
@@ -169,10 +148,7 @@ async fn cited_names_two_sources() {
         .collect();
     assert_eq!(sources.len(), 2);
     assert_eq!(sources[0]["type"], "url_citation");
-    assert_eq!(
-        sources[0]["url_citation"]["url"],
-        "https://example.com/first"
-    );
+    assert_eq!(sources[0]["url_citation"]["url"], "https://example.com/first");
     assert_eq!(sources[0]["url_citation"]["title"], "The first source");
     assert_eq!(sources[0]["url_citation"]["end_index"], 5);
 }
@@ -189,10 +165,7 @@ async fn usage_with_choices_keeps_a_choice_beside_the_usage() {
 #[tokio::test]
 async fn the_finish_reason_is_the_models() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    for (model, reason) in [
-        ("fake/length", "length"),
-        ("fake/filtered", "content_filter"),
-    ] {
+    for (model, reason) in [("fake/length", "length"), ("fake/filtered", "content_filter")] {
         let answer = ask(&fake, model, "hello").await;
         assert_eq!(answer.finish_reason().as_deref(), Some(reason));
         assert!(!answer.deltas().is_empty());

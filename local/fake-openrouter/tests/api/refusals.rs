@@ -32,10 +32,7 @@ async fn a_key_that_is_none_is_refused() {
     for key in ["sk-proj-123", "sk-or-v1-123dead"] {
         let answer = refused(&fake, post(&fake, key, &body)).await;
         assert_eq!(answer.status, 401, "{key}");
-        assert_eq!(
-            answer.json()["error"]["metadata"]["error_type"],
-            "authentication"
-        );
+        assert_eq!(answer.json()["error"]["metadata"]["error_type"], "authentication");
     }
 }
 
@@ -67,21 +64,14 @@ async fn a_body_that_is_no_request_is_a_bad_request() {
         let answer = refused(&fake, post(&fake, KEY, body)).await;
         assert_eq!(answer.status, 400, "{body:.40}");
         assert_eq!(answer.json()["error"]["code"], 400);
-        assert_eq!(
-            answer.json()["error"]["metadata"]["error_type"],
-            "invalid_request"
-        );
+        assert_eq!(answer.json()["error"]["metadata"]["error_type"], "invalid_request");
     }
 }
 
 #[tokio::test]
 async fn odd_messages_are_answered_all_the_same() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    for messages in [
-        json!([1]),
-        json!([{}]),
-        json!([{ "role": "user", "content": [1, null] }]),
-    ] {
+    for messages in [json!([1]), json!([{}]), json!([{ "role": "user", "content": [1, null] }])] {
         let answer = complete(&fake, &json!({ "stream": true, "messages": messages })).await;
         assert!(answer.is_done(), "{messages}");
     }

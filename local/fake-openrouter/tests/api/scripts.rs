@@ -14,14 +14,7 @@ use crate::client::{KEY, ask, complete, open, post, question, send};
 #[tokio::test]
 async fn a_script_is_what_the_client_reads() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let script = [
-        role(),
-        delta("Hel"),
-        delta("lo"),
-        stop(),
-        usage(10, 2, 0.0001),
-        done(),
-    ];
+    let script = [role(), delta("Hel"), delta("lo"), stop(), usage(10, 2, 0.0001), done()];
     fake.script("mine/one", script);
     let answer = ask(&fake, "mine/one", "anything").await;
     assert_eq!(answer.deltas(), ["Hel", "lo"]);
@@ -76,12 +69,7 @@ async fn a_script_ends_properly_without_a_done() {
 #[tokio::test]
 async fn what_precedes_a_pause_arrives_before_it() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let steps = [
-        delta("a"),
-        delta("b"),
-        pause(Duration::from_millis(300)),
-        delta("c"),
-    ];
+    let steps = [delta("a"), delta("b"), pause(Duration::from_millis(300)), delta("c")];
     fake.script("mine/one", Stream::from(steps).burst());
     let answer = ask(&fake, "mine/one", "hello").await;
     assert_eq!(answer.chunks.len(), 2);
@@ -92,20 +80,14 @@ async fn what_precedes_a_pause_arrives_before_it() {
 #[tokio::test]
 async fn pieces_have_the_size_that_was_asked_for() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    fake.script(
-        "mine/one",
-        Stream::from([delta("世界"), done()]).crlf().pieces(11),
-    );
+    fake.script("mine/one", Stream::from([delta("世界"), done()]).crlf().pieces(11));
     let answer = ask(&fake, "mine/one", "hello").await;
     let (last, whole) = answer.chunks.split_last().unwrap();
     assert!(whole.iter().all(|chunk| chunk.len() == 11) && last.len() <= 11);
     assert_eq!(answer.deltas(), ["世界"]);
     assert!(answer.text().ends_with("data: [DONE]\r\n\r\n"));
     fake.script("mine/one", Stream::from([done()]).pieces(0));
-    assert_eq!(
-        ask(&fake, "mine/one", "hello").await.chunks.len(),
-        "data: [DONE]\n\n".len()
-    );
+    assert_eq!(ask(&fake, "mine/one", "hello").await.chunks.len(), "data: [DONE]\n\n".len());
 }
 
 #[tokio::test]
@@ -114,10 +96,7 @@ async fn a_cut_may_come_first_or_after_a_burst() {
     fake.script("mine/first", [cut(), delta("never")]);
     let first = ask(&fake, "mine/first", "hello").await;
     assert!(!first.complete && !first.text().contains("never\""));
-    fake.script(
-        "mine/burst",
-        Stream::from([delta("a"), delta("b"), cut()]).burst(),
-    );
+    fake.script("mine/burst", Stream::from([delta("a"), delta("b"), cut()]).burst());
     let burst = ask(&fake, "mine/burst", "hello").await;
     assert!(!burst.complete && burst.text().contains(r#""content":"b""#));
 }
@@ -144,10 +123,7 @@ async fn silence_and_heartbeats_may_follow_words() {
     let mut stream = open(&fake, "mine/silent", "hello").await;
     assert!(stream.next().await.unwrap().unwrap().starts_with(b"data: "));
     assert!(stream.is_silent_for(Duration::from_millis(200)).await);
-    fake.script(
-        "mine/beating",
-        [delta("a"), heartbeat(Duration::from_millis(10))],
-    );
+    fake.script("mine/beating", [delta("a"), heartbeat(Duration::from_millis(10))]);
     let mut stream = open(&fake, "mine/beating", "hello").await;
     assert!(stream.next().await.unwrap().unwrap().starts_with(b"data: "));
     for _ in 0..3 {
@@ -158,38 +134,24 @@ async fn silence_and_heartbeats_may_follow_words() {
 #[tokio::test]
 async fn a_status_script_keeps_the_usual_body_and_takes_headers() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let busy = status(429)
-        .header("retry-after", "7")
-        .header("bad name", "ignored");
+    let busy = status(429).header("retry-after", "7").header("bad name", "ignored");
     fake.script("mine/busy", busy);
     let answer = ask(&fake, "mine/busy", "hello").await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.header("retry-after"), "7");
     assert_eq!(answer.header("x-ratelimit-limit"), "20");
-    assert_eq!(
-        answer.json()["error"]["metadata"]["error_type"],
-        "rate_limit_exceeded"
-    );
+    assert_eq!(answer.json()["error"]["metadata"]["error_type"], "rate_limit_exceeded");
 }
 
 #[tokio::test]
 async fn a_status_script_may_bring_its_own_body() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    fake.script(
-        "mine/json",
-        status(403).json(&json!({ "error": { "code": "custom" } })),
-    );
+    fake.script("mine/json", status(403).json(&json!({ "error": { "code": "custom" } })));
     let answer = ask(&fake, "mine/json", "hello").await;
     assert_eq!(answer.json()["error"]["code"], "custom");
-    fake.script(
-        "mine/html",
-        status(524).text("<html>A timeout occurred</html>"),
-    );
+    fake.script("mine/html", status(524).text("<html>A timeout occurred</html>"));
     let answer = ask(&fake, "mine/html", "hello").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
-        (524, "text/html")
-    );
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (524, "text/html"));
     assert_eq!(answer.text(), "<html>A timeout occurred</html>");
     for no_status in [0, 101, 65_535] {
         fake.script("mine/odd", status(no_status));
@@ -200,20 +162,11 @@ async fn a_status_script_may_bring_its_own_body() {
 #[tokio::test]
 async fn a_paced_script_is_one_answer_when_nothing_is_streamed() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    fake.script(
-        "mine/one",
-        Script::Paced {
-            chunks: 3,
-            gap: Duration::from_millis(10),
-        },
-    );
+    fake.script("mine/one", Script::Paced { chunks: 3, gap: Duration::from_millis(10) });
     let mut body = question("mine/one", "hello");
     body["stream"] = json!(false);
     let completion = complete(&fake, &body).await.json();
-    assert_eq!(
-        completion["choices"][0]["message"]["content"],
-        "tok tok tok "
-    );
+    assert_eq!(completion["choices"][0]["message"]["content"], "tok tok tok ");
     assert_eq!(completion["usage"]["completion_tokens"], 3);
 }
 
@@ -228,25 +181,16 @@ async fn requests_are_recorded_in_order_with_their_headers() {
         ]},
     ]});
     let mut request = post(&fake, KEY, &body.to_string());
-    request
-        .headers_mut()
-        .insert("http-referer", "https://example.com".parse().unwrap());
-    request
-        .headers_mut()
-        .insert("x-openrouter-title", "An app".parse().unwrap());
+    request.headers_mut().insert("http-referer", "https://example.com".parse().unwrap());
+    request.headers_mut().insert("x-openrouter-title", "An app".parse().unwrap());
     send(&fake, request).await;
     let mut older = post(&fake, KEY, &question("fake/empty", "hello").to_string());
-    older
-        .headers_mut()
-        .insert("x-title", "An older app".parse().unwrap());
+    older.headers_mut().insert("x-title", "An older app".parse().unwrap());
     send(&fake, older).await;
 
     let [first, second] = fake.requests().try_into().unwrap();
     assert_eq!(first.model(), "fake/echo");
-    assert_eq!(
-        first.messages(),
-        ["system: be brief", "user: look[image_url]"]
-    );
+    assert_eq!(first.messages(), ["system: be brief", "user: look[image_url]"]);
     assert_eq!(first.body, body);
     assert_eq!(first.authorization, Some(format!("Bearer {KEY}")));
     assert_eq!(first.referer.as_deref(), Some("https://example.com"));

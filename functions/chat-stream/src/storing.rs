@@ -1,0 +1,61 @@
+//! The end of a turn, and what the database's errors mean for one.
+
+use shared_core::answer::Answer;
+use shared_core::session::SessionError;
+use shared_core::turn::TurnError;
+use shared_http::ApiError;
+use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome};
+use tokio::time::{Duration, sleep};
+
+use crate::Deps;
+
+/// The answer is in nobody's keeping but the reader's.
+pub(crate) struct NotStored;
+
+/// How long to wait before each try: the server may be restarting, or failing over.
+const TRIES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
+
+/// Stores how the turn ended.
+pub(crate) async fn store(
+    deps: &Deps,
+    begun: &BegunTurn,
+    answer: &Answer,
+    outcome: Outcome,
+) -> Result<(), NotStored> {
+    let ending = Ending { answer, outcome, at: deps.edge.clock().now() };
+    for wait in TRIES {
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        match deps.database.finish_turn(begun, ending).await {
+            Ok(()) => return Ok(()),
+            // Somebody else closed it; trying again would not change that.
+            Err(DatabaseError::AnswerNotOpen) => break,
+            Err(error) => tracing::warn!(%error, "an answer could not be stored"),
+        }
+    }
+    tracing::error!(answer = %begun.answer, "an answer is not stored");
+    Err(NotStored)
+}
+
+/// The outcome of a turn whose reader was told of `error`.
+pub(crate) fn failed(error: &ApiError) -> Outcome {
+    Outcome::Failed { code: error.code().as_str() }
+}
+
+pub(crate) fn turn_error(error: DatabaseError) -> TurnError {
+    match error {
+        DatabaseError::SessionEnded => SessionError::Ended.into(),
+        DatabaseError::ChatNotFound => TurnError::ChatNotFound,
+        DatabaseError::MessageNotFound => TurnError::MessageNotFound,
+        DatabaseError::MessageExists => TurnError::MessageExists,
+        DatabaseError::AnswerNotOpen | DatabaseError::Unavailable(_) => {
+            TurnError::Unavailable(error.into())
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The built binary on Lambda: AWS's emulator runs it, and ours shows how its chunks travel.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::time::{Duration, Instant};
+
+use fake_openrouter::Script;
+use fake_openrouter::script::{
+    cut, delta, done, error, pause, processing, role, status, stop, usage,
+};
+use runtime_api::{Chunk, Invocation, RuntimeApi};
+use testkit::{Answer, Function, Rie, SESSION, TestStack, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
+/// The model that the events ask, and the ids that they have for chat and question.
+const MODEL: &str = "openai/gpt-5-mini";
+const CHAT: &str = "q2dXzYk3vN8aLm0P";
+const QUESTION: &str = "Hf3kT9wLq2ZbV7xN";
+
+/// The function in an environment of an emulated Lambda, and somebody who is logged in.
+struct Environment {
+    stack: TestStack,
+    lambda: RuntimeApi,
+    cookie: String,
+    _function: Function,
+}
+
+impl Environment {
+    async fn start() -> Self {
+        let stack = TestStack::start().await;
+        let cookie = stack.cookie(&stack.session("ada@example.com").await);
+        let lambda = RuntimeApi::start().await.unwrap();
+        let function = Function::start(BINARY, &stack.variables(), &lambda);
+        lambda.until_idle(1).await;
+        Self { stack, lambda, cookie, _function: function }
+    }
+
+    fn script(&self, script: impl Into<Script>) {
+        self.stack.provider.script(MODEL, script);
+    }
+
+    fn invoke(&self, event: &str) -> Invocation {
+        self.lambda.invoke(event_json(event).replace(SESSION, &self.cookie))
+    }
+
+    /// The question of `chat-stream.json`, in a chat of its own.
+    fn ask(&self, chat: usize) -> Invocation {
+        let event = event_json("chat-stream")
+            .replace(SESSION, &self.cookie)
+            .replace(CHAT, &format!("chat-{chat:08}"))
+            .replace(QUESTION, &format!("question-{chat:08}"));
+        self.lambda.invoke(event)
+    }
+
+    async fn answer(&self, event: &str) -> Answer {
+        self.invoke(event).collect().await.unwrap().into()
+    }
+}
+
+async fn chunks(mut invocation: Invocation) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    while let Some(chunk) = invocation.chunk().await.unwrap() {
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+/// When the chunk arrived that says `what`.
+fn arrival(chunks: &[Chunk], what: &str) -> Instant {
+    let says = |chunk: &&Chunk| String::from_utf8_lossy(&chunk.bytes).contains(what);
+    let chunk = chunks.iter().find(says);
+    chunk.unwrap_or_else(|| panic!("nothing says {what}")).arrived
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[tokio::test]
+async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
+    let stack = TestStack::start().await;
+    let cookie = stack.cookie(&stack.session("ada@example.com").await);
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let event = event_json("chat-stream").replace(SESSION, &cookie);
+    let answer = rie.post(event.clone()).await;
+    assert_eq!(answer.text(), "How do ships float?");
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    let refusal = rie.post(event).await;
+    assert_eq!(refusal.refusal(), (409, "message_exists".to_owned()));
+}
+
+#[tokio::test]
+async fn chunks_leave_one_by_one_as_the_model_says_them() {
+    const DELTAS: u32 = 8;
+    const GAP: Duration = ms(30);
+    let environment = Environment::start().await;
+    environment.script(Script::Paced { chunks: DELTAS, gap: GAP });
+    // Held back for once by a busy machine, they would come together; held back by the function,
+    // they would each time.
+    let mut tries = 0..5;
+    let one_by_one = loop {
+        let Some(turn) = tries.next() else {
+            break false;
+        };
+        let chunks = chunks(environment.ask(turn)).await;
+        let deltas: Vec<_> = chunks.iter().filter(|chunk| deltas_in(chunk) > 0).collect();
+        let gaps = deltas.windows(2).map(|pair| pair[1].arrived - pair[0].arrived);
+        let even = gaps.clone().all(|gap| gap.abs_diff(GAP) < ms(10));
+        println!("gaps: {:?}", gaps.collect::<Vec<_>>());
+        if even && deltas.len() == DELTAS as usize {
+            break true;
+        }
+    };
+    assert!(one_by_one);
+}
+
+fn deltas_in(chunk: &Chunk) -> usize {
+    String::from_utf8_lossy(&chunk.bytes).matches("\"text-delta\"").count()
+}
+
+#[tokio::test]
+async fn the_prelude_leaves_before_the_model_says_a_word() {
+    let environment = Environment::start().await;
+    environment.script([processing(), pause(ms(300)), delta("at last"), stop(), done()]);
+    let chunks = chunks(environment.ask(0)).await;
+    assert!(chunks[0].bytes.starts_with(b"{\"statusCode\":200,"));
+    assert_eq!(chunks[1].bytes[..], [0; 8]);
+    assert!(arrival(&chunks, "at last") - chunks[0].arrived > ms(200));
+}
+
+#[tokio::test]
+async fn the_first_chunks_are_not_held_back() {
+    let environment = Environment::start().await;
+    environment.script([
+        processing(),
+        role(),
+        pause(ms(5)),
+        delta("one "),
+        pause(ms(25)),
+        delta("two"),
+        stop(),
+        done(),
+    ]);
+    // What the model says 0, 5 and 30 ms after it accepted, which is when the prelude leaves.
+    let due = [("\"start\"", ms(0)), ("one ", ms(5)), ("two", ms(30))];
+    let mut late = due.map(|_| Vec::new());
+    for turn in 0..9 {
+        let chunks = chunks(environment.ask(turn)).await;
+        let prelude = chunks[0].arrived;
+        for ((what, due), late) in due.iter().zip(&mut late) {
+            late.push((arrival(&chunks, what) - prelude).saturating_sub(*due));
+        }
+    }
+    println!("late: {late:?}");
+    // Nagle's algorithm would keep them until 40 ms after the prelude, all three.
+    let late = late.map(median);
+    assert!(late.iter().all(|late| *late < ms(5)), "late by {late:?}");
+}
+
+#[tokio::test]
+async fn an_error_before_the_model_answers_is_an_ordinary_response() {
+    let environment = Environment::start().await;
+    let nobody = event_json("chat-stream");
+    let nobody: Answer = environment.lambda.invoke(nobody).collect().await.unwrap().into();
+    assert_eq!(nobody.refusal(), (401, "unauthenticated".to_owned()));
+
+    environment.script(status(429).header("retry-after", "7"));
+    let busy = environment.answer("chat-stream").await;
+    assert_eq!(busy.refusal(), (429, "model_busy".to_owned()));
+    assert_eq!(busy.header("content-type"), Some("application/json"));
+    assert_eq!(busy.header("retry-after"), Some("7"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_as_json() {
+    let environment = Environment::start().await;
+    let event = event_json("chat-stream")
+        .replace(SESSION, &environment.cookie)
+        .replace("How do ships float?", &"so ".repeat(512 * 1024));
+    let answer: Answer = environment.lambda.invoke(event).collect().await.unwrap().into();
+    assert_eq!(answer.refusal(), (413, "body_too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_is_an_event_and_nothing_of_the_runtimes() {
+    let environment = Environment::start().await;
+    let endings =
+        [("model_busy", error(429, "slow down", "rate_limit_exceeded")), ("model_failed", cut())];
+    for (turn, (code, ending)) in endings.into_iter().enumerate() {
+        environment.script([role(), delta("Because "), pause(ms(20)), ending]);
+        let answer: Answer = environment.ask(turn).collect().await.unwrap().into();
+        assert_eq!(answer.text(), "Because ");
+        assert_eq!(answer.stream_error()["error"]["code"], code);
+        // What the Lambda runtime writes into a body whose stream yields an error.
+        assert!(!answer.body.contains("Lambda-Runtime-Function-Error"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn an_environment_answers_one_event_after_the_other() {
+    let environment = Environment::start().await;
+    for (event, text) in [
+        ("chat-stream", "How do ships float?"),
+        ("chat-stream-regenerate", "How do ships float?"),
+        ("chat-stream-use-chat-history", "And why do they sink? 🚢"),
+    ] {
+        let answer = environment.answer(event).await;
+        assert_eq!(answer.text(), text, "{event}");
+    }
+    // The history that the third was sent with is not the one that the model was told.
+    let requests = environment.stack.provider.requests();
+    assert_eq!(requests.len(), 3);
+    let told = requests[2].body.to_string();
+    assert!(!told.contains("They weigh less"), "{told}");
+}
+
+#[tokio::test]
+async fn both_forms_of_event_get_the_same_answer() {
+    let environment = Environment::start().await;
+    environment.script([role(), delta("Buoyancy."), stop(), usage(9, 2, 0.001), done()]);
+    let rest = environment.answer("chat-stream").await;
+    let url = event_json("chat-stream-function-url")
+        .replace(SESSION, &environment.cookie)
+        .replace(CHAT, "another-chat")
+        .replace(QUESTION, "another-question");
+    let url: Answer = environment.lambda.invoke(url).collect().await.unwrap().into();
+    assert_eq!(comparable(rest), comparable(url));
+}
+
+/// An answer without what is different in every one.
+fn comparable(mut answer: Answer) -> (u16, Vec<(String, String)>, Vec<serde_json::Value>) {
+    answer.headers.remove("x-request-id").expect("an id");
+    let headers = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let mut chunks = answer.chunks();
+    chunks[0]["messageId"].take();
+    (answer.status.as_u16(), headers.collect(), chunks)
+}
+
+#[tokio::test]
+async fn without_a_variable_it_names_it_and_stops() {
+    let stack = TestStack::start().await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    for missing in ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "OPENROUTER_API_KEY", "SESSION_KEYS"]
+    {
+        let mut variables = stack.variables();
+        variables.retain(|(name, _)| *name != missing);
+        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
+        let named = format!("{missing} is not set");
+        assert!(complaint.contains(&named), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn without_lambda_it_says_what_to_use_instead() {
+    let stack = TestStack::start().await;
+    let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
+    assert!(complaint.contains("make dev"), "{complaint}");
+}

@@ -1,0 +1,255 @@
+//! A function's built binary, run as Lambda runs it.
+//!
+//! [`Function`] is an environment of an emulated Lambda ([`RuntimeApi`]), which shows a stream chunk
+//! by chunk; [`Rie`] is AWS's own emulator, which shows that the binary is one that AWS's code runs.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, PipeReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http::{HeaderValue, Request, header};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use local_stack::free_port;
+use runtime_api::{LambdaResponse, RuntimeApi};
+use tokio::time::sleep;
+
+use crate::Answer;
+
+/// What an event has where a session's cookie belongs.
+pub const SESSION: &str = "__Host-session=SESSION";
+
+/// How often something is looked at while one waits for it, and how many times.
+const GLANCE: Duration = Duration::from_millis(10);
+const GLANCES: usize = 1000;
+
+/// The JSON of `events/<name>.json`.
+pub fn event_json(name: &str) -> String {
+    let path = repository().join(format!("events/{name}.json"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A running function, and one environment of it. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Function(Process);
+
+impl Function {
+    /// Starts `binary`, which will ask `lambda` for events, with `variables` and those of Lambda,
+    /// and none of this process.
+    pub fn start(binary: &str, variables: &[(&str, String)], lambda: &RuntimeApi) -> Self {
+        let mut command = in_lambda(binary, binary, variables);
+        command.env("AWS_LAMBDA_RUNTIME_API", lambda.address().to_string());
+        Self(Process::start(command))
+    }
+
+    /// The same without a Lambda around.
+    pub fn start_alone(binary: &str, variables: &[(&str, String)]) -> Self {
+        Self(Process::start(in_lambda(binary, binary, variables)))
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
+    /// Waits until it ends by itself, and for the rest of its log.
+    pub async fn exit(&mut self) -> ExitStatus {
+        for _ in 0..GLANCES {
+            if let Some(status) = self.0.child.try_wait().unwrap() {
+                self.0.read_to_the_end();
+                return status;
+            }
+            sleep(GLANCE).await;
+        }
+        panic!("the function does not end");
+    }
+
+    /// What it says before it ends, which it has to do by itself and as a failure.
+    pub async fn complaint(mut self) -> String {
+        let status = self.exit().await;
+        assert!(!status.success(), "{}", self.log());
+        self.log()
+    }
+}
+
+/// A function under AWS's Runtime Interface Emulator. Dropped, both are killed.
+///
+/// It hands an answer over when it is complete, also a streamed one.
+#[derive(Debug)]
+pub struct Rie {
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Rie {
+    /// Starts the emulator, installing it if it is missing, and with it `binary`.
+    pub async fn start(binary: &str, variables: &[(&str, String)]) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
+        let runtime_api = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
+        let mut command = in_lambda(installed().to_str().unwrap(), binary, variables);
+        command
+            .args(["--runtime-interface-emulator-address", &address.to_string()])
+            .args(["--runtime-api-address", &runtime_api.to_string()])
+            .arg(binary);
+        let process = Process::start(command);
+        for _ in 0..GLANCES {
+            if TcpStream::connect(address).is_ok() {
+                return Self { address, process };
+            }
+            sleep(GLANCE).await;
+        }
+        panic!("the emulator does not listen: {}", process.log());
+    }
+
+    /// Invokes the function. One at a time, which `&mut` sees to: the emulator crashes on two.
+    pub async fn post(&mut self, event: impl Into<Bytes>) -> Answer {
+        let url = format!("http://{}/2015-03-31/functions/function/invocations", self.address);
+        let request = Request::post(url).body(Body::from(event.into())).unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request).await;
+        let response = response.unwrap_or_else(|error| panic!("{error:?}: {}", self.log()));
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        match LambdaResponse::parse(&answer) {
+            Ok(response) => response.into(),
+            Err(error) => panic!("{error}: {}", self.log()),
+        }
+    }
+
+    /// What the emulator and the function have logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+impl From<LambdaResponse> for Answer {
+    fn from(LambdaResponse { prelude, body }: LambdaResponse) -> Self {
+        let mut headers = prelude.headers;
+        for cookie in prelude.cookies {
+            let cookie = HeaderValue::try_from(cookie).unwrap();
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        Self {
+            status: prelude.status,
+            headers,
+            body: String::from_utf8(body.to_vec()).expect("text"),
+        }
+    }
+}
+
+/// A child, and what it writes.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        let (output, input) = std::io::pipe().unwrap();
+        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let log = Arc::default();
+        let reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || keep(output, &log)
+        });
+        // The pipe has its end when the child does: the command held a side of it.
+        drop(command);
+        Self { child, log, reader: Some(reader) }
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    fn read_to_the_end(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+    }
+}
+
+fn keep(output: PipeReader, log: &Mutex<String>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let mut log = log.lock().unwrap();
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
+
+impl Drop for Process {
+    #[expect(
+        clippy::print_stderr,
+        reason = "who reads why a test failed wants to know what the function said"
+    )]
+    fn drop(&mut self) {
+        // Fails only when it has ended by itself. A function whose emulator is killed ends too: its
+        // connection has.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+/// `program`, in the environment of a function whose bootstrap is `binary`.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+fn in_lambda(program: &str, binary: &str, variables: &[(&str, String)]) -> Command {
+    let name = Path::new(binary).file_name().unwrap().to_str().unwrap();
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "ASIATESTTESTTESTTEST"),
+            ("AWS_DEFAULT_REGION", "ap-south-1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/test"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "2025/11/22/[$LATEST]test"),
+            ("AWS_REGION", "ap-south-1"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_SESSION_TOKEN", "test"),
+            ("LAMBDA_TASK_ROOT", "/var/task"),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("TZ", ":UTC"),
+            ("_HANDLER", "bootstrap"),
+            // Ours, from the template: a REST API's stage is no part of a route.
+            ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+        ])
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// The emulator, put into `.local/bin` if it is not there.
+fn installed() -> PathBuf {
+    let given = std::env::var_os("LOCAL_DIR").filter(|directory| !directory.is_empty());
+    let local_dir = given.map_or_else(|| repository().join(".local"), PathBuf::from);
+    let rie = local_dir.join("bin/aws-lambda-rie");
+    if !rie.exists() {
+        fs::create_dir_all(&local_dir).unwrap();
+        // Tests of several processes may find it missing at the same time.
+        let lock = File::create(local_dir.join("install.lock")).unwrap();
+        lock.lock().unwrap();
+        let installer = repository().join("local/install");
+        let status = Command::new(installer).arg("rie").env("LOCAL_DIR", &local_dir).status();
+        assert!(status.unwrap().success(), "local/install rie failed");
+    }
+    rie
+}
+
+/// The root of the checkout that this was compiled in.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

@@ -1,0 +1,180 @@
+//! `make dev`, as a new user meets it: the built binary, from its first start to a conversation.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it breaks")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use local_stack::{TestServers, free_port};
+use serde_json::{Value, json};
+
+/// A directory of its own, with the programs that are installed already.
+struct Checkout {
+    local_dir: PathBuf,
+    ports: [u16; 4],
+}
+
+impl Checkout {
+    async fn new(name: &str) -> Self {
+        // Installs the programs if nobody has yet.
+        TestServers::shared().await;
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.local");
+        let local_dir = std::env::temp_dir().join(format!("dev-{name}-{}", std::process::id()));
+        fs::create_dir_all(&local_dir).unwrap();
+        for entry in fs::read_dir(installed.canonicalize().unwrap()).unwrap().flatten() {
+            let ours = ["dev", "dev-secrets", "test"];
+            if !ours.iter().any(|name| entry.file_name() == **name) {
+                symlink(entry.path(), local_dir.join(entry.file_name())).unwrap();
+            }
+        }
+        Self { local_dir, ports: [(); 4].map(|()| free_port().unwrap()) }
+    }
+
+    fn command(&self) -> Command {
+        let [port, postgres, cache, openrouter] = self.ports.map(|port| port.to_string());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+        command.env("LOCAL_DIR", &self.local_dir).env("PORT", port);
+        command.env("LOCAL_POSTGRES_PORT", postgres).env("LOCAL_CACHE_PORT", cache);
+        command.env("LOCAL_OPENROUTER_PORT", openrouter);
+        for given in ["DATABASE_URL", "CACHE_URL", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"] {
+            command.env_remove(given);
+        }
+        command.stdout(Stdio::piped());
+        command
+    }
+
+    /// Starts it and waits until it says where it is.
+    fn start(&self) -> Running {
+        let began = Instant::now();
+        let mut child = self.command().spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("(ready after") {
+            let line = lines.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
+            said += &line;
+        }
+        // What it says from now on is read by nobody else, and must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Running { child, took: began.elapsed(), port: self.ports[0] }
+    }
+
+    fn anybody_listens(&self) -> bool {
+        self.ports.iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.local_dir));
+    }
+}
+
+struct Running {
+    child: Child,
+    took: Duration,
+    port: u16,
+}
+
+impl Running {
+    fn end(&mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
+    /// One request on a connection of its own; status, headers and body as they came.
+    fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let length = body.len();
+        // HTTP/1.0: the body ends where the connection does.
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        )
+        .unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    }
+
+    /// Logs `address` in, as a person does: asks for a code, reads it, enters it.
+    fn log_in(&self, address: &str) -> String {
+        let email = json!({ "email": address }).to_string();
+        assert_eq!(self.call("POST", "/api/auth/otp", "", &email).0, 202);
+        let inbox = self.call("GET", "/local/inbox", "accept: application/json\r\n", "").2;
+        let inbox: Value = serde_json::from_str(&inbox).unwrap();
+        assert_eq!(inbox[0]["to"], address);
+        assert!(inbox[0]["at"].is_string() && inbox[0]["subject"].is_string());
+        let body = json!({ "email": address, "code": inbox[0]["code"] }).to_string();
+        let (status, head, _) = self.call("POST", "/api/auth/verify", "", &body);
+        assert_eq!(status, 200);
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        format!("cookie: {}\r\n", cookie.split(';').next().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Politely first, so that it ends its servers.
+        if self.child.try_wait().unwrap().is_none() {
+            self.end("-TERM");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_user_logs_in_asks_and_watches_the_answer_and_ctrl_c_ends_everything() {
+    let checkout = Checkout::new("new-user").await;
+    let mut dev = checkout.start();
+    let cookie = dev.log_in("ada@example.com");
+    let page = dev.call("GET", "/local/inbox", "accept: text/html\r\n", "").2;
+    assert!(page.contains("ada@example.com") && page.starts_with("<!doctype html>"));
+    let question = json!({
+        "id": "first-chat", "model": "fake/echo",
+        "message": { "role": "user", "parts": [{ "type": "text", "text": "hello world" }] },
+    });
+    let (status, head, body) = dev.call("POST", "/api/chat", &cookie, &question.to_string());
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    assert!(body.contains(r#""delta":"hello ""#) && body.trim_end().ends_with("[DONE]"), "{body}");
+    for path in ["/", "/api/models", "/api/openapi.json"] {
+        assert_eq!(dev.call("GET", path, "", "").0, 200, "{path}");
+    }
+    assert_eq!(dev.call("GET", "/api/nothing", "", "").0, 404);
+    assert!(dev.end("-INT").success());
+    assert!(!checkout.anybody_listens());
+}
+
+#[tokio::test]
+async fn after_kill_9_the_next_start_is_quick_and_keeps_the_data() {
+    let checkout = Checkout::new("kill-9").await;
+    let mut dev = checkout.start();
+    let cookie = dev.log_in("ada@example.com");
+    dev.end("-KILL");
+    let mut dev = checkout.start();
+    assert!(dev.took < Duration::from_secs(3), "{:?}", dev.took);
+    assert_eq!(dev.call("GET", "/api/me", &cookie, "").0, 200);
+    assert!(dev.end("-TERM").success());
+    assert!(!checkout.anybody_listens());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_what_to_do_and_nothing_is_started() {
+    let checkout = Checkout::new("taken-port").await;
+    let taken = TcpListener::bind(("127.0.0.1", checkout.ports[0])).unwrap();
+    let output = checkout.command().output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success());
+    let port = format!("port {}", checkout.ports[0]);
+    assert!(said.contains(&port) && said.contains("set PORT"), "{said}");
+    drop(taken);
+    assert!(!checkout.anybody_listens());
+}
