@@ -6,7 +6,7 @@ SHELL := bash
   check-format check-direction check-dependencies check-unused check-lints check-docs
 
 # cargo finds what local/install has built, and puts its own work where it is told to.
-export PATH := $(CURDIR)/.local/bin:$(PATH)
+export PATH := $(or $(LOCAL_DIR),$(CURDIR)/.local)/bin:$(PATH)
 target := $(or $(CARGO_TARGET_DIR),target)
 # Before a command: says afterwards how long it took.
 timed = @TIMEFORMAT='-- $@: %0R s'; time
@@ -52,7 +52,7 @@ check-dependencies: ## licences, sources and forbidden crates (deny.toml)
 
 check-unused: ## no crate asks for another that it does not use
 	@local/install cargo-machete
-	$(timed) cargo machete --skip-target-dir
+	$(timed) cargo machete --skip-target-dir functions shared local bench
 
 check-lints: ## clippy
 	$(timed) cargo clippy --workspace --all-targets -- -D warnings

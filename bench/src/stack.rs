@@ -5,9 +5,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local_stack::{Servers, Settings, free_port};
@@ -25,6 +25,7 @@ pub(crate) const DURABILITY: &str =
 pub(crate) struct Stack {
     servers: Servers,
     directory: PathBuf,
+    postgres_port: u16,
     cache_port: u16,
 }
 
@@ -52,6 +53,16 @@ impl Stack {
         self.servers.cache_url()
     }
 
+    /// Where Postgres really is.
+    pub(crate) fn database_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.postgres_port))
+    }
+
+    /// Where Valkey really is.
+    pub(crate) fn cache_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.cache_port))
+    }
+
     /// What Postgres has computed so far, all its processes together.
     pub(crate) fn database_cpu(&self) -> Result<Duration> {
         let file = self.directory.join("dev/postgres/postmaster.pid");
@@ -62,7 +73,7 @@ impl Stack {
     /// Lets Valkey say that it is to be found at `port`: a client of the cluster protocol goes where
     /// it is told, and past a proxy that it was not told of. 0 is the port where it really is.
     pub(crate) fn announce_cache_at(&self, port: u16) -> Result<()> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.cache_port))?;
+        let mut socket = TcpStream::connect(self.cache_address())?;
         let port = port.to_string();
         write!(
             socket,
@@ -111,7 +122,7 @@ fn directory() -> Result<PathBuf> {
 }
 
 /// None of the settings that a developer made for `make dev`: not their ports, nor their servers.
-fn settings(directory: &std::path::Path, postgres_port: u16, cache_port: u16) -> Settings {
+fn settings(directory: &Path, postgres_port: u16, cache_port: u16) -> Settings {
     Settings {
         local_dir: directory.to_owned(),
         postgres_port,

@@ -26,11 +26,9 @@ impl Checkout {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.local");
         let local_dir = std::env::temp_dir().join(format!("dev-{name}-{}", std::process::id()));
         fs::create_dir_all(&local_dir).unwrap();
-        for entry in fs::read_dir(installed.canonicalize().unwrap()).unwrap().flatten() {
-            let ours = ["dev", "dev-secrets", "test"];
-            if !ours.iter().any(|name| entry.file_name() == **name) {
-                symlink(entry.path(), local_dir.join(entry.file_name())).unwrap();
-            }
+        for programs in ["bin", "tools"] {
+            symlink(installed.canonicalize().unwrap().join(programs), local_dir.join(programs))
+                .unwrap();
         }
         Self { local_dir, ports: [(); 4].map(|()| free_port().unwrap()) }
     }

@@ -1,0 +1,147 @@
+//! The deployed binary behind Lambda's runtime interface: how late its first chunk leaves.
+//!
+//! The runtime's own client does not set `TCP_NODELAY`, so the kernel holds back the first small
+//! chunk after the prelude until that is acknowledged, up to 40 ms. The product mends that.
+
+use std::env::{self, consts::EXE_SUFFIX};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use runtime_api::RuntimeApi;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::Result;
+use crate::client::chat_body;
+use crate::clock::{nanos, now};
+use crate::script::{Script, Stamp};
+use crate::statistics::percentile;
+use crate::subject::Variables;
+use crate::users::{User, Users};
+
+/// How long after the prelude the first chunk is sent.
+const SILENCES_MS: [u64; 3] = [5, 30, 50];
+const FUNCTION: &str = "chat-stream";
+/// The first answers open connections.
+const WARM_UP: usize = 3;
+
+/// How late the first chunk of an answer is, by the silence before it.
+pub(crate) struct FirstChunk {
+    /// From the prelude to the first chunk, in milliseconds.
+    pub(crate) silence_ms: u64,
+    /// From the upstream's sending to the arrival at the runtime interface, in milliseconds.
+    pub(crate) late_ms: f64,
+    /// The worst of them.
+    pub(crate) worst_ms: f64,
+}
+
+/// Runs the release binary of `chat-stream` and has `turns` turns for each silence.
+pub(crate) async fn measure(
+    variables: &Variables,
+    users: &Users,
+    turns: usize,
+) -> Result<Vec<FirstChunk>> {
+    let binary = build().await?;
+    let api = RuntimeApi::start().await?;
+    let _function = Command::new(binary)
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
+        .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut measured = Vec::new();
+    for silence_ms in SILENCES_MS {
+        let mut late = Vec::new();
+        for turn in 0..WARM_UP + turns {
+            let script = Script {
+                silence: Duration::from_millis(silence_ms),
+                ..Script::steady(3, Duration::from_millis(5))
+            };
+            let first = first_chunk(&api, &users.next(), &script).await?;
+            if turn >= WARM_UP {
+                late.push(first);
+            }
+        }
+        measured.push(FirstChunk {
+            silence_ms,
+            late_ms: percentile(&late, 50) / 1e6,
+            worst_ms: percentile(&late, 100) / 1e6,
+        });
+    }
+    Ok(measured)
+}
+
+/// Nanoseconds from the sending of an answer's first chunk to its arrival.
+async fn first_chunk(api: &RuntimeApi, user: &User<'_>, script: &Script) -> Result<u64> {
+    let mut invocation = api.invoke(event(user, script));
+    let mut first = None;
+    let mut answer = Vec::new();
+    while let Some(chunk) = invocation.chunk().await? {
+        answer.extend_from_slice(&chunk.bytes);
+        if let (None, Some((stamp, _))) = (first, Stamp::find(&answer)) {
+            first = Some(moment(chunk.arrived).saturating_sub(stamp.sent));
+        }
+    }
+    first.ok_or_else(|| String::from_utf8_lossy(&answer).into_owned().into())
+}
+
+/// A moment on the clock that the upstream stamps its chunks with.
+fn moment(arrived: Instant) -> u64 {
+    now().saturating_sub(nanos(arrived.elapsed()))
+}
+
+/// What API Gateway hands to a function for `POST /api/chat`.
+fn event(user: &User<'_>, script: &Script) -> String {
+    let cookie = format!("__Host-session={}", user.token);
+    json!({
+        "resource": "/api/chat",
+        "path": "/api/chat",
+        "httpMethod": "POST",
+        "headers": { "content-type": "application/json", "cookie": cookie },
+        "multiValueHeaders": { "content-type": ["application/json"], "cookie": [cookie] },
+        "queryStringParameters": null,
+        "multiValueQueryStringParameters": null,
+        "pathParameters": null,
+        "stageVariables": null,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "bench",
+            "httpMethod": "POST",
+            "identity": { "sourceIp": "127.0.0.1" },
+            "path": "/api/chat",
+            "protocol": "HTTP/1.1",
+            "requestId": "bench",
+            "resourceId": "bench",
+            "resourcePath": "/api/chat",
+            "stage": "prod",
+        },
+        "body": chat_body(user, script),
+        "isBase64Encoded": false,
+    })
+    .to_string()
+}
+
+/// Builds what is deployed, as it is deployed: by itself, so that its features are its own.
+async fn build() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", FUNCTION])
+        .current_dir(&repository)
+        .stdin(Stdio::null())
+        .status()
+        .await?;
+    if !status.success() {
+        return Err(format!("{FUNCTION} cannot be built").into());
+    }
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+    Ok(target.join("release").join(format!("{FUNCTION}{EXE_SUFFIX}")))
+}

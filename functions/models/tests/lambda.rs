@@ -1,0 +1,51 @@
+//! The built binary on Lambda.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use runtime_api::RuntimeApi;
+use serde_json::json;
+use testkit::{Function, Rie, TestStack, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_models");
+
+#[tokio::test]
+async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
+    let stack = TestStack::start().await;
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let answer = rie.post(event_json("models")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    let list = answer.json();
+    assert_eq!(list["defaultModel"], "openai/gpt-5-mini");
+    assert_eq!(list["items"][0]["id"], "openai/gpt-5-mini");
+}
+
+#[tokio::test]
+async fn an_environment_keeps_the_list_from_one_event_to_the_next() {
+    let stack = TestStack::start().await;
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let first = rie.post(event_json("models")).await;
+    stack.provider.set_models(json!({ "data": [] }));
+    let second = rie.post(event_json("models")).await;
+    assert_eq!(first.json(), second.json());
+}
+
+#[tokio::test]
+async fn without_a_variable_it_names_it_and_stops() {
+    let stack = TestStack::start().await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    for missing in ["APP_ORIGIN", "OPENROUTER_API_KEY", "SESSION_KEYS"] {
+        let mut variables = stack.variables();
+        variables.retain(|(name, _)| *name != missing);
+        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
+        let named = format!("{missing} is not set");
+        assert!(complaint.contains(&named), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn without_lambda_it_says_what_to_use_instead() {
+    let stack = TestStack::start().await;
+    let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
+    assert!(complaint.contains("make dev"), "{complaint}");
+}

@@ -1,0 +1,78 @@
+//! The built binary on Lambda.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use runtime_api::RuntimeApi;
+use testkit::{Function, Rie, SESSION, TestStack, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_session");
+
+#[tokio::test]
+async fn the_binary_answers_api_gateways_events_under_awss_emulator() {
+    let stack = TestStack::start().await;
+    let session = stack.session("ada@example.com").await;
+    let cookie = stack.cookie(&session);
+    let event = |name| event_json(name).replace(SESSION, &cookie);
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+
+    let me = rie.post(event("session-me")).await;
+    assert_eq!(me.status, 200, "{}", me.body);
+    assert_eq!(me.json()["email"], "ada@example.com");
+
+    let renamed = rie.post(event("session-rename")).await;
+    assert_eq!(renamed.json()["name"], "Ada Lovelace");
+
+    let out = rie.post(event("session-logout")).await;
+    assert_eq!((out.status.as_u16(), out.body.as_str()), (204, ""));
+    let cookie = out.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-session=; ") && cookie.ends_with("Max-Age=0"), "{cookie}");
+
+    let over = rie.post(event("session-me")).await;
+    assert_eq!(over.refusal(), (401, "session_ended".to_owned()));
+}
+
+#[tokio::test]
+async fn the_query_of_an_event_arrives() {
+    let stack = TestStack::start().await;
+    stack.session("ada@example.com").await;
+    let cookie = stack.cookie(&stack.session("ada@example.com").await);
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let event = event_json("session-list").replace(SESSION, &cookie);
+    let all = rie.post(event.clone()).await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 2);
+    assert!(all["nextCursor"].is_null(), "{all}");
+
+    let first = rie.post(event.replace("\"10\"", "\"1\"")).await.json();
+    assert_eq!(first["items"].as_array().unwrap().len(), 1);
+    assert!(first["nextCursor"].is_string(), "{first}");
+}
+
+#[tokio::test]
+async fn an_event_without_a_session_is_refused() {
+    let stack = TestStack::start().await;
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    for event in ["session-me", "session-rename", "session-list", "session-logout"] {
+        let answer = rie.post(event_json(event)).await;
+        assert_eq!(answer.refusal(), (401, "unauthenticated".to_owned()), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_variable_it_names_it_and_stops() {
+    let stack = TestStack::start().await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    for missing in ["APP_ORIGIN", "DATABASE_URL", "SESSION_KEYS"] {
+        let mut variables = stack.variables();
+        variables.retain(|(name, _)| *name != missing);
+        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
+        let named = format!("{missing} is not set");
+        assert!(complaint.contains(&named), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn without_lambda_it_says_what_to_use_instead() {
+    let stack = TestStack::start().await;
+    let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
+    assert!(complaint.contains("make dev"), "{complaint}");
+}

@@ -1,0 +1,60 @@
+//! The built binary on Lambda.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use runtime_api::RuntimeApi;
+use serde_json::json;
+use shared_core::email::Email;
+use shared_core::login::Code;
+use testkit::{Function, Rie, TestStack, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_verify");
+
+/// The code that `verify.json` enters.
+const CODE: &str = "123456";
+
+#[tokio::test]
+async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
+    let stack = TestStack::start().await;
+    let (email, code) = (Email::parse("ada@example.com").unwrap(), Code::parse(CODE).unwrap());
+    let now = stack.clock.clock().now();
+    stack.codes().issue(&email, &code, now).await.unwrap();
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+
+    let wrong = rie.post(event_json("verify-wrong-code")).await;
+    assert_eq!(wrong.refusal(), (401, "code_wrong".to_owned()));
+    assert_eq!(wrong.json()["error"]["details"], json!({ "triesLeft": 2 }));
+
+    let answer = rie.post(event_json("verify")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["user"]["email"], "ada@example.com");
+    let cookie = answer.header("set-cookie").unwrap();
+    let (token, attributes) = cookie.split_once("; ").unwrap();
+    assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=2592000");
+    let token = token.strip_prefix("__Host-session=").unwrap();
+    let session = stack.edge().tokens().verify(token, stack.clock.clock().now()).unwrap();
+    assert_eq!(answer.json()["user"]["id"], session.user.to_string());
+
+    let again = rie.post(event_json("verify")).await;
+    assert_eq!(again.refusal(), (401, "code_expired".to_owned()));
+}
+
+#[tokio::test]
+async fn without_a_variable_it_names_it_and_stops() {
+    let stack = TestStack::start().await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    for missing in ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "LOGIN_PEPPER", "SESSION_KEYS"] {
+        let mut variables = stack.variables();
+        variables.retain(|(name, _)| *name != missing);
+        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
+        let named = format!("{missing} is not set");
+        assert!(complaint.contains(&named), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn without_lambda_it_says_what_to_use_instead() {
+    let stack = TestStack::start().await;
+    let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
+    assert!(complaint.contains("make dev"), "{complaint}");
+}
