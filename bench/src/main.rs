@@ -9,6 +9,12 @@ mod bare;
 mod client;
 mod clock;
 mod load;
+mod merging;
+mod plan;
+mod proxy;
+mod report;
+mod round_trips;
+mod runtime;
 mod script;
 mod stack;
 mod statistics;
@@ -18,15 +24,15 @@ mod usage;
 mod users;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use shared_core::env::Env;
 
-use crate::load::{Load, Subjects};
-use crate::script::Script;
+use crate::load::Subjects;
+use crate::plan::Plan;
+use crate::report::Report;
 use crate::stack::Stack;
-use crate::statistics::percentile;
 use crate::subject::{Process, Subject, Variables};
 use crate::users::Users;
 
@@ -45,13 +51,16 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             runtime.block_on(async {
                 match arguments.as_slice() {
-                    [command, name] if command == "subject" => subject::run(name).await,
+                    [command, name] if command == "subject" => {
+                        subject::run(name).await.map(|()| true)
+                    }
                     options => bench(options).await,
                 }
             })
         });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             println!("\nthe bench broke off: {error}");
             ExitCode::FAILURE
@@ -59,64 +68,63 @@ fn main() -> ExitCode {
     }
 }
 
-async fn bench(options: &[String]) -> Result<()> {
+async fn bench(options: &[String]) -> Result<bool> {
+    let plan = Plan::from_options(options)?;
+    println!("starting postgres and valkey ({})", stack::DURABILITY);
     let stack = Stack::start().await?;
-    let result = measure(options, &stack).await;
+    let result = measure(&plan, &stack).await;
     stack.stop().await?;
-    result
+    let (text, all_met) = result?.finish();
+    println!("\n{text}");
+    Ok(all_met || !plan.strict)
 }
 
-async fn measure(_options: &[String], stack: &Stack) -> Result<()> {
+async fn measure(plan: &Plan, stack: &Stack) -> Result<Report> {
     let upstream = Process::start(Subject::Upstream, &Vec::new()).await?;
-    let variables: Variables = vec![
-        ("APP_ORIGIN", "http://localhost".to_owned()),
-        ("SESSION_KEYS", "bench:0123456789abcdef0123456789abcdef".to_owned()),
-        ("LOGIN_PEPPER", "0123456789abcdef0123456789abcdef".to_owned()),
-        ("DATABASE_URL", stack.database_url().to_owned()),
-        ("DATABASE_POOL_SIZE", "16".to_owned()),
-        ("CACHE_URL", stack.cache_url().to_owned()),
-        ("OPENROUTER_BASE_URL", format!("http://{}/api/v1", upstream.address)),
-        ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
-    ];
+    let variables = variables(stack, upstream.address);
     let env = Env::new(|name| {
-        variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
+        let mut all = variables.iter();
+        all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
     });
-    let users = Users::sign_in(600, &env).await?;
+    let users = Users::sign_in(plan.users, &env).await?;
     let subjects = Subjects {
         bare: Process::start(Subject::Bare, &variables).await?,
         local: Process::start(Subject::Local, &variables).await?,
         upstream,
     };
+
+    println!("warming up");
     load::warm_up(&subjects, &users).await?;
-    let loads = [
-        Load {
-            streams: 1,
-            script: Script::steady(50, Duration::from_millis(5)),
-            rounds: 20,
-            turns: 2,
-        },
-        Load {
-            streams: 50,
-            script: Script::steady(50, Duration::from_millis(20)),
-            rounds: 2,
-            turns: 3,
-        },
-    ];
-    for load in loads {
-        let all = load::run(&load, &subjects, &users, stack).await?;
-        for (name, m) in ["direct", "bare", "local"].iter().zip(&all) {
-            println!(
-                "{:4} {name:8} first p50 {:7.0} p99 {:7.0} us   chunk p50 {:6.0} p99 {:6.0} us  cpu/1000 {:.3} s pg {:.3} s  peak {} KiB",
-                load.streams,
-                percentile(&m.first, 50) / 1e3,
-                percentile(&m.first, 99) / 1e3,
-                percentile(&m.late, 50) / 1e3,
-                percentile(&m.late, 99) / 1e3,
-                m.cpu.as_secs_f64() * 1e3 / m.first.len() as f64,
-                m.database_cpu.as_secs_f64() * 1e3 / m.first.len() as f64,
-                m.peak_memory
-            );
-        }
+    let mut report = Report::default();
+    report.loads_begin();
+    for load in &plan.loads {
+        println!("{} streams at once", load.streams);
+        let measured = load::run(load, &subjects, &users, stack).await?;
+        report.load(load, &measured);
     }
-    Ok(())
+    report.line("");
+    println!("merging");
+    report.merging(&merging::measure(subjects.local.address, &users).await?);
+    println!("round trips");
+    let turns = plan.delayed_turns;
+    report.round_trips(&round_trips::measure(stack, &variables, &users, turns).await?);
+    println!("the runtime interface");
+    report.first_chunks(&runtime::measure(&variables, &users, plan.silent_turns).await?);
+    Ok(report)
+}
+
+/// What the subjects are told; the product, the same as on Lambda.
+fn variables(stack: &Stack, upstream: SocketAddr) -> Variables {
+    let secret = "0123456789abcdef0123456789abcdef";
+    vec![
+        ("APP_ORIGIN", "http://localhost".to_owned()),
+        ("SESSION_KEYS", format!("bench:{secret}")),
+        ("LOGIN_PEPPER", secret.to_owned()),
+        ("DATABASE_URL", stack.database_url().to_owned()),
+        // As for `make dev`: one process serves what Lambda would give an environment each.
+        ("DATABASE_POOL_SIZE", "16".to_owned()),
+        ("CACHE_URL", stack.cache_url().to_owned()),
+        ("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1")),
+        ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
+    ]
 }

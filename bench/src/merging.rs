@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn stamps_are_counted_by_http_chunk() {
-        let answer = b"HTTP/1.1 200 OK\r\n\r\n5\r\nstart\r\na\r\n@1,2;@3,4;\r\n5\r\n@5,6;\r\n0\r\n\r\n";
+        let answer =
+            b"HTTP/1.1 200 OK\r\n\r\n5\r\nstart\r\na\r\n@1,2;@3,4;\r\n5\r\n@5,6;\r\n0\r\n\r\n";
         assert_eq!(counts(answer).unwrap(), [0, 2, 1]);
     }
 }

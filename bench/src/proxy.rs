@@ -33,11 +33,7 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// Nothing at all.
-    pub(crate) const NONE: Self = Self {
-        round_trips: 0,
-        sent: 0,
-        received: 0,
-    };
+    pub(crate) const NONE: Self = Self { round_trips: 0, sent: 0, received: 0 };
 
     /// What has passed since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
@@ -109,10 +105,8 @@ fn connect(client: TcpStream, server: SocketAddr, counts: &Arc<Counts>) -> io::R
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let last = Arc::new(Mutex::new(Side::Server));
-    let ways = [
-        (Side::Client, client.try_clone()?, server.try_clone()?),
-        (Side::Server, server, client),
-    ];
+    let ways =
+        [(Side::Client, client.try_clone()?, server.try_clone()?), (Side::Server, server, client)];
     for (side, from, to) in ways {
         let (counts, last) = (Arc::clone(counts), Arc::clone(&last));
         let (pass_on, passed) = channel();

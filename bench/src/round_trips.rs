@@ -87,11 +87,7 @@ async fn through(
         let there_and_back = 2e3 * delay.as_secs_f64();
         first.push((there_and_back, percentile(&heard, 50) / 1e6));
     }
-    Ok(RoundTrips {
-        database: most.0,
-        cache: most.1,
-        first,
-    })
+    Ok(RoundTrips { database: most.0, cache: most.1, first })
 }
 
 /// `url` with another port.

@@ -142,6 +142,7 @@ async fn build() -> Result<PathBuf> {
     if !status.success() {
         return Err(format!("{FUNCTION} cannot be built").into());
     }
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
     Ok(target.join("release").join(format!("{FUNCTION}{EXE_SUFFIX}")))
 }

@@ -38,7 +38,7 @@ impl Stack {
         let (postgres_port, cache_port) = (free_port()?, free_port()?);
         let servers = Servers::start(settings(&directory, postgres_port, cache_port)).await?;
         shared_postgres::migrate(servers.database_owner_url()).await?;
-        let stack = Self { servers, directory, cache_port };
+        let stack = Self { servers, directory, postgres_port, cache_port };
         stack.run_as_owner(bare::SCHEMA).await?;
         Ok(stack)
     }

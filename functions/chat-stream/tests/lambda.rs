@@ -75,8 +75,7 @@ fn says(chunk: &Chunk, what: &str) -> bool {
 
 /// When the chunk arrived that says `what`.
 fn arrival(chunks: &[Chunk], what: &str) -> Instant {
-    let chunk = chunks.iter().find(|chunk| says(chunk, what));
-    chunk.unwrap_or_else(|| panic!("nothing says {what}")).arrived
+    chunks.iter().find(|chunk| says(chunk, what)).expect(what).arrived
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -107,21 +106,20 @@ async fn chunks_leave_one_by_one_as_the_model_says_them() {
     const GAP: Duration = ms(30);
     let environment = Environment::start().await;
     environment.script(Script::Paced { chunks: DELTAS, gap: GAP });
-    // On a busy machine they may come together for once; if the function held them back, they would
-    // each time.
-    let mut best = None;
+    // On a busy machine some may be late, or come together, for once; if the function held them
+    // back, they would each time.
+    let mut tries = Vec::new();
     for turn in 0..5 {
         let mut chunks = chunks(environment.ask(turn)).await;
         chunks.retain(|chunk| says(chunk, "\"text-delta\""));
-        assert_eq!(chunks.len(), DELTAS as usize);
         let gaps = chunks.windows(2).map(|pair| pair[1].arrived - pair[0].arrived);
-        let worst = gaps.map(|gap| gap.abs_diff(GAP)).max();
-        best = best.min(worst).or(worst);
-        if best < Some(ms(10)) {
+        let gaps: Vec<_> = gaps.collect();
+        if gaps.len() == DELTAS as usize - 1 && gaps.iter().all(|gap| gap.abs_diff(GAP) < ms(10)) {
             return;
         }
+        tries.push(gaps);
     }
-    panic!("at best, a chunk was off by {best:?}");
+    panic!("not {GAP:?} apart: {tries:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! The built binary on Lambda.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
 use runtime_api::RuntimeApi;
 use testkit::{Function, Rie, SESSION, TestStack, event_json};
 

@@ -1,0 +1,72 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::load::Load;
+use crate::script::Script;
+
+/// Chunks of a turn.
+const CHUNKS: usize = 50;
+
+/// What a run does.
+pub(crate) struct Plan {
+    /// Users to sign in: at least as many as there are streams, and enough that nobody begins more
+    /// than 30 turns a minute.
+    pub(crate) users: usize,
+    /// The loads, the lightest first: the peak of memory is that of the heaviest so far.
+    pub(crate) loads: Vec<Load>,
+    /// Turns for each delay in the network.
+    pub(crate) delayed_turns: usize,
+    /// Turns for each silence before the first chunk.
+    pub(crate) silent_turns: usize,
+    /// Whether a missed target is a failure.
+    pub(crate) strict: bool,
+}
+
+impl Plan {
+    /// Reads the options of the command line.
+    pub(crate) fn from_options(options: &[String]) -> Result<Self> {
+        let (mut quick, mut strict) = (false, false);
+        for option in options {
+            match option.as_str() {
+                "--quick" => quick = true,
+                "--strict" => strict = true,
+                other => {
+                    return Err(format!("there is no option {other}; --quick and --strict").into());
+                }
+            }
+        }
+        let plan = if quick { Self::quick() } else { Self::full() };
+        Ok(Self { strict, ..plan })
+    }
+
+    /// Some three and a half minutes.
+    ///
+    /// The more streams, the slower each: all processes of a turn share this machine, and a queue
+    /// before a busy processor would be all that is measured.
+    fn full() -> Self {
+        Self {
+            users: 600,
+            loads: vec![load(1, 5, 30, 2), load(50, 20, 3, 3), load(500, 60, 2, 2)],
+            delayed_turns: 20,
+            silent_turns: 15,
+            strict: false,
+        }
+    }
+
+    /// Less than a minute, without the heaviest load.
+    fn quick() -> Self {
+        Self {
+            users: 200,
+            loads: vec![load(1, 5, 8, 2), load(50, 20, 1, 2)],
+            delayed_turns: 10,
+            silent_turns: 5,
+            strict: false,
+        }
+    }
+}
+
+fn load(streams: usize, gap_ms: u64, rounds: usize, turns: usize) -> Load {
+    Load { streams, script: Script::steady(CHUNKS, Duration::from_millis(gap_ms)), rounds, turns }
+}

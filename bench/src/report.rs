@@ -1,0 +1,170 @@
+//! The table: what was measured, and whether it is good enough.
+
+use std::fmt::Write;
+
+use crate::load::{Load, Measured};
+use crate::merging::Merging;
+use crate::round_trips::RoundTrips;
+use crate::runtime::FirstChunk;
+use crate::statistics::{float, percentile};
+
+/// A number and the most that it may be.
+struct Check {
+    what: String,
+    value: f64,
+    target: f64,
+}
+
+impl Check {
+    fn is_met(&self) -> bool {
+        // Not `<=` alone: what is not a number, of nothing measured, misses too.
+        self.value.is_finite() && self.value <= self.target
+    }
+}
+
+/// Gathers what a run finds.
+#[derive(Default)]
+pub(crate) struct Report {
+    text: String,
+    checks: Vec<Check>,
+}
+
+impl Report {
+    /// Begins the table of loads.
+    pub(crate) fn loads_begin(&mut self) {
+        self.line(
+            "streams  subject   first word ms     late chunk ms     cpu s per    postgres   peak",
+        );
+        self.line(
+            "                     p50     p99       p50     p99   1,000 turns    cpu s      MiB",
+        );
+    }
+
+    /// What a load was like. `direct` is told as it is, the others as what they add to it.
+    pub(crate) fn load(&mut self, load: &Load, [direct, bare, local]: &[Measured; 3]) {
+        let streams = load.streams;
+        let limit = Added::default();
+        let limit = Added::of(direct, &limit);
+        let (bare, local) = (Added::of(bare, &limit), Added::of(local, &limit));
+        self.added(streams, "direct", &limit);
+        self.added(streams, "+ bare", &bare);
+        self.added(streams, "+ local", &local);
+        let (turns, gap) = (direct.first.len(), load.script.gap.as_millis());
+        let chunks = load.script.chunks;
+        self.line(&format!("         ({turns} turns each, {chunks} chunks every {gap} ms)"));
+        let mut ratio = |what: &str, local: f64, bare: f64, target| {
+            let what = format!("{what}, {streams} streams: local / bare");
+            let value = local / bare;
+            self.checks.push(Check { what, value, target });
+        };
+        ratio("first word p50", local.first.0, bare.first.0, 1.3);
+        ratio("late chunk p50", local.late.0, bare.late.0, 1.3);
+        ratio("cpu per turn", local.cpu, bare.cpu, 1.3);
+        ratio("peak memory", local.peak, bare.peak, 1.5);
+    }
+
+    fn added(&mut self, streams: usize, subject: &str, added: &Added) {
+        let Added { first, late, cpu, database_cpu, peak } = added;
+        self.line(&format!(
+            "{streams:>7}  {subject:8} {:7.3} {:7.3}   {:7.3} {:7.3}   {cpu:11.3} {database_cpu:11.3} {peak:8.1}",
+            first.0, first.1, late.0, late.1,
+        ));
+    }
+
+    /// What the network was asked.
+    pub(crate) fn round_trips(&mut self, found: &RoundTrips) {
+        for (name, traffic) in [("postgres", found.database), ("valkey", found.cache)] {
+            self.line(&format!(
+                "{name:9} at most {} round trips a turn, {} bytes there, {} back",
+                traffic.round_trips, traffic.sent, traffic.received,
+            ));
+        }
+        let points: Vec<String> = found
+            .first
+            .iter()
+            .map(|(delay, first)| format!("{first:.2} ms at {delay:.0} ms"))
+            .collect();
+        self.line(&format!("first word by round trip: {}", points.join(", ")));
+        self.check("round trips in a row before the first word", found.in_a_row(), 1.05);
+    }
+
+    /// What became of chunks.
+    pub(crate) fn merging(&mut self, found: &Merging) {
+        self.line(&format!(
+            "a reader who keeps up: {} chunks, at most {} in a write, {} in a read",
+            found.sent, found.most_in_a_write, found.most_in_a_read,
+        ));
+        self.line(&format!(
+            "a reader who stalls: {} chunks; {} writes until the buffers were full, then {} chunks in one write, {} writes after it",
+            found.stalled, found.before_the_drain, found.drained, found.after_the_drain,
+        ));
+        let most = float(found.most_in_a_write as u64);
+        self.check("chunks in a write to a reader who keeps up", most, 1.0);
+        // One write takes all that was ready; what follows it are the ends of the text and the turn.
+        let after = float(found.after_the_drain as u64);
+        self.check("writes after the drain", after, 3.0);
+    }
+
+    /// What the runtime interface did.
+    pub(crate) fn first_chunks(&mut self, found: &[FirstChunk]) {
+        for first in found {
+            let FirstChunk { silence_ms, late_ms, worst_ms } = first;
+            self.line(&format!(
+                "through the runtime interface, {silence_ms} ms after the prelude: {late_ms:.3} ms late, {worst_ms:.3} at worst",
+            ));
+            let what = format!("first chunk late, ms, {silence_ms} ms after the prelude");
+            self.check(&what, *late_ms, 1.0);
+        }
+    }
+
+    /// Everything, the targets last.
+    pub(crate) fn finish(mut self) -> (String, bool) {
+        self.line("");
+        let checks = std::mem::take(&mut self.checks);
+        for check in &checks {
+            let verdict = if check.is_met() { "met" } else { "MISSED" };
+            self.line(&format!(
+                "{:6}  {:54} {:7.3}  (≤ {})",
+                verdict, check.what, check.value, check.target,
+            ));
+        }
+        (self.text, checks.iter().all(Check::is_met))
+    }
+
+    /// A line of its own.
+    pub(crate) fn line(&mut self, line: &str) {
+        // Writing to memory does not fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    fn check(&mut self, what: &str, value: f64, target: f64) {
+        let what = what.to_owned();
+        self.checks.push(Check { what, value, target });
+    }
+}
+
+/// What a subject adds: median and 99th percentile in milliseconds, seconds, MiB.
+#[derive(Default)]
+struct Added {
+    first: (f64, f64),
+    late: (f64, f64),
+    cpu: f64,
+    database_cpu: f64,
+    peak: f64,
+}
+
+impl Added {
+    fn of(measured: &Measured, limit: &Self) -> Self {
+        let both = |values: &[u64], less: (f64, f64)| {
+            (percentile(values, 50) / 1e6 - less.0, percentile(values, 99) / 1e6 - less.1)
+        };
+        let thousands = float(measured.first.len() as u64) / 1e3;
+        Self {
+            first: both(&measured.first, limit.first),
+            late: both(&measured.late, limit.late),
+            cpu: measured.cpu.as_secs_f64() / thousands,
+            database_cpu: measured.database_cpu.as_secs_f64() / thousands,
+            peak: float(measured.peak_memory) / 1024.0,
+        }
+    }
+}
