@@ -24,11 +24,13 @@ dev: ## the whole product on http://localhost:3000 (PORT changes it), until Ctrl
 dev-reset: ## forgets what `make dev` has stored
 	@cargo run -q -p local-stack -- forget
 
+# nextest leaves examples in the documentation out; of those, only a failure is worth a word.
 test: ## all tests, on servers of their own
 	@local/install
 	@status=0; \
 	if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace && cargo test -q --workspace --doc || status=$$?; \
+	  cargo nextest run --workspace || status=$$?; \
+	  examples=$$(cargo test --quiet --workspace --doc 2>&1) || { status=$$?; echo "$$examples"; }; \
 	else \
 	  cargo test --workspace --no-fail-fast || status=$$?; \
 	fi; \
