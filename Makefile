@@ -50,7 +50,7 @@ check-direction: ## crates depend on each other in one direction
 
 check-dependencies: ## licences, sources and forbidden crates (deny.toml)
 	@local/install cargo-deny
-	$(timed) cargo deny --all-features --log-level error check --hide-inclusion-graph bans licenses sources
+	$(timed) cargo deny check --hide-inclusion-graph bans licenses sources
 
 check-unused: ## no crate asks for another that it does not use
 	@local/install cargo-machete

@@ -23,7 +23,7 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use serde::{Deserialize, Serialize};
 use shared_core::env::Env;
-use shared_http::{SessionKeys, Tokens, system_clock};
+use shared_http::{EdgeConfig, SessionKeys, Tokens, system_clock};
 use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
@@ -71,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     .with_root_certificates(rustls::RootCertStore::empty())
     .with_no_client_auth();
     let bare = Bare {
-        tokens: Tokens::new(&SessionKeys::from_env(env)?, &env.required("APP_ORIGIN")?),
+        tokens: Tokens::new(&SessionKeys::from_env(env)?, &EdgeConfig::from_env(env)?),
         cache: ClusterClient::new([env.required("CACHE_URL")?])?.get_async_connection().await?,
         database: Pool::builder(manager).max_size(env.parsed("DATABASE_POOL_SIZE", 2)?).build()?,
         http: reqwest::Client::builder()

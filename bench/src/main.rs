@@ -25,6 +25,7 @@ mod users;
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use shared_core::env::Env;
@@ -70,16 +71,20 @@ fn main() -> ExitCode {
 
 async fn bench(options: &[String]) -> Result<bool> {
     let plan = Plan::from_options(options)?;
+    println!("building what is deployed");
+    let binary = runtime::build().await?;
     println!("starting postgres and valkey ({})", stack::DURABILITY);
     let stack = Stack::start().await?;
-    let result = measure(&plan, &stack).await;
+    let mut report = Report::default();
+    let result = measure(&plan, &stack, &binary, &mut report).await;
     stack.stop().await?;
-    let (text, all_met) = result?.finish();
+    let (text, all_met) = report.finish();
     println!("\n{text}");
+    result?;
     Ok(all_met || !plan.strict)
 }
 
-async fn measure(plan: &Plan, stack: &Stack) -> Result<Report> {
+async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report) -> Result<()> {
     let upstream = Process::start(Subject::Upstream, &Vec::new()).await?;
     let variables = variables(stack, upstream.address);
     let env = Env::new(|name| {
@@ -95,7 +100,6 @@ async fn measure(plan: &Plan, stack: &Stack) -> Result<Report> {
 
     println!("warming up");
     load::warm_up(&subjects, &users).await?;
-    let mut report = Report::default();
     report.loads_begin();
     for load in &plan.loads {
         println!("{} streams at once", load.streams);
@@ -109,8 +113,9 @@ async fn measure(plan: &Plan, stack: &Stack) -> Result<Report> {
     let turns = plan.delayed_turns;
     report.round_trips(&round_trips::measure(stack, &variables, &users, turns).await?);
     println!("the runtime interface");
-    report.first_chunks(&runtime::measure(&variables, &users, plan.silent_turns).await?);
-    Ok(report)
+    let turns = plan.silent_turns;
+    report.first_chunks(&runtime::measure(binary, &variables, &users, turns).await?);
+    Ok(())
 }
 
 /// What the subjects are told; the product, the same as on Lambda.

@@ -36,13 +36,13 @@ pub(crate) struct FirstChunk {
     pub(crate) worst_ms: f64,
 }
 
-/// Runs the release binary of `chat-stream` and has `turns` turns for each silence.
+/// Runs `binary`, which is that of `chat-stream`, and has `turns` turns for each silence.
 pub(crate) async fn measure(
+    binary: &Path,
     variables: &Variables,
     users: &Users,
     turns: usize,
 ) -> Result<Vec<FirstChunk>> {
-    let binary = build().await?;
     let api = RuntimeApi::start().await?;
     let _function = Command::new(binary)
         .env_clear()
@@ -53,6 +53,8 @@ pub(crate) async fn measure(
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
+        // A REST API's stage would otherwise become a part of the path.
+        .env("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true)
@@ -130,7 +132,7 @@ fn event(user: &User<'_>, script: &Script) -> String {
 }
 
 /// Builds what is deployed, as it is deployed: by itself, so that its features are its own.
-async fn build() -> Result<PathBuf> {
+pub(crate) async fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let status = Command::new(cargo)

@@ -7,7 +7,7 @@ use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{Edge, EdgeConfig, system_clock, system_entropy};
+use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_clock, system_entropy};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
 
 use crate::Result;
@@ -32,10 +32,12 @@ pub(crate) struct User<'a> {
 impl Users {
     /// Signs in `count` users.
     pub(crate) async fn sign_in(count: usize, env: &Env<'_>) -> Result<Self> {
-        let edge = Edge::new(&EdgeConfig::from_env(env)?, system_clock(), system_entropy());
+        let origin = EdgeConfig::from_env(env)?;
+        let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
+        let edge = Edge::new(&origin, system_clock(), system_entropy());
         let database = Database::new(&DatabaseConfig::from_env(env)?)?;
         let tokens = stream::iter(0..count)
-            .map(|number| sign_in(number, &edge, &database))
+            .map(|number| sign_in(number, &edge, &tokens, &database))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
@@ -55,7 +57,12 @@ impl Users {
     }
 }
 
-async fn sign_in(number: usize, edge: &Edge, database: &Database) -> Result<String> {
+async fn sign_in(
+    number: usize,
+    edge: &Edge,
+    tokens: &Tokens,
+    database: &Database,
+) -> Result<String> {
     let now = edge.clock().now();
     let session = NewSession {
         id: SessionId(edge.entropy().uuid(now)),
@@ -66,6 +73,6 @@ async fn sign_in(number: usize, edge: &Edge, database: &Database) -> Result<Stri
     let email = Email::parse(&format!("user-{number}@example.com"))?;
     let user = database.sign_in(&email, &session, now).await?;
     let session = Session { user: user.id, id: session.id, expires_at: session.expires_at };
-    let token = edge.tokens().sign(&session, now);
+    let token = tokens.sign(&session, now);
     Ok(token.ok_or("there is no key to sign sessions with")?)
 }

@@ -10,7 +10,7 @@ use shared_cache::{Cache, CacheConfig, Codes, Pepper};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
-use shared_http::{Edge, EdgeConfig, Tasks};
+use shared_http::{Edge, EdgeConfig, SessionKeys, Tasks, Tokens};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
 use tokio::net::TcpListener;
@@ -42,7 +42,9 @@ impl Product {
     /// Wires the functions. The variables are those that each function reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
         let Wiring { clock, entropy, inbox, table } = wiring;
-        let edge = Edge::new(&EdgeConfig::from_env(env)?, clock, entropy);
+        let origin = EdgeConfig::from_env(env)?;
+        let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
+        let edge = Edge::new(&origin, clock, entropy);
         let cache = Cache::new(&CacheConfig::from_env(env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
         let database = Database::new(&DatabaseConfig::from_env(env)?)?;
@@ -57,11 +59,16 @@ impl Product {
         };
         let verify = verify::Deps {
             edge: edge.clone(),
+            tokens: tokens.clone(),
             cache: cache.clone(),
             codes,
             database: database.clone(),
         };
-        let session = session::Deps { edge: edge.clone(), database: database.clone() };
+        let session = session::Deps {
+            edge: edge.clone(),
+            tokens: tokens.clone(),
+            database: database.clone(),
+        };
         let models = models::Deps {
             edge: edge.clone(),
             openrouter: openrouter.clone(),
@@ -69,6 +76,7 @@ impl Product {
         };
         let chat_stream = chat_stream::Deps {
             edge: edge.clone(),
+            tokens,
             cache,
             database,
             openrouter,

@@ -11,7 +11,7 @@ use local_stack::Settings;
 use shared_cache::{CacheConfig, Pepper};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
-use shared_http::{EdgeConfig, ErrorCode};
+use shared_http::{EdgeConfig, ErrorCode, SessionKeys};
 use shared_openrouter::OpenRouterConfig;
 use shared_postgres::DatabaseConfig;
 
@@ -70,6 +70,7 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     let example = example();
     let env = Env::new(|name| example.get(name).cloned());
     EdgeConfig::from_env(&env).unwrap();
+    SessionKeys::from_env(&env).unwrap();
     DatabaseConfig::from_env(&env).unwrap();
     CacheConfig::from_env(&env).unwrap();
     Pepper::from_env(&env).unwrap();

@@ -1,4 +1,7 @@
 // The running product, as these tests meet it: a URL, and users who log in with a code.
+//
+// `cargo test -p local --test ai_sdk` runs them on a product of its own. By hand, beside `make dev`:
+// `npm ci`, then `npm test`; a machine may ask for so many codes that five runs an hour are possible.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use shared_cache::Cache;
 use shared_core::catalogue::ModelTable;
-use shared_http::{Edge, Tasks};
+use shared_http::{Edge, Tasks, Tokens};
 use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
 use utoipa::openapi::OpenApi;
@@ -26,8 +26,10 @@ pub use config::ChatConfig;
 /// What this function works with.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time, chance and tokens.
+    /// Time and chance.
     pub edge: Edge,
+    /// Verifies session tokens.
+    pub tokens: Tokens,
     /// For limits.
     pub cache: Cache,
     /// Chats and messages.
@@ -60,6 +62,12 @@ impl Deps {
 impl FromRef<Deps> for Edge {
     fn from_ref(deps: &Deps) -> Self {
         deps.edge.clone()
+    }
+}
+
+impl FromRef<Deps> for Tokens {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.tokens.clone()
     }
 }
 

@@ -7,15 +7,20 @@ use chat_stream::{ChatConfig, Deps, app};
 use shared_cache::{Cache, CacheConfig};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::ConfigError;
-use shared_http::{Edge, EdgeConfig, Tasks, serve_streaming, start, system_clock, system_entropy};
+use shared_http::{
+    Edge, EdgeConfig, SessionKeys, Tasks, Tokens, serve_streaming, start, system_clock,
+    system_entropy,
+};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
     start(async |env| {
         let table = ModelTable::parse(include_str!("../../../models.toml"));
+        let origin = EdgeConfig::from_env(&env)?;
         let deps = Deps {
-            edge: Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy()),
+            edge: Edge::new(&origin, system_clock(), system_entropy()),
+            tokens: Tokens::new(&SessionKeys::from_env(&env)?, &origin),
             cache: Cache::new(&CacheConfig::from_env(&env)?)?,
             database: Database::new(&DatabaseConfig::from_env(&env)?)?,
             openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,

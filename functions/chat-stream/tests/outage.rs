@@ -22,6 +22,7 @@ async fn with_its_own_postgres() -> (TestStack, PrivateServers, Client) {
     let cookie = stack.cookie(&stack.session("ada@example.com").await);
     let client = Client::new(app(Deps {
         edge: stack.edge(),
+        tokens: stack.tokens(),
         cache: stack.cache(),
         database: stack.database(),
         openrouter: stack.openrouter(),

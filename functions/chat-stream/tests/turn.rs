@@ -33,6 +33,7 @@ impl Chat {
     fn app(stack: &TestStack, tasks: &Tasks) -> axum::Router {
         app(Deps {
             edge: stack.edge(),
+            tokens: stack.tokens(),
             cache: stack.cache(),
             database: stack.database(),
             openrouter: stack.openrouter(),

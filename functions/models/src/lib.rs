@@ -6,7 +6,6 @@ mod list;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
 use shared_core::catalogue::ModelTable;
 use shared_http::Edge;
 use shared_openrouter::OpenRouter;
@@ -31,12 +30,6 @@ pub struct Deps {
 struct App {
     edge: Edge,
     catalogue: Arc<Catalogue>,
-}
-
-impl FromRef<App> for Edge {
-    fn from_ref(app: &App) -> Self {
-        app.edge.clone()
-    }
 }
 
 /// The function's routes, wrapped for the wire.

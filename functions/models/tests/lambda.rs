@@ -32,7 +32,7 @@ async fn an_environment_keeps_the_list_from_one_event_to_the_next() {
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
     let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "OPENROUTER_API_KEY", "SESSION_KEYS"] {
+    for missing in ["APP_ORIGIN", "OPENROUTER_API_KEY"] {
         let mut variables = stack.variables();
         variables.retain(|(name, _)| *name != missing);
         let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;

@@ -5,7 +5,6 @@ mod send_code;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
 use shared_cache::{Cache, Codes};
 use shared_core::login::Mailer;
 use shared_http::Edge;
@@ -24,12 +23,6 @@ pub struct Deps {
     pub codes: Codes,
     /// Sends the mails.
     pub mailer: Arc<dyn Mailer>,
-}
-
-impl FromRef<Deps> for Edge {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.edge.clone()
-    }
 }
 
 /// The function's routes, wrapped for the wire.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::Request;
 use otp::{Deps, app};
 use serde_json::json;
 use testkit::{Client, Mailbox, TestStack, event};
@@ -95,10 +96,14 @@ async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
 #[tokio::test]
 async fn the_gateways_word_on_the_source_counts() {
     let (_stack, mailbox, client) = started().await;
-    for _ in 0..2 {
-        client.send(event("otp-forged-forwarded-for")).await;
+    for number in 0..40 {
+        let (mut parts, _) = event("otp-forged-forwarded-for").into_parts();
+        let forged = format!("198.51.100.{number}");
+        parts.headers.insert("x-forwarded-for", forged.parse().unwrap());
+        let body = json!({ "email": format!("user{number}@example.com") });
+        client.send(Request::from_parts(parts, Body::from(body.to_string()))).await;
     }
-    assert_eq!(mailbox.mails().len(), 1);
+    assert_eq!(mailbox.mails().len(), 30);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use shared_core::account::AccountError;
 use shared_core::session::SessionError;
-use shared_http::Edge;
+use shared_http::{Edge, Tokens};
 use shared_postgres::{Database, Error as DatabaseError};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,8 +19,10 @@ use utoipa_axum::routes;
 /// What this function works with.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time and tokens.
+    /// Time.
     pub edge: Edge,
+    /// Verifies session tokens.
+    pub tokens: Tokens,
     /// Users and sessions.
     pub database: Database,
 }
@@ -28,6 +30,12 @@ pub struct Deps {
 impl FromRef<Deps> for Edge {
     fn from_ref(deps: &Deps) -> Self {
         deps.edge.clone()
+    }
+}
+
+impl FromRef<Deps> for Tokens {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.tokens.clone()
     }
 }
 

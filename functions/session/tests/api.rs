@@ -9,7 +9,11 @@ use shared_core::session::Session;
 use testkit::{Client, ORIGIN, TestStack};
 
 fn client(stack: &TestStack) -> Client {
-    Client::new(app(Deps { edge: stack.edge(), database: stack.database() }))
+    Client::new(app(Deps {
+        edge: stack.edge(),
+        tokens: stack.tokens(),
+        database: stack.database(),
+    }))
 }
 
 async fn ada(stack: &TestStack) -> (Session, Client) {

@@ -64,7 +64,7 @@ pub(crate) async fn enter_code(
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let (user, session) = sign_in(&deps, &email, user_agent, now).await?;
     let no_key = || ApiError::new(ErrorCode::Internal, "the session could not be signed");
-    let token = deps.edge.tokens().sign(&session, now).ok_or_else(no_key)?;
+    let token = deps.tokens.sign(&session, now).ok_or_else(no_key)?;
     let body = Json(Verified { user: user.into() });
     Ok(([(header::SET_COOKIE, session_cookie(&token))], body).into_response())
 }

@@ -3,9 +3,8 @@
 mod enter_code;
 
 use axum::Router;
-use axum::extract::FromRef;
 use shared_cache::{Cache, Codes};
-use shared_http::Edge;
+use shared_http::{Edge, Tokens};
 use shared_postgres::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,20 +13,16 @@ use utoipa_axum::routes;
 /// What this function works with.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time, chance and tokens.
+    /// Time and chance.
     pub edge: Edge,
+    /// Signs session tokens.
+    pub tokens: Tokens,
     /// For limits.
     pub cache: Cache,
     /// The codes that wait to be entered.
     pub codes: Codes,
     /// Users and sessions.
     pub database: Database,
-}
-
-impl FromRef<Deps> for Edge {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.edge.clone()
-    }
 }
 
 /// The function's routes, wrapped for the wire.

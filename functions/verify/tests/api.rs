@@ -14,7 +14,7 @@ const ADDRESS: &str = "ada@example.com";
 
 fn client(stack: &TestStack) -> Client {
     let (cache, codes, database) = (stack.cache(), stack.codes(), stack.database());
-    Client::new(app(Deps { edge: stack.edge(), cache, codes, database }))
+    Client::new(app(Deps { edge: stack.edge(), tokens: stack.tokens(), cache, codes, database }))
 }
 
 async fn issue(stack: &TestStack, code: &str) {
@@ -38,7 +38,7 @@ async fn a_right_code_makes_the_user_and_opens_a_session() {
     let (token, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=2592000");
     let token = token.strip_prefix("__Host-session=").unwrap();
-    let session = stack.edge().tokens().verify(token, stack.clock.clock().now()).unwrap();
+    let session = stack.tokens().verify(token, stack.clock.clock().now()).unwrap();
     assert_eq!(session.user.to_string(), answer.json()["user"]["id"].as_str().unwrap());
     let user = stack.database();
     let user = user.request(&session, stack.clock.clock().now()).user().await.unwrap();

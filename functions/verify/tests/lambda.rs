@@ -30,7 +30,7 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
     let (token, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=2592000");
     let token = token.strip_prefix("__Host-session=").unwrap();
-    let session = stack.edge().tokens().verify(token, stack.clock.clock().now()).unwrap();
+    let session = stack.tokens().verify(token, stack.clock.clock().now()).unwrap();
     assert_eq!(answer.json()["user"]["id"], session.user.to_string());
 
     let again = rie.post(event_json("verify")).await;

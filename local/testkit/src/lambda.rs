@@ -29,12 +29,6 @@ pub const SESSION: &str = "__Host-session=SESSION";
 const GLANCE: Duration = Duration::from_millis(10);
 const GLANCES: usize = 1000;
 
-/// The JSON of `events/<name>.json`.
-pub fn event_json(name: &str) -> String {
-    let path = repository().join(format!("events/{name}.json"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 /// A running function, and one environment of it. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Function(Process);

@@ -20,7 +20,7 @@ mod stack;
 
 pub use client::{Answer, Client, UiChunk};
 pub use clock::MovableClock;
-pub use events::event;
-pub use lambda::{Function, Rie, SESSION, event_json};
+pub use events::{event, event_json};
+pub use lambda::{Function, Rie, SESSION};
 pub use mailbox::Mailbox;
 pub use stack::{ORIGIN, TestStack};

@@ -13,7 +13,7 @@ use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{Edge, EdgeConfig, system_entropy};
+use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_entropy};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
 use tokio_postgres::{Client, NoTls};
@@ -77,6 +77,12 @@ impl TestStack {
         Edge::new(&EdgeConfig::from_env(&self.env()).unwrap(), self.clock.clock(), system_entropy())
     }
 
+    /// Signs and verifies session tokens.
+    pub fn tokens(&self) -> Tokens {
+        let origin = EdgeConfig::from_env(&self.env()).unwrap();
+        Tokens::new(&SessionKeys::from_env(&self.env()).unwrap(), &origin)
+    }
+
     /// The database, as the app sees it.
     pub fn database(&self) -> Database {
         Database::new(&DatabaseConfig::from_env(&self.env()).unwrap()).unwrap()
@@ -120,7 +126,7 @@ impl TestStack {
 
     /// The cookie of a session.
     pub fn cookie(&self, session: &Session) -> String {
-        let token = self.edge().tokens().sign(session, self.clock.clock().now()).unwrap();
+        let token = self.tokens().sign(session, self.clock.clock().now()).unwrap();
         format!("__Host-session={token}")
     }
 

@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use crate::cookie::session_token;
 use crate::csrf::is_cross_site;
-use crate::{ApiError, ErrorCode, SessionKeys, Tokens};
+use crate::{ApiError, ErrorCode, Tokens};
 
 /// What the edge is told from outside.
 #[derive(Debug, Clone)]
@@ -27,8 +27,6 @@ pub struct EdgeConfig {
     /// `APP_ORIGIN`: where people open the app, such as `https://chat.example.com`; no slash at the
     /// end. Requests of other origins are refused, and tokens are issued for it.
     pub origin: String,
-    /// `SESSION_KEYS`.
-    pub session_keys: SessionKeys,
 }
 
 impl EdgeConfig {
@@ -41,11 +39,11 @@ impl EdgeConfig {
         if !is_origin {
             return Err(ConfigError::new("APP_ORIGIN", "has to be like https://chat.example.com"));
         }
-        Ok(Self { origin, session_keys: SessionKeys::from_env(env)? })
+        Ok(Self { origin })
     }
 }
 
-/// Time, chance, and who is asking. Cheap to clone.
+/// Time, chance, and what every app is wrapped in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Edge {
     inner: Arc<Inner>,
@@ -54,7 +52,6 @@ pub struct Edge {
 #[derive(Debug)]
 struct Inner {
     origin: String,
-    tokens: Tokens,
     clock: Clock,
     entropy: Entropy,
 }
@@ -62,8 +59,7 @@ struct Inner {
 impl Edge {
     /// An edge for one origin.
     pub fn new(config: &EdgeConfig, clock: Clock, entropy: Entropy) -> Self {
-        let tokens = Tokens::new(&config.session_keys, &config.origin);
-        Self { inner: Arc::new(Inner { origin: config.origin.clone(), tokens, clock, entropy }) }
+        Self { inner: Arc::new(Inner { origin: config.origin.clone(), clock, entropy }) }
     }
 
     /// The clock.
@@ -74,11 +70,6 @@ impl Edge {
     /// The random source.
     pub fn entropy(&self) -> &Entropy {
         &self.inner.entropy
-    }
-
-    /// Signs and verifies session tokens.
-    pub fn tokens(&self) -> &Tokens {
-        &self.inner.tokens
     }
 
     /// Puts around `routes` what all of them need: an id and a log line per request, refusal of
@@ -139,12 +130,13 @@ pub struct SignedIn(pub Session);
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn
 where
     Edge: FromRef<S>,
+    Tokens: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let edge = Edge::from_ref(state);
         let token = session_token(&parts.headers).ok_or(SessionError::Missing)?;
-        Ok(Self(edge.tokens().verify(token, edge.clock().now())?))
+        let now = Edge::from_ref(state).clock().now();
+        Ok(Self(Tokens::from_ref(state).verify(token, now)?))
     }
 }

@@ -25,7 +25,9 @@ pub(crate) struct NoDelay {
 impl NoDelay {
     /// For the runtime API at `host:port`, as `AWS_LAMBDA_RUNTIME_API` has it.
     pub(crate) fn new(runtime_api: &str) -> Self {
-        let authority = runtime_api.split('/').next().unwrap_or("");
+        // Lambda says `host:port`; emulators may add a scheme and a path.
+        let authority = runtime_api.split_once("://").map_or(runtime_api, |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or("");
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
         Self { port, seen: Mutex::new(None) }
     }
@@ -89,7 +91,7 @@ mod tests {
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let to_runtime = TcpStream::connect(runtime.local_addr().unwrap()).unwrap();
         let to_other = TcpStream::connect(other.local_addr().unwrap()).unwrap();
-        let no_delay = NoDelay::new(&runtime.local_addr().unwrap().to_string());
+        let no_delay = NoDelay::new(&format!("http://{}/fn", runtime.local_addr().unwrap()));
         no_delay.ensure();
         assert!(to_runtime.nodelay().unwrap());
         assert!(!to_other.nodelay().unwrap());

@@ -3,6 +3,8 @@
 //! The crypto behind `jsonwebtoken` is ours to choose; it is given HMAC-SHA-256 alone, so there is
 //! no other algorithm in the process that a token could name.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -15,6 +17,8 @@ use shared_core::env::{ConfigError, Env};
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{Session, SessionError};
 use signature::{Signer, Verifier};
+
+use crate::EdgeConfig;
 
 /// The keys that sessions are signed with.
 ///
@@ -57,14 +61,13 @@ struct Claims {
     exp: i64,
 }
 
-/// Signs and verifies session tokens.
+/// Signs and verifies session tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {
-    keys: Vec<Key>,
-    origin: String,
+    keys: Arc<[Key]>,
+    origin: Arc<str>,
 }
 
-#[derive(Clone)]
 struct Key {
     id: String,
     signing: EncodingKey,
@@ -72,8 +75,8 @@ struct Key {
 }
 
 impl Tokens {
-    /// Tokens issued by `origin` for `origin`.
-    pub fn new(keys: &SessionKeys, origin: &str) -> Self {
+    /// Tokens issued by the edge's origin, for it.
+    pub fn new(keys: &SessionKeys, edge: &EdgeConfig) -> Self {
         // Whoever comes second in a process finds the same provider there already.
         let _ = HS256.install_default();
         let keys = keys.0.iter().map(|(id, secret)| {
@@ -82,7 +85,7 @@ impl Tokens {
                 (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
             Key { id: id.clone(), signing, verifying }
         });
-        Self { keys: keys.collect(), origin: origin.to_owned() }
+        Self { keys: keys.collect(), origin: edge.origin.as_str().into() }
     }
 
     /// A token for a session that begins now. Fails only if there is no key.
@@ -91,8 +94,8 @@ impl Tokens {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(key.id.clone());
         let claims = Claims {
-            iss: self.origin.clone(),
-            aud: self.origin.clone(),
+            iss: self.origin.to_string(),
+            aud: self.origin.to_string(),
             sub: session.user,
             jti: session.id,
             iat: now.as_second(),

@@ -4,6 +4,9 @@ use std::pin::Pin;
 
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::BehaviorVersion;
+use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::RequestId;
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_smithy_http_client::tls;
 use shared_core::env::{ConfigError, Env};
@@ -62,8 +65,19 @@ impl Mailer for Ses {
                 .send()
                 .await
                 .map(drop)
-                // The SDK's own message is "service error"; what went wrong is in its sources.
-                .map_err(|error| aws_sdk_sesv2::error::DisplayErrorContext(error).to_string().into())
+                .map_err(|error| what_went_wrong(error).into())
         })
     }
+}
+
+/// For the log: SES's own words are left out, because they repeat the address.
+fn what_went_wrong(error: SdkError<SendEmailError>) -> String {
+    if let Some(refusal) = error.as_service_error() {
+        let code = refusal.code().unwrap_or("an error without a code");
+        return format!(
+            "SES: {code}, request {}",
+            refusal.meta().request_id().unwrap_or("unknown")
+        );
+    }
+    DisplayErrorContext(error).to_string()
 }
