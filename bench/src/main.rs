@@ -100,6 +100,7 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
 
     println!("warming up");
     load::warm_up(&subjects, &users).await?;
+    stack.analyze().await?;
     report.loads_begin();
     for load in &plan.loads {
         println!("{} streams at once", load.streams);

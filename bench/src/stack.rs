@@ -43,6 +43,12 @@ impl Stack {
         Ok(stack)
     }
 
+    /// Lets Postgres look at its tables, as it does by itself once a minute: plans that were made when
+    /// they were empty read them whole.
+    pub(crate) async fn analyze(&self) -> Result<()> {
+        self.run_as_owner("analyze").await
+    }
+
     /// Where the subjects find their database.
     pub(crate) fn database_url(&self) -> &str {
         self.servers.database_url()

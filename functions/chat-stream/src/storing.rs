@@ -1,13 +1,25 @@
-//! The end of a turn, and what the database's errors mean for one.
+//! A turn in the database: how it begins, how it ends, and what the database's errors mean.
 
 use shared_core::answer::Answer;
 use shared_core::session::SessionError;
-use shared_core::turn::TurnError;
+use shared_core::turn::{NewTurn, TurnError};
 use shared_http::ApiError;
-use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome};
+use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Request};
 use tokio::time::{Duration, sleep};
 
 use crate::Deps;
+
+/// Stores the question. One that should be in the chat and is not becomes a new one: it was refused
+/// when it was first sent, and now it is sent again.
+pub(crate) async fn begin(
+    database: &Request<'_>,
+    turn: &NewTurn,
+) -> Result<BegunTurn, DatabaseError> {
+    match (database.begin_turn(turn).await, turn.as_new_question()) {
+        (Err(DatabaseError::MessageNotFound), Some(turn)) => database.begin_turn(&turn).await,
+        (result, _) => result,
+    }
+}
 
 /// The answer is in nobody's keeping but the reader's.
 pub(crate) struct NotStored;

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::Deps;
-use crate::storing::{NotStored, failed, store, turn_error};
+use crate::storing::{NotStored, begin, failed, store, turn_error};
 
 /// Where the response goes, or why there is none.
 pub type Respond = oneshot::Sender<Result<Response, TurnError>>;
@@ -66,7 +66,7 @@ async fn prepare(
     let database = deps.database.request(session, now);
     let (allowed, begun) = tokio::join!(
         deps.cache.take(&user, "turns", &[TURNS_PER_USER], now),
-        database.begin_turn(turn),
+        begin(&database, &turn),
     );
     let begun = begun.map_err(turn_error)?;
     let allowed = match allowed {

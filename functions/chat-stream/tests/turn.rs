@@ -404,11 +404,32 @@ async fn another_answer_and_an_edited_question() {
     let again = send(json!({}), edited).await;
     assert_eq!(again.refusal(), (409, "message_exists".into()));
     assert_eq!(again.header("x-should-retry"), Some("false"));
-    let unknown =
-        send(json!({ "trigger": "regenerate-message" }), message("question-9", "x")).await;
-    assert_eq!(unknown.refusal(), (404, "message_not_found".into()));
     chat.stack.until_count(2, "select count(*) from messages where role = 'user'").await;
     chat.stack.until_count(4, "select count(*) from messages where role = 'assistant'").await;
+}
+
+#[tokio::test]
+async fn a_question_that_was_refused_can_be_sent_again_as_clients_do() {
+    let chat = Chat::start().await;
+    let ways = [json!({ "trigger": "regenerate-message" }), json!({ "messageId": "question-1" })];
+    for (number, way) in ways.iter().enumerate() {
+        let mut request = body("the-chat", "nobody/knows", "hello");
+        request["message"]["id"] = json!(format!("question-{number}"));
+        assert_eq!(chat.client.post("/api/chat", &request).await.code(), "model_unknown");
+        request["model"] = json!("fake/echo");
+        request.as_object_mut().unwrap().extend(way.as_object().unwrap().clone());
+        assert_eq!(chat.client.post("/api/chat", &request).await.text(), "hello");
+    }
+    chat.stack.until_count(2, "select count(*) from messages where role = 'user'").await;
+
+    // But not under an id that belongs to something else.
+    let answer = "select id from messages where role = 'assistant' limit 1";
+    let answer: String = chat.stack.owner().await.query_one(answer, &[]).await.unwrap().get(0);
+    let mut request = body("the-chat", "fake/echo", "hello");
+    request["message"]["id"] = json!(answer);
+    request["trigger"] = json!("regenerate-message");
+    let refused = chat.client.post("/api/chat", &request).await.refusal();
+    assert_eq!(refused, (409, "message_exists".into()));
 }
 
 #[tokio::test]

@@ -86,6 +86,19 @@ pub struct NewTurn {
     pub model: ModelId,
 }
 
+impl NewTurn {
+    /// The same question as a new one, if it was to replace or to repeat one that is not there:
+    /// one that was refused before it could be stored, and that the person sends again.
+    pub fn as_new_question(&self) -> Option<Self> {
+        match &self.place {
+            Place::Next { .. } => None,
+            Place::Instead { question, .. } | Place::Again { question } => {
+                Some(Self { place: Place::Next { question: question.clone() }, ..self.clone() })
+            }
+        }
+    }
+}
+
 /// Why a turn did not begin, or how it broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {

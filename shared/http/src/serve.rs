@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
+use lambda_http::{Adapter, StreamAdapter};
+use lambda_runtime::Runtime;
 use shared_core::env::{ConfigError, Env};
 
 use crate::nodelay::NoDelay;
@@ -46,7 +48,7 @@ pub enum StartError {
     NotOnLambda,
     /// The runtime API went away, or a response could not be delivered.
     #[error("the Lambda runtime: {0}")]
-    Runtime(#[from] lambda_http::Error),
+    Runtime(#[from] lambda_runtime::Error),
     /// The system refused a thread or a socket.
     #[error(transparent)]
     System(#[from] std::io::Error),
@@ -55,7 +57,7 @@ pub enum StartError {
 /// Serves responses whole, for API Gateway's buffered integration.
 pub async fn serve_buffered(app: Router) -> Result<(), StartError> {
     runtime_api()?;
-    Ok(lambda_http::run(app).await?)
+    Ok(Runtime::new(Adapter::from(app)).run().await?)
 }
 
 /// Serves responses chunk by chunk, for API Gateway's `STREAM` integration and Function URLs.
@@ -68,7 +70,7 @@ pub async fn serve_streaming(app: Router, tasks: &Tasks) -> Result<(), StartErro
         no_delay.ensure();
         std::future::ready(request)
     }));
-    let result = lambda_http::run_with_streaming_response(app).await;
+    let result = Runtime::new(StreamAdapter::from(app)).run().await;
     tasks.finish().await;
     Ok(result?)
 }

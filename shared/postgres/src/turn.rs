@@ -68,8 +68,7 @@ impl Request<'_> {
     /// Stores the question and an open answer, and reads what was said before: one transaction, one
     /// round trip. The rules that could be broken by two at once are the schema's: an id is used
     /// once, a message is tied to its chat and the chat's owner.
-    pub async fn begin_turn(&self, turn: NewTurn) -> Result<BegunTurn, Error> {
-        let turn = &turn;
+    pub async fn begin_turn(&self, turn: &NewTurn) -> Result<BegunTurn, Error> {
         self.database.retrying(|client| async move { self.begin_on(&client, turn).await }).await
     }
 

@@ -34,7 +34,7 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
         answer: MessageId::parse(&format!("{chat}-a")).unwrap(),
         model: ModelId::parse("fake/echo").unwrap(),
     };
-    stack.database().request(session, now).begin_turn(turn).await.unwrap();
+    stack.database().request(session, now).begin_turn(&turn).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
                    values (gen_random_uuid(), $1, $2, $1 || '-q', 'so far', now())";
     stack.owner().await.execute(summary, &[&chat, &session.user.0]).await.unwrap();

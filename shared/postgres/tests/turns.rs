@@ -37,7 +37,7 @@ fn next(chat: &str, number: usize) -> NewTurn {
 async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
     // Each turn a second later, as people type.
     stack.clock.advance(Duration::from_secs(1));
-    stack.database().request(session, stack.clock.clock().now()).begin_turn(turn).await
+    stack.database().request(session, stack.clock.clock().now()).begin_turn(&turn).await
 }
 
 async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
