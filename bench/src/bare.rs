@@ -208,13 +208,12 @@ impl Stream {
     async fn next(mut self) -> Option<(std::result::Result<Bytes, Infallible>, Self)> {
         let mut frames = Vec::new();
         while frames.is_empty() && !self.ended {
-            match self.upstream.chunk().await {
-                Ok(Some(bytes)) => self.read(&bytes, &mut frames),
-                Ok(None) | Err(_) => {
-                    self.ended = true;
-                    self.store().await.ok()?;
-                    frames.extend_from_slice(b"data: [DONE]\n\n");
-                }
+            if let Ok(Some(bytes)) = self.upstream.chunk().await {
+                self.read(&bytes, &mut frames);
+            } else {
+                self.ended = true;
+                self.store().await.ok()?;
+                frames.extend_from_slice(b"data: [DONE]\n\n");
             }
         }
         (!frames.is_empty()).then(|| (Ok(frames.into()), self))

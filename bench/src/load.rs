@@ -93,7 +93,7 @@ pub(crate) async fn run(
         for ((subject, process), measured) in subjects.each().into_iter().zip(&mut all) {
             let before = (process.cpu()?, stack.database_cpu()?);
             let heard = round(subject, process, load, users).await?;
-            measured.cpu += process.cpu()? - before.0;
+            measured.cpu += process.cpu()?.saturating_sub(before.0);
             measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
             measured.peak_memory = process.peak_memory()?;
             for turn in heard {

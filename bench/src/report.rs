@@ -108,12 +108,13 @@ impl Report {
     /// What the runtime interface did.
     pub(crate) fn first_chunks(&mut self, found: &[FirstChunk]) {
         for first in found {
-            let FirstChunk { silence_ms, late_ms, worst_ms } = first;
+            let FirstChunk { silence, late, worst } = first;
+            let silence = silence.as_millis();
             self.line(&format!(
-                "through the runtime interface, {silence_ms} ms after the prelude: {late_ms:.3} ms late, {worst_ms:.3} at worst",
+                "through the runtime interface, {silence} ms after the prelude: {late:.3} ms late, {worst:.3} at worst",
             ));
-            let what = format!("first chunk late, ms, {silence_ms} ms after the prelude");
-            self.check(&what, *late_ms, 1.0);
+            let what = format!("first chunk late, ms, {silence} ms after the prelude");
+            self.check(&what, *late, 1.0);
         }
     }
 

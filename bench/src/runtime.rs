@@ -28,12 +28,12 @@ const WARM_UP: usize = 3;
 
 /// How late the first chunk of an answer is, by the silence before it.
 pub(crate) struct FirstChunk {
-    /// From the prelude to the first chunk, in milliseconds.
-    pub(crate) silence_ms: u64,
+    /// From the prelude to the first chunk.
+    pub(crate) silence: Duration,
     /// From the upstream's sending to the arrival at the runtime interface, in milliseconds.
-    pub(crate) late_ms: f64,
+    pub(crate) late: f64,
     /// The worst of them.
-    pub(crate) worst_ms: f64,
+    pub(crate) worst: f64,
 }
 
 /// Runs `binary`, which is that of `chat-stream`, and has `turns` turns for each silence.
@@ -73,9 +73,9 @@ pub(crate) async fn measure(
             }
         }
         measured.push(FirstChunk {
-            silence_ms,
-            late_ms: percentile(&late, 50) / 1e6,
-            worst_ms: percentile(&late, 100) / 1e6,
+            silence: Duration::from_millis(silence_ms),
+            late: percentile(&late, 50) / 1e6,
+            worst: percentile(&late, 100) / 1e6,
         });
     }
     Ok(measured)

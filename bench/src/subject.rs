@@ -61,7 +61,7 @@ impl Process {
     /// Starts `subject` and waits until it listens.
     pub(crate) async fn start(subject: Subject, variables: &Variables) -> Result<Self> {
         let port = free_port()?;
-        let child = Command::new(std::env::current_exe()?)
+        let child = Command::new("/proc/self/exe")
             .args(["subject", subject.name()])
             .env_clear()
             .envs(variables.iter().map(|(name, value)| (name, value)))

@@ -105,8 +105,9 @@ async fn run(
     let accepted = began.elapsed();
     let mut answer = Answer::default();
     let heard = listen(&mut stream, &mut answer, &mut out, deps.config.heartbeat).await;
-    // Hang up before the disk is waited for.
-    drop(stream);
+    if heard.failure.is_none() {
+        deps.tasks.spawn(stream.hang_up());
+    }
     answer.close(&mut |event| out.event(&event));
     out.flush();
 

@@ -148,12 +148,16 @@ async fn refusal(mut response: Response) -> ModelFailure {
     let retry_after =
         retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     let mut body = Vec::new();
-    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(CONNECT_WITHIN, response.chunk()).await {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_ERROR {
-            break;
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ERROR {
+                break;
+            }
         }
-    }
+    };
+    // What has come by then has to do.
+    let _ = tokio::time::timeout(CONNECT_WITHIN, read).await;
     let error = serde_json::from_slice::<ErrorResponse>(&body).ok().map(|response| response.error);
     let error_type = error.as_ref().map_or("", |error| error.error_type());
     tracing::warn!(
@@ -171,5 +175,9 @@ fn tls() -> Result<rustls::ClientConfig, ConfigError> {
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    // The client offers nothing by itself where TLS is handed to it; on HTTP/2, hanging up on an
+    // answer leaves the connection open.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -9,6 +9,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::chunk;
 use crate::sse::SseParser;
 
+/// Opening a connection anew takes about as long.
+const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
+
 /// A model's answer, being read. Dropping it hangs up, which stops most providers' billing.
 #[derive(Debug)]
 pub struct ModelStream {
@@ -64,6 +67,13 @@ impl ModelStream {
                 Batch::Ended
             }
         }
+    }
+
+    /// Reads what is left after the last event, so that the connection can be used again: it is a
+    /// chunk of no bytes, and usually there already.
+    pub async fn hang_up(mut self) {
+        let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        let _ = tokio::time::timeout(LAST_CHUNK_WITHIN, rest).await;
     }
 
     fn heard(&mut self, bytes: &[u8], hear: &mut impl FnMut(ModelEvent<'_>)) -> Batch {

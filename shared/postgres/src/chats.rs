@@ -13,11 +13,6 @@ pub(crate) const MOVE_HEAD: &str = "
            updated_at = $3
      where id = $1";
 
-pub(crate) const TOUCH: &str = "
-    update chats
-       set updated_at = $2
-     where id = $1";
-
 /// Undoes `MOVE_HEAD` for a turn that is withdrawn: back to the newest message that stays.
 pub(crate) const MOVE_HEAD_BACK: &str = "
     update chats

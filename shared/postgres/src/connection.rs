@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use shared_core::env::ConfigError;
@@ -22,9 +24,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
 /// `role`: whoever the URL logs in as, statements run as the app's role, which row-level security
 /// binds; a superuser's URL must not switch it off. The timeouts end on the server what no request
-/// waits for any more.
-const SESSION: &str =
-    "-c role=app_user -c statement_timeout=8000 -c idle_in_transaction_session_timeout=8000";
+/// waits for any more. Every statement here looks rows up by their keys: planning it once is enough,
+/// and planning it anew each time would cost more than running it.
+const SESSION: &str = "-c role=app_user -c statement_timeout=8000 \
+    -c idle_in_transaction_session_timeout=8000 -c plan_cache_mode=force_generic_plan -c jit=off";
+/// A transaction that has not ended by then is lost with its server. Longer than the server's own
+/// limit for a statement, which says more.
+const TRANSACTION_WITHIN: Duration = Duration::from_secs(9);
 
 /// The database. Cheap to clone; connects when first used.
 #[derive(Clone, Debug)]
@@ -39,6 +45,7 @@ impl Database {
         postgres
             .connect_timeout(CONNECT_WITHIN)
             .tcp_user_timeout(UNACKNOWLEDGED_FOR)
+            .keepalives_idle(UNACKNOWLEDGED_FOR)
             .options(SESSION)
             .application_name("chat");
         // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
@@ -56,6 +63,8 @@ impl Database {
         let within = Some(CONNECT_WITHIN);
         Pool::builder(manager)
             .max_size(config.pool_size)
+            // The connection that was used last knows its statements and has its caches warm.
+            .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts { wait: within, create: within, recycle: within })
             .runtime(Runtime::Tokio1)
             .build()
@@ -88,21 +97,36 @@ impl Database {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        match run(self.connection().await?).await {
+        let run = async || {
+            let connection = self.connection().await?;
+            match tokio::time::timeout(TRANSACTION_WITHIN, run(connection)).await {
+                Ok(result) => result,
+                Err(elapsed) => {
+                    // Nobody knows what state it is in, so nobody gets it again.
+                    self.forget_connections();
+                    Err(Error::Unavailable(elapsed.into()))
+                }
+            }
+        };
+        match run().await {
             Err(error) if error.is_dead_connection() => {
                 tracing::info!(%error, "a connection to postgres was dead, connecting again");
-                // The rest of the pool died with it.
-                self.pool.retain(|_, _| false);
-                run(self.connection().await?).await
+                self.forget_connections();
+                run().await
             }
             result => result,
         }
+    }
+
+    /// What happened to one connection happened to all of the pool.
+    fn forget_connections(&self) {
+        self.pool.retain(|_, _| false);
     }
 }
 
 /// Certificates are verified, and so is the host's name; tokio-postgres' `require` leaves both to
 /// the TLS library, and rustls knows no other way.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ConfigError> {
+pub(crate) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ConfigError> {
     let mut roots = rustls::RootCertStore::empty();
     match ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),

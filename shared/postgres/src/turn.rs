@@ -185,11 +185,10 @@ impl Database {
     /// Not through [`Request`]: somebody who logs out while the model speaks still gets the answer.
     pub async fn finish_turn(&self, turn: &BegunTurn, ending: Ending<'_>) -> Result<(), Error> {
         self.retrying(|client| async move {
-            let (be_user, finish, touch) = tokio::try_join!(
+            let (be_user, finish) = tokio::try_join!(
                 biased;
                 client.prepare_cached(BE_USER),
                 client.prepare_cached(messages::FINISH),
-                client.prepare_cached(chats::TOUCH),
             )?;
             let (status, error_code) = match ending.outcome {
                 Outcome::Complete => ("complete", None),
@@ -199,7 +198,7 @@ impl Database {
             let usage = answer.usage();
             let tokens =
                 |count: Option<u32>| count.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
-            let ((), _, finished, _, ()) = tokio::try_join!(
+            let ((), _, finished, ()) = tokio::try_join!(
                 biased;
                 client.batch_execute("begin"),
                 async { client.execute(&be_user, &[&turn.user.0]).await },
@@ -221,7 +220,6 @@ impl Database {
                     ];
                     client.execute(&finish, params).await
                 },
-                async { client.execute(&touch, &[&turn.chat.as_str(), &ending.at]).await },
                 client.batch_execute("commit"),
             )?;
             if finished == 1 { Ok(()) } else { Err(Error::AnswerNotOpen) }
