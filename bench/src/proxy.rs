@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::nanos;
 
+/// The kernel wakes a sleeper late, by more than what is measured here: the last of a wait is spent
+/// awake.
+const AWAKE: Duration = Duration::from_micros(300);
+
 /// A proxy. Its threads end with its connections, the last with the program.
 pub(crate) struct Proxy {
     /// Where it listens.
@@ -151,8 +155,9 @@ fn listen(mut from: TcpStream, buffer: &mut [u8], mut hear: impl FnMut(&[u8]) ->
 fn deliver(passed: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
     while let Ok((due, bytes)) = passed.recv() {
         let wait = due.saturating_duration_since(Instant::now());
-        if !wait.is_zero() {
-            thread::sleep(wait);
+        thread::sleep(wait.saturating_sub(AWAKE));
+        while Instant::now() < due {
+            std::hint::spin_loop();
         }
         if to.write_all(&bytes).is_err() {
             break;

@@ -156,8 +156,10 @@ struct Added {
 
 impl Added {
     fn of(measured: &Measured, limit: &Self) -> Self {
+        // The limit's median from both: its own 99th percentile is another turn's bad luck.
         let both = |values: &[u64], less: (f64, f64)| {
-            (percentile(values, 50) / 1e6 - less.0, percentile(values, 99) / 1e6 - less.1)
+            let percentile = |percent| percentile(values, percent) / 1e6 - less.0;
+            (percentile(50), percentile(99))
         };
         let thousands = float(measured.first.len() as u64) / 1e3;
         Self {

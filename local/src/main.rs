@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -216,7 +218,9 @@ impl Secrets {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(failed)?;
         }
-        fs::write(path, format!("{}\n{}\n", made.session_keys, made.login_pepper))
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.and_then(|mut file| writeln!(file, "{}\n{}", made.session_keys, made.login_pepper))
             .map_err(failed)?;
         Ok(made)
     }

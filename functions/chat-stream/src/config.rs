@@ -31,7 +31,7 @@ impl ChatConfig {
                 .unwrap_or_else(|| DEFAULT_SYSTEM_PROMPT.to_owned()),
             message_limit: env.parsed("MESSAGE_LIMIT_BYTES", 32 * 1024)?,
             body_limit: env.parsed("BODY_LIMIT_BYTES", 1024 * 1024)?,
-            heartbeat: Duration::from_secs(env.parsed("HEARTBEAT_SECONDS", 10)?),
+            heartbeat: env.seconds("HEARTBEAT_SECONDS", 10)?,
         })
     }
 }

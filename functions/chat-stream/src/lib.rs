@@ -49,7 +49,7 @@ impl Deps {
     /// failure: the turn tries again and says what is wrong.
     pub async fn warm(&self) {
         let (database, cache, ()) =
-            tokio::join!(self.database.warm(), self.cache.warm(), self.openrouter.warm());
+            tokio::join!(self.database.warm_for_turns(), self.cache.warm(), self.openrouter.warm());
         if let Err(error) = database {
             tracing::warn!(%error, "cannot connect ahead of time");
         }

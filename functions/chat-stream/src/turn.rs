@@ -164,9 +164,13 @@ async fn listen(
             heard.first_word = Some(Instant::now());
         }
     }
-    // A stream that just stops, without the model's word that it is done, was cut.
-    if matches!(answer.finish_reason(), None | Some(FinishReason::Error)) {
-        heard.failure.get_or_insert(ModelFailure::Broken);
+    match answer.finish_reason() {
+        // A stream that just stops, without the model's word that it is done, was cut.
+        None | Some(FinishReason::Error) => {
+            heard.failure.get_or_insert(ModelFailure::Broken);
+        }
+        // With its word, the answer is whole, whatever became of the connection after it.
+        Some(_) => heard.failure = None,
     }
     heard
 }

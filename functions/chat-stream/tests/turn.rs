@@ -579,6 +579,33 @@ async fn without_the_cache_chat_goes_on_and_postgres_counts() {
 }
 
 #[tokio::test]
+async fn without_the_cache_other_answers_count_too() {
+    let mut stack = TestStack::start().await;
+    stack.set("CACHE_URL", "redis://127.0.0.1:1");
+    let chat = Chat::on(stack).await;
+    let mut request = body("the-chat", "fake/echo", "hi");
+    request["message"]["id"] = json!("question-1");
+    request["trigger"] = json!("regenerate-message");
+    let mut refused = 0;
+    for _ in 0..32 {
+        refused += u32::from(chat.client.post("/api/chat", &request).await.status == 429);
+    }
+    assert_eq!(refused, 2);
+}
+
+#[tokio::test]
+async fn two_questions_at_once_come_one_after_the_other() {
+    let chat = Chat::start().await;
+    chat.ask("fake/echo", "first").await;
+    for _ in 0..5 {
+        tokio::join!(chat.ask("fake/echo", "left"), chat.ask("fake/echo", "right"));
+    }
+    // One branch: no message but the head is without one below it.
+    let tips = "select count(*) from messages m where not exists (select from messages where parent_id = m.id)";
+    chat.stack.until_count(1, tips).await;
+}
+
+#[tokio::test]
 async fn without_the_database_nothing_is_asked() {
     let mut stack = TestStack::start().await;
     let session = stack.session("ada@example.com").await;

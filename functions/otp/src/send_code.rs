@@ -60,10 +60,11 @@ pub(crate) async fn send_code(
     Ok((StatusCode::ACCEPTED, Json(sent)))
 }
 
-/// The narrowest limit first, so that what it refuses uses up none of the wider ones.
+/// The source first: one that is over its limit must not use up the codes of other people's
+/// addresses. Everybody's limit last, which nobody alone can use up.
 async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginError> {
-    take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;
     take(deps, &source, &CODES_PER_SOURCE).await?;
+    take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;
     take(deps, &Subject::Everybody, &CODES_IN_TOTAL).await?;
     let code = Code::draw(deps.edge.entropy());
     deps.codes.issue(&email, &code, deps.edge.clock().now()).await.map_err(unavailable)?;

@@ -51,23 +51,27 @@ async fn the_answer_is_the_same_for_known_and_unknown_addresses_and_no_user_is_m
 #[tokio::test]
 async fn a_thousand_requests_for_one_address_send_one_mail_then_five_an_hour_and_twenty_a_day() {
     let (stack, mailbox, client) = started().await;
-    let ask = async || client.post("/api/auth/otp", &json!({ "email": "ada@example.com" })).await;
-    for _ in 0..1000 {
-        ask().await;
+    // From everywhere at once, so that no source reaches its own limit.
+    let ask = async |number: u32| {
+        let client = client.clone().from(&format!("203.0.{}.{}", number / 256, number % 256));
+        client.post("/api/auth/otp", &json!({ "email": "ada@example.com" })).await
+    };
+    for number in 0..1000 {
+        ask(number).await;
     }
     assert_eq!(mailbox.mails().len(), 1);
-    let refused = ask().await;
+    let refused = ask(1000).await;
     assert_eq!(refused.refusal(), (429, "too_many_codes".into()));
     assert_eq!(refused.header("retry-after"), Some("30"));
 
-    for _ in 0..60 {
+    for number in 0..60 {
         stack.clock.advance(Duration::from_secs(30));
-        ask().await;
+        ask(number).await;
     }
     assert_eq!(mailbox.mails().len(), 5);
-    for _ in 0..23 * 2 {
+    for number in 0..23 * 2 {
         stack.clock.advance(Duration::from_mins(30));
-        ask().await;
+        ask(number).await;
     }
     assert_eq!(mailbox.mails().len(), 20);
 }
@@ -75,11 +79,11 @@ async fn a_thousand_requests_for_one_address_send_one_mail_then_five_an_hour_and
 #[tokio::test]
 async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
     let (_stack, mailbox, client) = started().await;
-    for number in 0..100 {
+    for number in 0..1000 {
         let forged = client
             .clone()
             .from("203.0.113.7")
-            .with("x-forwarded-for", &format!("198.51.100.{number}"));
+            .with("x-forwarded-for", &format!("198.51.{}.{}", number / 256, number % 256));
         forged
             .post("/api/auth/otp", &json!({ "email": format!("user{number}@example.com") }))
             .await;
@@ -91,6 +95,21 @@ async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
         .post("/api/auth/otp", &json!({ "email": "bob@example.com" }))
         .await;
     assert_eq!(other.status, 202);
+}
+
+#[tokio::test]
+async fn a_source_over_its_limit_uses_up_nobody_elses() {
+    let (_stack, mailbox, client) = started().await;
+    let (attacker, owner) = (client.clone().from("203.0.113.7"), client.from("203.0.113.8"));
+    for number in 0..30 {
+        attacker
+            .post("/api/auth/otp", &json!({ "email": format!("user{number}@example.com") }))
+            .await;
+    }
+    let victim = json!({ "email": "victim@example.com" });
+    assert_eq!(attacker.post("/api/auth/otp", &victim).await.code(), "too_many_codes");
+    assert_eq!(owner.post("/api/auth/otp", &victim).await.status, 202);
+    assert_eq!(mailbox.mails().len(), 31);
 }
 
 #[tokio::test]

@@ -62,7 +62,12 @@ pub(crate) async fn enter_code(
     check(&deps, &Subject::Source(source), &email, &code, now).await?;
 
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let (user, session) = sign_in(&deps, &email, user_agent, now).await?;
+    let signed_in = sign_in(&deps, &email, user_agent, now).await;
+    if signed_in.is_err() {
+        // The code was right and is spent; whoever tries again in a minute needs it.
+        deps.codes.issue(&email, &code, now).await.map_err(unavailable)?;
+    }
+    let (user, session) = signed_in?;
     let no_key = || ApiError::new(ErrorCode::Internal, "the session could not be signed");
     let token = deps.tokens.sign(&session, now).ok_or_else(no_key)?;
     let body = Json(Verified { user: user.into() });

@@ -170,6 +170,16 @@ async fn bad_input_is_refused_and_costs_no_try() {
 }
 
 #[tokio::test]
+async fn a_right_code_outlives_an_outage_of_postgres() {
+    let mut stack = TestStack::start().await;
+    issue(&stack, "123456").await;
+    let there = client(&stack);
+    stack.set("DATABASE_URL", "postgres://u@127.0.0.1:1/x");
+    assert_eq!(enter(&client(&stack), "123456").await.refusal(), (503, "login_unavailable".into()));
+    assert_eq!(enter(&there, "123456").await.status, 200);
+}
+
+#[tokio::test]
 async fn without_a_store_it_says_when_to_try_again() {
     for variable in ["CACHE_URL", "DATABASE_URL"] {
         let mut stack = TestStack::start().await;

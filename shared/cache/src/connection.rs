@@ -1,10 +1,11 @@
 //! One multiplexed connection per process, made when first needed and mended by the driver.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
 use redis::{RedisError, ScriptInvocation};
 use secrecy::ExposeSecret;
 use shared_core::env::ConfigError;
@@ -26,11 +27,14 @@ pub enum Error {
     TimedOut,
 }
 
+/// The connection of all who are waiting for it.
+type Shared = Arc<OnceCell<ClusterConnection>>;
+
 /// The cache. Cheap to clone; connects when first used.
 #[derive(Clone)]
 pub struct Cache {
     client: redis::cluster::ClusterClient,
-    connection: Arc<OnceCell<ClusterConnection>>,
+    connection: Arc<Mutex<Shared>>,
     prefix: Arc<str>,
 }
 
@@ -41,6 +45,8 @@ impl Cache {
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .retries(1)
+            // A peer that vanished without a word acknowledges nothing.
+            .tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(PATIENCE * 2))
             .build()
             .map_err(|error| {
                 ConfigError::new("CACHE_URL", format!("cannot be used: {}", error.category()))
@@ -50,7 +56,8 @@ impl Cache {
 
     /// Opens the connection if none is open, so that the next request finds one.
     pub async fn warm(&self) -> Result<(), Error> {
-        self.connection().await.map(drop)
+        let shared = self.shared().clone();
+        Ok(self.connected(&shared).await.map(drop)?)
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -62,17 +69,28 @@ impl Cache {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Error> {
+        let shared = self.shared().clone();
         let run = async {
-            let mut connection = self.connection().await?;
+            let mut connection = self.connected(&shared).await?;
             Ok(script.invoke_async(&mut connection).await?)
         };
-        tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut))
+        let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut));
+        if matches!(result, Err(Error::TimedOut)) {
+            // The driver would go on asking a peer that is silent; the next one asks anew.
+            let mut current = self.shared();
+            if Arc::ptr_eq(&current, &shared) {
+                *current = Shared::default();
+            }
+        }
+        result
     }
 
-    async fn connection(&self) -> Result<ClusterConnection, Error> {
-        let connection =
-            self.connection.get_or_try_init(|| self.client.get_async_connection()).await?;
-        Ok(connection.clone())
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connected(&self, shared: &Shared) -> Result<ClusterConnection, RedisError> {
+        shared.get_or_try_init(|| self.client.get_async_connection()).await.cloned()
     }
 }
 

@@ -191,8 +191,8 @@ pub enum UiEvent<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     parts: Vec<Part>,
-    /// Whether the last part is a text or a reasoning that may still grow.
-    open: bool,
+    /// The text or the reasoning that may still grow.
+    open: Option<usize>,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     generation: Option<String>,
@@ -211,8 +211,8 @@ impl Answer {
             ModelEvent::Citation { url, title } => self.cite(url, title, emit),
             ModelEvent::Identified { generation, model } => {
                 if self.generation.is_none() {
-                    self.generation = Some(generation.to_owned());
-                    self.model = Some(model.to_owned());
+                    self.generation = Some(without_nul(generation).into_owned());
+                    self.model = Some(without_nul(model).into_owned());
                 }
             }
             ModelEvent::Finished(reason) => self.finish = Some(reason),
@@ -225,13 +225,10 @@ impl Answer {
 
     /// Ends the part that is still open, if one is.
     pub fn close(&mut self, emit: &mut impl FnMut(UiEvent<'_>)) {
-        let Some(last) = self.parts.len().checked_sub(1).filter(|_| self.open) else {
-            return;
-        };
-        self.open = false;
-        match self.parts[last] {
-            Part::Text { .. } => emit(UiEvent::TextEnd { part: last }),
-            Part::Reasoning { .. } => emit(UiEvent::ReasoningEnd { part: last }),
+        let Some(part) = self.open.take() else { return };
+        match self.parts[part] {
+            Part::Text { .. } => emit(UiEvent::TextEnd { part }),
+            Part::Reasoning { .. } => emit(UiEvent::ReasoningEnd { part }),
             Part::SourceUrl { .. } => {}
         }
     }
@@ -271,17 +268,10 @@ impl Answer {
         if delta.is_empty() {
             return;
         }
-        if !self.open || self.parts.last().is_some_and(|last| !kind.is(last)) {
-            self.close(emit);
-            self.open = true;
-            self.parts.push(kind.empty());
-            let part = self.parts.len() - 1;
-            emit(match kind {
-                Kind::Text => UiEvent::TextStart { part },
-                Kind::Reasoning => UiEvent::ReasoningStart { part },
-            });
-        }
-        let part = self.parts.len() - 1;
+        let part = match self.open {
+            Some(open) if kind.is(&self.parts[open]) => open,
+            _ => self.begin(kind, emit),
+        };
         match &mut self.parts[part] {
             Part::Text { text } | Part::Reasoning { text } => text.push_str(&delta),
             Part::SourceUrl { .. } => {}
@@ -293,7 +283,20 @@ impl Answer {
         });
     }
 
-    /// Providers repeat a citation with every chunk it belongs to; the reader needs it once.
+    fn begin(&mut self, kind: Kind, emit: &mut impl FnMut(UiEvent<'_>)) -> usize {
+        self.close(emit);
+        self.parts.push(kind.empty());
+        let part = self.parts.len() - 1;
+        self.open = Some(part);
+        emit(match kind {
+            Kind::Text => UiEvent::TextStart { part },
+            Kind::Reasoning => UiEvent::ReasoningStart { part },
+        });
+        part
+    }
+
+    /// Providers repeat a citation with every chunk it belongs to; the reader needs it once. It does
+    /// not end the text that it stands in.
     fn cite(&mut self, url: &str, title: Option<&str>, emit: &mut impl FnMut(UiEvent<'_>)) {
         let (url, title) = (without_nul(url), title.map(without_nul));
         let known =
@@ -301,7 +304,6 @@ impl Answer {
         if self.parts.iter().any(known) {
             return;
         }
-        self.close(emit);
         let source_id = self.parts.len().to_string();
         emit(UiEvent::SourceUrl { source_id: &source_id, url: &url, title: title.as_deref() });
         self.parts.push(Part::SourceUrl {
@@ -383,7 +385,9 @@ mod tests {
     #[test]
     fn a_citation_is_told_once() {
         let cite = ModelEvent::Citation { url: "https://a.example", title: Some("A") };
-        let (answer, told) = hear(&[cite.clone(), ModelEvent::Text("see A"), cite]);
+        let (answer, told) =
+            hear(&[ModelEvent::Text("see "), cite.clone(), ModelEvent::Text("A"), cite]);
+        assert_eq!(answer.parts()[0], Part::Text { text: "see A".into() });
         assert_eq!(answer.parts().len(), 2);
         assert_eq!(told.iter().filter(|t| t.starts_with("SourceUrl")).count(), 1);
     }

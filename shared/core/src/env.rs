@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -58,6 +59,14 @@ impl<'a> Env<'a> {
     /// A secret that must be there.
     pub fn secret(&self, variable: &str) -> Result<SecretString, ConfigError> {
         self.required(variable).map(SecretString::from)
+    }
+
+    /// A length of time in whole seconds, at least one.
+    pub fn seconds(&self, variable: &str, default: u64) -> Result<Duration, ConfigError> {
+        match self.parsed(variable, default)? {
+            0 => Err(ConfigError::new(variable, "has to be at least 1")),
+            seconds => Ok(Duration::from_secs(seconds)),
+        }
     }
 
     /// A value of any type that parses, or `default` where it is not set.

@@ -60,7 +60,7 @@ pub async fn serve_buffered(app: Router) -> Result<(), StartError> {
     Ok(Runtime::new(Adapter::from(app)).run().await?)
 }
 
-/// Serves responses chunk by chunk, for API Gateway's `STREAM` integration and Function URLs.
+/// Serves responses chunk by chunk, for API Gateway's response streaming and Function URLs.
 ///
 /// Lambda goes on when a client is gone, but its runtime stops when a stream cannot be delivered:
 /// what is still being read and stored is waited for.

@@ -2,8 +2,8 @@
 
 use tokio_util::task::TaskTracker;
 
-/// Spawns work and waits for it. A Lambda environment is frozen when nobody waits: what was spawned
-/// and forgotten runs on in the middle of some later request, or never.
+/// Spawns work and can wait for it. A Lambda environment is frozen when a response has ended: what is
+/// spawned here either ends with its response, as a turn does, or may as well end in a later one.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(TaskTracker);
 

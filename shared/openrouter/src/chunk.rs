@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use shared_core::answer::{FinishReason, ModelEvent, Usage};
 
 use crate::failure::{ErrorObject, failure_of};
@@ -19,9 +20,10 @@ struct Chunk<'a> {
     id: Option<Text<'a>>,
     #[serde(borrow)]
     model: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-    usage: Option<UsageObject>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     error: Option<ErrorObject>,
 }
 
@@ -40,7 +42,7 @@ struct Delta<'a> {
     #[serde(borrow)]
     reasoning: Option<Text<'a>>,
     #[serde(borrow)]
-    annotations: Option<Vec<Annotation<'a>>>,
+    annotations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -59,10 +61,8 @@ struct UrlCitation<'a> {
 
 #[derive(Deserialize)]
 struct UsageObject {
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
+    prompt_tokens: Option<u32>,
+    completion_tokens: Option<u32>,
     cost: Option<f64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
@@ -88,11 +88,14 @@ pub(crate) fn read(
         hear(ModelEvent::Done);
         return Ok(());
     }
+    if data.is_empty() {
+        return Ok(());
+    }
     let chunk: Chunk<'_> = serde_json::from_slice(data)?;
     if let (Some(id), Some(model)) = (&chunk.id, &chunk.model) {
         hear(ModelEvent::Identified { generation: &id.0, model: &model.0 });
     }
-    for choice in &chunk.choices {
+    for choice in chunk.choices.iter().flatten() {
         if let Some(delta) = &choice.delta {
             read_delta(delta, hear);
         }
@@ -100,8 +103,8 @@ pub(crate) fn read(
             hear(ModelEvent::Finished(finish_reason(&reason.0)));
         }
     }
-    if let Some(usage) = &chunk.usage {
-        hear(ModelEvent::Used(usage_of(usage)));
+    if let Some(usage) = chunk.usage.and_then(lenient::<UsageObject>) {
+        hear(ModelEvent::Used(usage_of(&usage)));
     }
     if let Some(error) = chunk.error {
         hear(ModelEvent::Failed(failure_of(error.status(), Some(&error), None)));
@@ -116,12 +119,17 @@ fn read_delta(delta: &Delta<'_>, hear: &mut impl FnMut(ModelEvent<'_>)) {
     if let Some(content) = &delta.content {
         hear(ModelEvent::Text(&content.0));
     }
-    for citation in
-        delta.annotations.iter().flatten().filter_map(|annotation| annotation.url_citation.as_ref())
-    {
+    let annotations = delta.annotations.and_then(lenient::<Vec<Annotation<'_>>>);
+    for citation in annotations.into_iter().flatten().filter_map(|note| note.url_citation) {
         let title = citation.title.as_ref().map(|title| title.0.as_ref());
         hear(ModelEvent::Citation { url: &citation.url.0, title });
     }
+}
+
+/// What is beside the answer must not end it: where it is not as documented, it is left out.
+fn lenient<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    let read = serde_json::from_str::<Option<T>>(raw.get());
+    read.inspect_err(|error| tracing::debug!(%error, "the provider sent something odd")).ok()?
 }
 
 fn finish_reason(reason: &str) -> FinishReason {
@@ -137,8 +145,8 @@ fn finish_reason(reason: &str) -> FinishReason {
 
 fn usage_of(usage: &UsageObject) -> Usage {
     Usage {
-        prompt_tokens: usage.prompt_tokens,
-        completion_tokens: usage.completion_tokens,
+        prompt_tokens: usage.prompt_tokens.unwrap_or(0),
+        completion_tokens: usage.completion_tokens.unwrap_or(0),
         reasoning_tokens: usage
             .completion_tokens_details
             .as_ref()
@@ -199,6 +207,22 @@ mod tests {
     fn fields_that_are_null_or_unknown_do_not_matter() {
         let json = r#"{"id":null,"choices":[{"delta":{"role":"assistant","content":"a","refusal":null,"reasoning_details":[{}],"annotations":null},"finish_reason":null,"native_finish_reason":null}],"usage":null,"provider":"X"}"#;
         assert_eq!(heard(json), [r#"Text("a")"#]);
+    }
+
+    #[test]
+    fn what_is_odd_beside_the_answer_does_not_end_it() {
+        for odd in [
+            r#""usage":{"prompt_tokens":"many"},"choices":[{"delta":{"content":"a"}}]"#,
+            r#""usage":null,"choices":[{"delta":{"content":"a","annotations":[{"url_citation":{"url":null}}]}}]"#,
+            r#""error":null,"choices":[{"delta":{"content":"a","annotations":7}}]"#,
+        ] {
+            assert_eq!(heard(&format!("{{{odd}}}")), [r#"Text("a")"#], "{odd}");
+        }
+        assert_eq!(heard(r#"{"choices":null}"#), [""; 0]);
+        assert_eq!(heard(""), [""; 0]);
+        let error =
+            heard(r#"{"choices":null,"error":{"code":503,"message":null,"metadata":null}}"#);
+        assert!(error[0].starts_with("Failed(Unavailable"), "{error:?}");
     }
 
     #[test]

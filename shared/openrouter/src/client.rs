@@ -103,7 +103,7 @@ impl OpenRouter {
         match head {
             Ok(_) => self.used(),
             Err(error) => {
-                tracing::debug!(error = %error.without_url(), "cannot open a connection ahead of time");
+                tracing::debug!(error = causes(&error), "cannot open a connection ahead of time");
             }
         }
     }
@@ -115,7 +115,7 @@ impl OpenRouter {
         let response = match tokio::time::timeout(self.silence, request).await {
             Err(_) => return Err(ModelFailure::Silent),
             Ok(Err(error)) => {
-                tracing::warn!(error = %error.without_url(), "the provider cannot be reached");
+                tracing::warn!(error = causes(&error), "the provider cannot be reached");
                 return Err(ModelFailure::Broken);
             }
             Ok(Ok(response)) => response,
@@ -139,6 +139,16 @@ impl OpenRouter {
     fn used(&self) {
         *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
+}
+
+/// What went wrong, down to its cause: by itself, the client says "error sending request".
+pub(crate) fn causes(error: &reqwest::Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), std::error::Error::source(error));
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
 }
 
 /// Reads an error response.

@@ -28,7 +28,7 @@ impl OpenRouterConfig {
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_key: env.secret("OPENROUTER_API_KEY")?,
             app_origin: env.required("APP_ORIGIN")?,
-            silence: Duration::from_secs(env.parsed("MODEL_SILENCE_SECONDS", 60)?),
+            silence: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
         })
     }
 }

@@ -11,8 +11,7 @@ use shared_core::answer::ModelFailure;
 #[derive(Deserialize, Debug, Default)]
 pub(crate) struct ErrorObject {
     code: Option<Value>,
-    #[serde(default)]
-    message: String,
+    message: Option<String>,
     #[serde(default)]
     metadata: Value,
     #[serde(default)]
@@ -31,16 +30,19 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 impl ErrorObject {
     /// The HTTP status that the error stands for.
     pub(crate) fn status(&self) -> u16 {
-        let by_number =
-            self.code.as_ref().and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-        by_number.unwrap_or_else(|| match self.error_type() {
-            "rate_limit_exceeded" => 429,
-            "provider_overloaded" | "provider_unavailable" => 503,
-            "payment_required" => 402,
-            "content_policy_violation" | "refusal" | "permission_denied" => 403,
-            "timeout" => 504,
-            _ => 502,
-        })
+        let number = self.code.as_ref().and_then(Value::as_u64);
+        match (self.error_type(), number.and_then(|code| u16::try_from(code).ok())) {
+            // Comes as 400, 403 or 422.
+            ("content_policy_violation" | "refusal", _) => 403,
+            // Of our own key: nothing that the person can mend.
+            ("authentication" | "permission_denied", _) => 401,
+            (_, Some(number)) => number,
+            ("rate_limit_exceeded", None) => 429,
+            ("provider_overloaded" | "provider_unavailable", None) => 503,
+            ("payment_required", None) => 402,
+            ("timeout", None) => 504,
+            (_, None) => 502,
+        }
     }
 
     /// The kind of error, for logs: a word, never the provider's message, which may quote the prompt.
@@ -71,7 +73,7 @@ impl ErrorObject {
 
     /// `OpenRouter` answers 400 to a model id that it does not know, and says so in words only.
     fn says_unknown_model(&self) -> bool {
-        self.message.ends_with("is not a valid model ID")
+        self.message.as_deref().is_some_and(|message| message.ends_with("is not a valid model ID"))
     }
 }
 
@@ -89,6 +91,11 @@ pub(crate) fn failure_of(
     if error.is_some_and(ErrorObject::says_unknown_model) {
         return ModelFailure::UnknownModel;
     }
+    let status = match error.map(ErrorObject::status) {
+        // A body that says no more than the response's own status, or less.
+        None | Some(502) => status,
+        Some(said) => said,
+    };
     match status {
         402 => ModelFailure::OutOfCredit,
         403 => {

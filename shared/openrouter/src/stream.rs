@@ -7,6 +7,7 @@ use shared_core::answer::{ModelEvent, ModelFailure};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk;
+use crate::client::causes;
 use crate::sse::SseParser;
 
 /// Opening a connection anew takes about as long.
@@ -62,7 +63,7 @@ impl ModelStream {
             Ok(Some(bytes)) => self.heard(&bytes, hear),
             Ok(None) => Batch::Ended,
             Err(error) => {
-                tracing::warn!(error = %error.without_url(), "the provider's connection broke");
+                tracing::warn!(error = causes(&error), "the provider's connection broke");
                 hear(ModelEvent::Failed(ModelFailure::Broken));
                 Batch::Ended
             }

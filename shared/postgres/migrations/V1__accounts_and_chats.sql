@@ -113,7 +113,7 @@ create table messages (
 );
 
 create index messages_by_chat on messages (chat_id, created_at);
-create index questions_by_user on messages (user_id, created_at) where role = 'user';
+create index answers_by_user on messages (user_id, created_at) where role = 'assistant';
 create index answers_streaming on messages (created_at) where status = 'streaming';
 
 alter table chats

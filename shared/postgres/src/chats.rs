@@ -2,10 +2,25 @@
 
 /// A chat is made by its first turn. If the id is somebody else's, nothing happens here, and the
 /// foreign key of the message refuses the turn.
-pub(crate) const MAKE: &str = "
-    insert into chats (id, user_id, title, created_at, updated_at)
-    values ($1, $2, $3, $4, $4)
-    on conflict (id) do nothing";
+///
+/// A chat that is there is locked until the transaction ends: one turn at a time finds its place, and
+/// the next one sees where this one has put the head.
+pub(crate) const MAKE_OR_LOCK: &str = "
+    with made as (
+      insert into chats (id, user_id, title, created_at, updated_at)
+      values ($1, $2, $3, $4, $4)
+      on conflict (id) do nothing
+    )
+    select
+      from chats
+     where id = $1
+       for update";
+
+pub(crate) const LOCK: &str = "
+    select
+      from chats
+     where id = $1
+       for update";
 
 pub(crate) const MOVE_HEAD: &str = "
     update chats

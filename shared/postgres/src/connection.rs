@@ -72,17 +72,12 @@ impl Database {
             .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
     }
 
-    /// Opens a connection if none is open, so that the next request finds one.
-    pub async fn warm(&self) -> Result<(), Error> {
-        self.connection().await.map(drop)
-    }
-
     /// The door for a user's request.
     pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
         Request { database: self, session, now }
     }
 
-    async fn connection(&self) -> Result<Object, Error> {
+    pub(crate) async fn connection(&self) -> Result<Object, Error> {
         Ok(self.pool.get().await?)
     }
 

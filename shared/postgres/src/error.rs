@@ -24,7 +24,7 @@ pub enum Error {
     #[error("the answer is not open any more")]
     AnswerNotOpen,
     /// Postgres is away, too slow, or refuses the statement.
-    #[error("postgres: {0}")]
+    #[error("postgres: {}", described(.0.as_ref()))]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -74,7 +74,26 @@ impl Error {
 /// Closed, broken off, or ended by a server that says good-bye first.
 fn is_dead(error: &tokio_postgres::Error) -> bool {
     let broke_off = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-    let good_bye =
-        matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN));
+    let good_bye = matches!(
+        error.code(),
+        Some(
+            &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::IDLE_SESSION_TIMEOUT
+        )
+    );
     error.is_closed() || broke_off || good_bye
+}
+
+/// What went wrong, down to its cause; of what the server says, only code and constraint, because
+/// its words can hold values of rows.
+fn described(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(server) = error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
+        let constraint = server.constraint().unwrap_or("none");
+        return format!("sqlstate {}, constraint {constraint}", server.code().code());
+    }
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
 }

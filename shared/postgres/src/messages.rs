@@ -64,7 +64,8 @@ pub(crate) const ADD_AGAIN: &str = "
        and chat_id = $3
        and role = 'user'";
 
-/// Only an answer that is still open can be finished, so whoever comes second changes nothing.
+/// Only an answer that is still open can be finished, so whoever comes second changes nothing. Who
+/// comes again with the same ending, because nobody told them that they had succeeded, has.
 pub(crate) const FINISH: &str = "
     update messages
        set status = $2,
@@ -80,15 +81,38 @@ pub(crate) const FINISH: &str = "
            cost_nano_usd = $12,
            finished_at = $13
      where id = $1
-       and status = 'streaming'";
+       and (status = 'streaming' or (status = $2 and finished_at = $13))";
 
+/// Takes messages back, unless somebody has gone on below them meanwhile.
 pub(crate) const WITHDRAW: &str = "
     delete from messages
-     where id = any ($1)";
+     where id = any ($1)
+       and not exists (select
+                         from messages below
+                        where below.parent_id = any ($1)
+                          and below.id <> all ($1))";
 
-pub(crate) const COUNT_QUESTIONS_SINCE: &str = "
+/// For a turn that could not be taken back.
+pub(crate) const CLOSE: &str = "
+    update messages
+       set status = 'failed',
+           error_code = 'too_many_turns',
+           finished_at = created_at
+     where id = $1
+       and status = 'streaming'";
+
+/// Undoes [`STEP_ASIDE`], where the question that took the place is gone.
+pub(crate) const STEP_BACK: &str = "
+    update messages
+       set id = $2
+     where id = $1
+       and chat_id = $3
+       and not exists (select from messages where id = $2)";
+
+/// Answers, because another answer to an old question is a turn too.
+pub(crate) const COUNT_TURNS_SINCE: &str = "
     select count(*), min(created_at)
       from messages
      where user_id = $1
-       and role = 'user'
+       and role = 'assistant'
        and created_at > $2";

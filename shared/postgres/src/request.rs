@@ -36,13 +36,18 @@ impl Request<'_> {
             .retrying(|client| async move {
                 let (enter, statement) =
                     tokio::try_join!(biased; client.prepare_cached(ENTER), client.prepare_cached(sql))?;
-                let ((), _, rows, ()) = tokio::try_join!(
+                let (begun, entered, rows, committed) = tokio::join!(
                     biased;
                     client.batch_execute("begin"),
                     self.enter(&client, &enter),
                     client.query(&statement, params),
                     client.batch_execute("commit"),
-                )?;
+                );
+                // In the order in which they were sent: the first that failed says why.
+                begun?;
+                entered?;
+                let rows = rows?;
+                committed?;
                 Ok(rows)
             })
             .await

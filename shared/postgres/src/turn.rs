@@ -81,7 +81,7 @@ impl Request<'_> {
         let (enter, make_chat, context, add, move_head) = tokio::try_join!(
             biased;
             client.prepare_cached(ENTER),
-            client.prepare_cached(chats::MAKE),
+            client.prepare_cached(chats::MAKE_OR_LOCK),
             client.prepare_cached(&messages::CONTEXT),
             client.prepare_cached(add),
             client.prepare_cached(chats::MOVE_HEAD),
@@ -97,7 +97,7 @@ impl Request<'_> {
             Place::Again { question } => ("again", Some(question.as_str()), CONTEXT_MESSAGES + 1),
         };
         let depth = i32::try_from(depth).unwrap_or(i32::MAX);
-        let ((), _, _, rows, _, added, _, ()) = tokio::try_join!(
+        let (begun, entered, made, rows, aside, added, moved, committed) = tokio::join!(
             biased;
             client.batch_execute(BEGIN),
             self.enter(client, &enter),
@@ -107,7 +107,16 @@ impl Request<'_> {
             self.add_messages(client, &add, turn),
             async { client.execute(&move_head, &[&chat, &answer, &self.now]).await },
             client.batch_execute("commit"),
-        )?;
+        );
+        // In the order in which they were sent: the first that failed says why, the others follow it.
+        begun?;
+        entered?;
+        made?;
+        let rows = rows?;
+        aside?;
+        let added = added?;
+        moved?;
+        committed?;
         // Nothing was added below a message that this chat does not have.
         if added == 0 {
             return Err(Error::MessageNotFound);
@@ -159,12 +168,11 @@ impl Request<'_> {
         }
     }
 
-    /// The limit on turns, as Postgres can tell it: for the time when the cache is away. Questions
+    /// The limit on turns, as Postgres can tell it: for the time when the cache is away. Turns
     /// that are being stored at this moment are not seen, so a burst may pass.
     pub async fn turn_limit(&self, limit: Limit) -> Result<Result<(), LimitReached>, Error> {
         let since = self.now - limit.window;
-        let rows =
-            self.query(messages::COUNT_QUESTIONS_SINCE, &[&self.session.user.0, &since]).await?;
+        let rows = self.query(messages::COUNT_TURNS_SINCE, &[&self.session.user.0, &since]).await?;
         let Some(row) = rows.first() else {
             return Ok(Ok(()));
         };
@@ -180,6 +188,22 @@ impl Request<'_> {
 }
 
 impl Database {
+    /// Connects and prepares what a turn will need, so that the first one costs no more than others.
+    pub async fn warm_for_turns(&self) -> Result<(), Error> {
+        let client = self.connection().await?;
+        tokio::try_join!(
+            biased;
+            client.prepare_cached(ENTER),
+            client.prepare_cached(chats::MAKE_OR_LOCK),
+            client.prepare_cached(&messages::CONTEXT),
+            client.prepare_cached(messages::ADD_NEXT),
+            client.prepare_cached(chats::MOVE_HEAD),
+            client.prepare_cached(BE_USER),
+            client.prepare_cached(messages::FINISH),
+        )?;
+        Ok(())
+    }
+
     /// Stores the answer and what it took, and closes it: one transaction, on disk when it returns.
     ///
     /// Not through [`Request`]: somebody who logs out while the model speaks still gets the answer.
@@ -198,7 +222,7 @@ impl Database {
             let usage = answer.usage();
             let tokens =
                 |count: Option<u32>| count.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
-            let ((), _, finished, ()) = tokio::try_join!(
+            let (begun, known, finished, committed) = tokio::join!(
                 biased;
                 client.batch_execute("begin"),
                 async { client.execute(&be_user, &[&turn.user.0]).await },
@@ -221,21 +245,28 @@ impl Database {
                     client.execute(&finish, params).await
                 },
                 client.batch_execute("commit"),
-            )?;
+            );
+            begun?;
+            known?;
+            let finished = finished?;
+            committed?;
             if finished == 1 { Ok(()) } else { Err(Error::AnswerNotOpen) }
         })
         .await
     }
 
-    /// Takes back a turn that must not happen after all, as if it had never been sent.
+    /// Takes back a turn that must not happen after all, as if it had never been sent. Where another
+    /// turn has begun below it meanwhile, it stays, as one that failed.
     pub async fn withdraw_turn(&self, turn: &BegunTurn) -> Result<(), Error> {
         self.retrying(|client| async move {
-            let (be_user, head_back, withdraw, step_back, forget) = tokio::try_join!(
+            let (be_user, lock, head_back, withdraw, close, step_back, forget) = tokio::try_join!(
                 biased;
                 client.prepare_cached(BE_USER),
+                client.prepare_cached(chats::LOCK),
                 client.prepare_cached(chats::MOVE_HEAD_BACK),
                 client.prepare_cached(messages::WITHDRAW),
-                client.prepare_cached(messages::STEP_ASIDE),
+                client.prepare_cached(messages::CLOSE),
+                client.prepare_cached(messages::STEP_BACK),
                 client.prepare_cached(chats::FORGET_IF_EMPTY),
             )?;
             let chat = turn.chat.as_str();
@@ -251,8 +282,10 @@ impl Database {
                 biased;
                 client.batch_execute("begin"),
                 async { client.execute(&be_user, &[&turn.user.0]).await },
+                async { client.execute(&lock, &[&chat]).await },
                 async { client.execute(&head_back, &[&chat, &added]).await },
                 async { client.execute(&withdraw, &[&added]).await },
+                async { client.execute(&close, &[&answer]).await },
                 async {
                     let Some((aside, question)) = stepped_aside else { return Ok(0) };
                     client.execute(&step_back, &[&aside.as_str(), &question.as_str(), &chat]).await

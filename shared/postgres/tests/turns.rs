@@ -107,15 +107,6 @@ async fn an_answer_is_stored_with_what_it_took() {
 }
 
 #[tokio::test]
-async fn an_answer_is_finished_once() {
-    let stack = TestStack::start().await;
-    let ada = stack.session("ada@example.com").await;
-    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
-    finish(&stack, &begun, "first").await.unwrap();
-    assert!(matches!(finish(&stack, &begun, "second").await, Err(Error::AnswerNotOpen)));
-}
-
-#[tokio::test]
 async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
@@ -232,6 +223,32 @@ async fn a_withdrawn_turn_was_never_there() {
         stack.database().withdraw_turn(&begun).await.unwrap();
         assert_eq!(snapshot().await, before);
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let first = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    let second = begin(&stack, &ada, next("the-chat", 2)).await.unwrap();
+    stack.database().withdraw_turn(&first).await.unwrap();
+    stack.until_count(4, "select count(*) from messages").await;
+    let failed =
+        "select count(*) from messages where id = 'answer-01' and error_code = 'too_many_turns'";
+    stack.until_count(1, failed).await;
+    finish(&stack, &second, "reply").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ending_that_is_stored_twice_has_succeeded_twice() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    finish(&stack, &begun, "reply").await.unwrap();
+    // The same ending, because its acknowledgement was lost.
+    finish(&stack, &begun, "reply").await.unwrap();
+    stack.clock.advance(Duration::from_secs(1));
+    assert!(matches!(finish(&stack, &begun, "another").await, Err(Error::AnswerNotOpen)));
 }
 
 #[tokio::test]
