@@ -66,7 +66,7 @@ create policy sessions_own on sessions
 -- and has to find the chat again under it. `(id, user_id)` is unique so that a message can be tied
 -- to its chat *and* its chat's owner by one foreign key.
 create table chats (
-  id          text        primary key check (id ~ '^[A-Za-z0-9_-]{8,64}$'),
+  id          text        primary key check (length(id) between 8 and 64),
   user_id     uuid        not null references users (id) on delete cascade,
   title       text        not null,
   head_id     text,
@@ -74,8 +74,6 @@ create table chats (
   updated_at  timestamptz not null,
   unique (id, user_id)
 );
-
-create index chats_by_user on chats (user_id, updated_at desc);
 
 alter table chats enable row level security;
 alter table chats force row level security;
@@ -89,7 +87,7 @@ create policy chats_own on chats
 -- one that was there before steps aside under another.
 -- `chats.head_id` is the newest message of the branch that is shown.
 create table messages (
-  id                 text        primary key check (id ~ '^[A-Za-z0-9_-]{8,64}$'),
+  id                 text        primary key check (length(id) between 8 and 64),
   chat_id            text        not null,
   user_id            uuid        not null,
   parent_id          text,
@@ -114,7 +112,6 @@ create table messages (
 
 create index messages_by_chat on messages (chat_id, created_at);
 create index answers_by_user on messages (user_id, created_at) where role = 'assistant';
-create index answers_streaming on messages (created_at) where status = 'streaming';
 
 alter table chats
   add constraint chats_head foreign key (head_id, id) references messages (id, chat_id) on update cascade;
@@ -168,6 +165,80 @@ begin
   if seen < at - interval '10 minutes' then
     update sessions set last_seen_at = at where id = with_session;
   end if;
+end
+$$;
+
+
+-- All that happens before the model is asked, in one statement: one message there, one answer back,
+-- one transaction. The app's role runs it with its own rights, so row-level security holds inside.
+--
+-- `place` says where the turn goes: `next` below the chat's head, `instead` of the question, which
+-- then steps aside under the id `aside`, or `again` below the question, which is read and not stored.
+-- Answers with what was said before, nearest first (for `again` the question itself comes first), and
+-- with the newest summary in a row of role `summary`.
+--
+-- It does not wait for the disk; docs/decisions/0003 says why, and what that may lose.
+create function begin_turn(
+  of_user uuid, with_session uuid, at timestamptz, idle_since timestamptz,
+  chat text, first_title text, place text, question text, aside text,
+  question_parts jsonb, answer text, asked_model text, context_size integer
+) returns table (said_by text, said jsonb)
+  language plpgsql
+as $$
+declare
+  above text;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  perform enter_session(of_user, with_session, at, idle_since);
+
+  -- Locked until the end: one turn at a time finds its place, and the next one sees where this one
+  -- has put the head. A chat that is somebody else's is not there.
+  insert into chats (id, user_id, title, created_at, updated_at)
+  values (chat, of_user, first_title, at, at)
+  on conflict (id) do nothing;
+  select head_id into above from chats where id = chat for update;
+  if not found then
+    raise exception 'chat not found' using errcode = 'US002';
+  end if;
+
+  if place <> 'next' then
+    select case place when 'instead' then parent_id else id end into above
+      from messages
+     where id = question and chat_id = chat and role = 'user';
+    if not found then
+      raise exception 'message not found' using errcode = 'US003';
+    end if;
+  end if;
+
+  return query
+    with recursive branch as (
+      select m.parent_id, m.role, m.parts, 1 as depth
+        from messages m
+       where m.id = above and m.chat_id = chat
+      union all
+      select m.parent_id, m.role, m.parts, b.depth + 1
+        from branch b
+        join messages m on m.id = b.parent_id
+       where b.depth < context_size
+    )
+    select branch.role, branch.parts from branch order by branch.depth;
+  return query
+    select 'summary', to_jsonb(s.content)
+      from summaries s
+     where s.chat_id = chat
+     order by s.created_at desc
+     limit 1;
+
+  if place = 'instead' then
+    update messages set id = aside where id = question;
+  end if;
+  if place <> 'again' then
+    insert into messages (id, chat_id, user_id, parent_id, role, status, parts, created_at)
+    values (question, chat, of_user, above, 'user', 'complete', question_parts, at);
+  end if;
+  insert into messages (id, chat_id, user_id, parent_id, role, status, parts, model, created_at)
+  values (answer, chat, of_user, question, 'assistant', 'streaming', '[]', asked_model, at);
+  update chats set head_id = answer, updated_at = at where id = chat;
 end
 $$;
 

@@ -28,8 +28,10 @@ pub enum Error {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Raised by `enter_session`.
+/// Raised by `enter_session`, and the next two by `begin_turn`.
 const SESSION_ENDED: &str = "US001";
+const CHAT_NOT_FOUND: &str = "US002";
+const MESSAGE_NOT_FOUND: &str = "US003";
 
 impl From<tokio_postgres::Error> for Error {
     /// A constraint's name is the rule that was broken.
@@ -37,15 +39,11 @@ impl From<tokio_postgres::Error> for Error {
         let Some(db) = error.as_db_error() else {
             return Self::Unavailable(error.into());
         };
-        if db.code().code() == SESSION_ENDED {
-            return Self::SessionEnded;
-        }
-        match (db.code(), db.constraint()) {
-            (&SqlState::UNIQUE_VIOLATION, Some("messages_pkey")) => Self::MessageExists,
-            (&SqlState::FOREIGN_KEY_VIOLATION, Some("messages_chat")) => Self::ChatNotFound,
-            (&SqlState::FOREIGN_KEY_VIOLATION, Some("messages_parent" | "chats_head")) => {
-                Self::MessageNotFound
-            }
+        match (db.code().code(), db.constraint()) {
+            (SESSION_ENDED, _) => Self::SessionEnded,
+            (CHAT_NOT_FOUND, _) => Self::ChatNotFound,
+            (MESSAGE_NOT_FOUND, _) => Self::MessageNotFound,
+            (_, Some("messages_pkey")) => Self::MessageExists,
             _ => Self::Unavailable(error.into()),
         }
     }

@@ -15,7 +15,6 @@ mod messages;
 mod migrations;
 mod request;
 mod sessions;
-mod summaries;
 mod turn;
 mod users;
 

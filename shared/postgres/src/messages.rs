@@ -1,68 +1,8 @@
 //! `messages`: questions and answers, a tree per chat.
 
-use std::sync::LazyLock;
-
-use crate::summaries;
-
-/// The branch above a turn, nearest first, and the newest summary. `$2` says where the turn goes:
-/// `next` to the head, `instead` of `$3`, or `again` below `$3`, which then is the first row.
-pub(crate) static CONTEXT: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "
-    with recursive branch as (
-      select m.id, m.parent_id, m.role, m.parts, 1 as depth
-        from messages m
-       where m.chat_id = $1
-         and m.id = case $2::text
-                      when 'next'    then (select head_id from chats where id = $1)
-                      when 'instead' then (select parent_id from messages where id = $3 and chat_id = $1)
-                      when 'again'   then $3
-                    end
-      union all
-      select m.id, m.parent_id, m.role, m.parts, b.depth + 1
-        from branch b
-        join messages m on m.id = b.parent_id
-       where b.depth < $4
-    )
-    select role, parts, depth from branch
-    union all
-    ({newest_summary})
-     order by 3",
-        newest_summary = summaries::NEWEST
-    )
-});
-
-pub(crate) const ADD_NEXT: &str = "
-    insert into messages (id, chat_id, user_id, parent_id, role, status, parts, model, created_at)
-    values ($1, $3, $4, (select head_id from chats where id = $3), 'user', 'complete', $5, null, $7),
-           ($2, $3, $4, $1, 'assistant', 'streaming', '[]', $6, $7)";
-
-/// Gives a question of this chat another id; its answers follow by their foreign key.
-pub(crate) const STEP_ASIDE: &str = "
-    update messages
-       set id = $2
-     where id = $1
-       and chat_id = $3
-       and role = 'user'";
-
-/// After [`STEP_ASIDE`]. Adds nothing if there was no question `$8` to step aside.
-pub(crate) const ADD_INSTEAD: &str = "
-    with replaced as (
-      select parent_id from messages where id = $8 and chat_id = $3
-    )
-    insert into messages (id, chat_id, user_id, parent_id, role, status, parts, model, created_at)
-    select $1, $3, $4::uuid, parent_id, 'user', 'complete', $5::jsonb, null, $7::timestamptz from replaced
-    union all
-    select $2, $3, $4, $1, 'assistant', 'streaming', '[]', $6, $7 from replaced";
-
-/// Adds nothing if `$1` is not a question of this chat.
-pub(crate) const ADD_AGAIN: &str = "
-    insert into messages (id, chat_id, user_id, parent_id, role, status, parts, model, created_at)
-    select $2, $3, $4, id, 'assistant', 'streaming', '[]', $5, $6
-      from messages
-     where id = $1
-       and chat_id = $3
-       and role = 'user'";
+/// Everything before the model is asked; the function is in the first migration.
+pub(crate) const BEGIN_TURN: &str =
+    "select said_by, said from begin_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 /// Only an answer that is still open can be finished, so whoever comes second changes nothing. Who
 /// comes again with the same ending, because nobody told them that they had succeeded, has.
@@ -101,7 +41,7 @@ pub(crate) const CLOSE: &str = "
      where id = $1
        and status = 'streaming'";
 
-/// Undoes [`STEP_ASIDE`], where the question that took the place is gone.
+/// Gives a question that has stepped aside its id back, where the one that took it is gone.
 pub(crate) const STEP_BACK: &str = "
     update messages
        set id = $2

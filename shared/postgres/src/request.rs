@@ -13,7 +13,7 @@ use crate::{Database, Error};
 /// A session that nobody used for this long has ended.
 const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
-pub(crate) const ENTER: &str = "select enter_session($1, $2, $3, $4)";
+const ENTER: &str = "select enter_session($1, $2, $3, $4)";
 
 /// The database as one user may see it.
 ///
@@ -53,8 +53,13 @@ impl Request<'_> {
             .await
     }
 
+    /// Sessions that were last seen before this have ended.
+    pub(crate) fn idle_since(&self) -> Timestamp {
+        self.now - IDLE_LIFETIME
+    }
+
     /// The statement that opens the door; first in every transaction.
-    pub(crate) async fn enter(
+    async fn enter(
         &self,
         client: &Object,
         enter: &Statement,

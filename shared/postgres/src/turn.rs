@@ -8,17 +8,10 @@ use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::limits::{Limit, LimitReached};
 use shared_core::turn::{NewTurn, Place, Question};
-use tokio_postgres::types::{Json, ToSql, Type};
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, ToSql};
 
-use crate::request::ENTER;
 use crate::{Database, Error, Request, chats, messages};
-
-/// A question may be lost with a crashing server for a fraction of a second, until the log is
-/// written; waiting for the disk would delay every first word. The transaction that ends the turn
-/// waits, and the log is written in order, so what is told as finished is on disk with its question.
-/// `docs/decisions/0003-the-turns-two-transactions.md` has the figures.
-const BEGIN: &str = "begin; set local synchronous_commit = off";
 
 const BE_USER: &str = "select set_config('app.user_id', $1::uuid::text, true)";
 
@@ -65,62 +58,40 @@ pub struct Ending<'a> {
 }
 
 impl Request<'_> {
-    /// Stores the question and an open answer, and reads what was said before: one transaction, one
-    /// round trip. The rules that could be broken by two at once are the schema's: an id is used
-    /// once, a message is tied to its chat and the chat's owner.
+    /// Stores the question and an open answer, and reads what was said before: one statement, one
+    /// round trip. The rules that two at once could break are the database's: an id is used once, a
+    /// message is tied to its chat and the chat's owner, and turns of one chat queue for its head.
     pub async fn begin_turn(&self, turn: &NewTurn) -> Result<BegunTurn, Error> {
         self.database.retrying(|client| async move { self.begin_on(&client, turn).await }).await
     }
 
     async fn begin_on(&self, client: &Object, turn: &NewTurn) -> Result<BegunTurn, Error> {
-        let add = match turn.place {
-            Place::Next { .. } => messages::ADD_NEXT,
-            Place::Instead { .. } => messages::ADD_INSTEAD,
-            Place::Again { .. } => messages::ADD_AGAIN,
-        };
-        let (enter, make_chat, context, add, move_head) = tokio::try_join!(
-            biased;
-            client.prepare_cached(ENTER),
-            client.prepare_cached(chats::MAKE_OR_LOCK),
-            client.prepare_cached(&messages::CONTEXT),
-            client.prepare_cached(add),
-            client.prepare_cached(chats::MOVE_HEAD),
-        )?;
-        let (chat, answer, user) = (turn.chat.as_str(), turn.answer.as_str(), self.session.user);
-        let title = title_of(turn.question.as_str());
-        let (place, anchor, depth) = match &turn.place {
-            Place::Next { .. } => ("next", None, CONTEXT_MESSAGES),
-            Place::Instead { question, .. } => {
-                ("instead", Some(question.as_str()), CONTEXT_MESSAGES)
+        let begin = client.prepare_cached(messages::BEGIN_TURN).await?;
+        let (place, question, aside, context_size) = match &turn.place {
+            Place::Next { question } => ("next", question, None, CONTEXT_MESSAGES),
+            Place::Instead { question, aside } => {
+                ("instead", question, Some(aside.as_str()), CONTEXT_MESSAGES)
             }
             // The question itself is read too.
-            Place::Again { question } => ("again", Some(question.as_str()), CONTEXT_MESSAGES + 1),
+            Place::Again { question } => ("again", question, None, CONTEXT_MESSAGES + 1),
         };
-        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
-        let (begun, entered, made, rows, aside, added, moved, committed) = tokio::join!(
-            biased;
-            client.batch_execute(BEGIN),
-            self.enter(client, &enter),
-            async { client.execute(&make_chat, &[&chat, &user.0, &title, &self.now]).await },
-            async { client.query(&context, &[&chat, &place, &anchor, &depth]).await },
-            step_aside(client, turn),
-            self.add_messages(client, &add, turn),
-            async { client.execute(&move_head, &[&chat, &answer, &self.now]).await },
-            client.batch_execute("commit"),
-        );
-        // In the order in which they were sent: the first that failed says why, the others follow it.
-        begun?;
-        entered?;
-        made?;
-        let rows = rows?;
-        aside?;
-        let added = added?;
-        moved?;
-        committed?;
-        // Nothing was added below a message that this chat does not have.
-        if added == 0 {
-            return Err(Error::MessageNotFound);
-        }
+        let user = self.session.user;
+        let params: &[&(dyn ToSql + Sync)] = &[
+            &user.0,
+            &self.session.id.0,
+            &self.now,
+            &self.idle_since(),
+            &turn.chat.as_str(),
+            &title_of(turn.question.as_str()),
+            &place,
+            &question.as_str(),
+            &aside,
+            &Json(turn.question.to_parts()),
+            &turn.answer.as_str(),
+            &turn.model.as_str(),
+            &i32::try_from(context_size).unwrap_or(i32::MAX),
+        ];
+        let rows = client.query(&begin, params).await?;
         let (question, context) = question_and_context(turn, &rows)?;
         Ok(BegunTurn {
             user,
@@ -131,41 +102,6 @@ impl Request<'_> {
             context,
             place: turn.place.clone(),
         })
-    }
-
-    async fn add_messages(
-        &self,
-        client: &Object,
-        add: &Statement,
-        turn: &NewTurn,
-    ) -> Result<u64, tokio_postgres::Error> {
-        let (chat, user, answer) = (turn.chat.as_str(), self.session.user.0, turn.answer.as_str());
-        let (model, now) = (turn.model.as_str(), self.now);
-        let parts = Json(turn.question.to_parts());
-        match &turn.place {
-            Place::Next { question } => {
-                client
-                    .execute(
-                        add,
-                        &[&question.as_str(), &answer, &chat, &user, &parts, &model, &now],
-                    )
-                    .await
-            }
-            Place::Instead { question, aside } => {
-                let aside = aside.as_str();
-                client
-                    .execute(
-                        add,
-                        &[&question.as_str(), &answer, &chat, &user, &parts, &model, &now, &aside],
-                    )
-                    .await
-            }
-            Place::Again { question } => {
-                client
-                    .execute(add, &[&question.as_str(), &answer, &chat, &user, &model, &now])
-                    .await
-            }
-        }
     }
 
     /// The limit on turns, as Postgres can tell it: for the time when the cache is away. Turns
@@ -193,11 +129,7 @@ impl Database {
         let client = self.connection().await?;
         tokio::try_join!(
             biased;
-            client.prepare_cached(ENTER),
-            client.prepare_cached(chats::MAKE_OR_LOCK),
-            client.prepare_cached(&messages::CONTEXT),
-            client.prepare_cached(messages::ADD_NEXT),
-            client.prepare_cached(chats::MOVE_HEAD),
+            client.prepare_cached(messages::BEGIN_TURN),
             client.prepare_cached(BE_USER),
             client.prepare_cached(messages::FINISH),
         )?;
@@ -324,18 +256,4 @@ fn question_and_context(turn: &NewTurn, rows: &[Row]) -> Result<(Question, Conte
     // The branch is walked upwards; people read downwards.
     context.messages.reverse();
     Ok((question, context))
-}
-
-/// Frees the id of a question that is replaced. Editing is rare: its statement is not prepared
-/// ahead of the others.
-async fn step_aside(client: &Object, turn: &NewTurn) -> Result<u64, tokio_postgres::Error> {
-    let Place::Instead { question, aside } = &turn.place else {
-        return Ok(0);
-    };
-    let params = [
-        (&question.as_str() as &(dyn ToSql + Sync), Type::TEXT),
-        (&aside.as_str(), Type::TEXT),
-        (&turn.chat.as_str(), Type::TEXT),
-    ];
-    Ok(client.query_typed(messages::STEP_ASIDE, &params).await?.len() as u64)
 }

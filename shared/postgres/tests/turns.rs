@@ -129,7 +129,7 @@ async fn an_id_is_used_once_and_a_chat_has_one_owner() {
     assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
     let again = Place::Again { question: id("question-1") };
     let peeking = begin(&stack, &eve, turn("adas-chat", again, "answer-77")).await;
-    assert!(matches!(peeking, Err(Error::MessageNotFound)), "{peeking:?}");
+    assert!(matches!(peeking, Err(Error::ChatNotFound)), "{peeking:?}");
     // Nothing is left of what was refused.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
