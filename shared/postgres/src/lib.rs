@@ -5,7 +5,7 @@
 //! transaction begins by entering that session, so a query without a user cannot be written, and a
 //! session that was logged out cannot run one. Logging in has its own door, [`Database::sign_in`].
 //!
-//! Transactions are pipelined: all statements leave in one write and cost one round trip together.
+//! A transaction costs one round trip: its statements leave in one write, or are one function.
 
 mod chats;
 mod config;
