@@ -1,14 +1,11 @@
 //! Amazon SES: hands login mails over.
 
 use std::pin::Pin;
+use std::sync::OnceLock;
 
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::BehaviorVersion;
-use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_sesv2::operation::RequestId;
-use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
-use aws_smithy_http_client::tls;
+use shared_aws::{Aws, Failure};
 use shared_core::env::{ConfigError, Env};
 use shared_core::login::{BoxError, LoginMail, Mailer};
 
@@ -20,28 +17,28 @@ pub struct MailConfig {
 }
 
 impl MailConfig {
-    /// Reads the variables named at each field. SES is that of `AWS_REGION`.
+    /// Reads the variables named at each field. SES is that of the account's region.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         Ok(Self { from: env.required("MAIL_FROM")? })
     }
 }
 
 /// Sends through SES.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Ses {
-    client: Client,
+    aws: Aws,
+    client: OnceLock<Client>,
     from: String,
 }
 
 impl Ses {
-    /// Reads region and credentials from where Lambda puts them. No request is made.
-    pub async fn new(config: MailConfig) -> Self {
-        // The SDK's default client would bring a second HTTP stack and scan the disk for roots.
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-        Self { client: Client::new(&aws), from: config.from }
+    /// Makes nothing yet: the client comes with the first mail.
+    pub fn new(config: MailConfig, aws: Aws) -> Self {
+        Self { aws, client: OnceLock::new(), from: config.from }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
     }
 }
 
@@ -57,7 +54,7 @@ impl Mailer for Ses {
                 .subject(subject)
                 .body(Body::builder().text(text).build())
                 .build();
-            self.client
+            self.client()
                 .send_email()
                 .from_email_address(&self.from)
                 .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
@@ -65,19 +62,8 @@ impl Mailer for Ses {
                 .send()
                 .await
                 .map(drop)
-                .map_err(|error| what_went_wrong(error).into())
+                // Without SES's own words, which repeat the address.
+                .map_err(|error| Failure::new("SES", &error).into())
         })
     }
-}
-
-/// For the log: SES's own words are left out, because they repeat the address.
-fn what_went_wrong(error: SdkError<SendEmailError>) -> String {
-    if let Some(refusal) = error.as_service_error() {
-        let code = refusal.code().unwrap_or("an error without a code");
-        return format!(
-            "SES: {code}, request {}",
-            refusal.meta().request_id().unwrap_or("unknown")
-        );
-    }
-    DisplayErrorContext(error).to_string()
 }

@@ -1,0 +1,125 @@
+//! A stand-in for the parts of AWS that the functions call: Secrets Manager's `BatchGetSecretValue`
+//! and `ElastiCache`'s `DescribeServerlessCaches`. It is a real server on a loopback port, driven by
+//! AWS's own SDK, so that protocols, signing, retries and timeouts are real too.
+//!
+//! A request has to be signed (the form of the signature is checked, not its value), and it is
+//! recorded. A test puts secrets and caches in, and scripts what goes wrong with [`Trouble`].
+
+mod answer;
+mod caches;
+mod memory;
+mod secrets;
+mod server;
+mod signature;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use crate::memory::Call;
+use crate::memory::Memory;
+
+/// The region of what is put in.
+pub const REGION: &str = "ap-south-1";
+/// The account that owns it.
+pub const ACCOUNT: &str = "111122223333";
+
+/// A running server. It stops when this is dropped.
+pub struct FakeAws {
+    address: SocketAddr,
+    memory: Arc<Memory>,
+    /// The accept loop. A set of one, because a set aborts its tasks when it is dropped.
+    _server: JoinSet<()>,
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// Too many calls; the SDK tries again.
+    Throttled,
+    /// A failure inside of AWS; the SDK tries again.
+    Broken,
+    /// The caller has no permission for the operation.
+    Denied,
+    /// The answer comes, but only after this long.
+    Slow(Duration),
+    /// This instead of an answer, whatever was asked.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The body, of no particular type.
+        body: String,
+    },
+}
+
+impl FakeAws {
+    /// Starts on a free loopback port.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let memory = Arc::new(Memory::default());
+        let app = server::router(Arc::clone(&memory));
+        let mut server = JoinSet::new();
+        server.spawn(async {
+            // Ends with the set.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { address, memory, _server: server })
+    }
+
+    /// What stands for all of AWS's endpoints: `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The variables that Lambda would set, and [`FakeAws::url`].
+    pub fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "ASIATESTTESTTESTTEST".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_SESSION_TOKEN", "test".to_owned()),
+            ("AWS_ENDPOINT_URL", self.url()),
+        ]
+    }
+
+    /// Stores a text under `name`, and returns the secret's ARN with the suffix that AWS would give.
+    pub fn put_secret(&self, name: &str, text: &str) -> String {
+        self.memory.put_secret(name, secrets::Content::Text(text.to_owned()))
+    }
+
+    /// The same for bytes.
+    pub fn put_binary_secret(&self, name: &str, bytes: &[u8]) -> String {
+        self.memory.put_secret(name, secrets::Content::Bytes(bytes.to_owned()))
+    }
+
+    /// Stores a secret that the caller may not read.
+    pub fn put_forbidden_secret(&self, name: &str) -> String {
+        self.memory.put_secret(name, secrets::Content::Forbidden)
+    }
+
+    /// Adds a serverless cache, or replaces it: `status` is `available`, `creating`, `modifying`, ….
+    pub fn put_cache(&self, name: &str, status: &str, endpoint: (&str, u16)) {
+        self.memory.put_cache(name, status, endpoint);
+    }
+
+    /// Lets the next `calls` calls go wrong, after those that earlier scripts are about.
+    pub fn script(&self, calls: usize, trouble: &Trouble) {
+        self.memory.script(calls, trouble);
+    }
+
+    /// All calls in the order of their arrival, also those that were refused or retried.
+    pub fn calls(&self) -> Vec<Call> {
+        self.memory.calls()
+    }
+}
+
+impl std::fmt::Debug for FakeAws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeAws").field("address", &self.address).finish_non_exhaustive()
+    }
+}

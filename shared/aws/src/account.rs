@@ -1,0 +1,156 @@
+//! Region and credentials, and the configuration that SDK clients are made from.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use shared_core::env::{ConfigError, Env};
+
+use crate::http_client::http_client;
+
+/// AWS's endpoints are in the same region: what takes longer to connect will not.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// A connection that died while its environment slept answers nothing; the next attempt makes a new
+/// one, and needs time to.
+const ATTEMPT_WITHIN: Duration = Duration::from_millis(2500);
+/// All attempts together. Someone waits for the answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The first and two more, with pauses (random, this at most, then twice this) that fit into a start;
+/// the SDK's own begin with a second.
+const ATTEMPTS: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// The account. Cheap to clone; clones share one HTTP client and its connections.
+#[derive(Clone)]
+pub struct Aws(Arc<Account>);
+
+struct Account {
+    region: Region,
+    credentials: Credentials,
+    dual_stack: bool,
+    endpoint: Option<String>,
+    sdk: OnceLock<SdkConfig>,
+}
+
+impl Aws {
+    /// Reads what Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
+    /// `AWS_SESSION_TOKEN`, which a user's own keys do without. They hold for as long as the
+    /// environment lives.
+    ///
+    /// `AWS_USE_DUALSTACK_ENDPOINT` (`true`) chooses the endpoints that IPv6 can reach, and
+    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let region = Region::new(env.required("AWS_REGION")?);
+        let credentials = Credentials::new(
+            env.required("AWS_ACCESS_KEY_ID")?,
+            env.required("AWS_SECRET_ACCESS_KEY")?,
+            env.optional("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let dual_stack = env.parsed("AWS_USE_DUALSTACK_ENDPOINT", false)?;
+        let endpoint = env.optional("AWS_ENDPOINT_URL");
+        let sdk = OnceLock::new();
+        Ok(Self(Arc::new(Account { region, credentials, dual_stack, endpoint, sdk })))
+    }
+
+    /// The region's name, such as `ap-south-1`.
+    pub fn region(&self) -> &str {
+        self.0.region.as_ref()
+    }
+
+    /// What SDK clients are made from. The first call makes the HTTP client; none makes a request.
+    pub fn sdk_config(&self) -> &SdkConfig {
+        self.0.sdk.get_or_init(|| self.0.sdk_config())
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.0.credentials
+    }
+}
+
+impl Account {
+    fn sdk_config(&self) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .operation_attempt_timeout(ATTEMPT_WITHIN)
+            .operation_timeout(ANSWER_WITHIN)
+            .build();
+        let retries =
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF);
+        let mut sdk = SdkConfig::builder()
+            .region(self.region.clone())
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
+            .http_client(http_client())
+            .timeout_config(timeouts)
+            .retry_config(retries)
+            .use_dual_stack(self.dual_stack);
+        sdk.set_endpoint_url(self.endpoint.clone());
+        sdk.build()
+    }
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("region", &self.region()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [(&str, &str); 3] = [
+        ("AWS_REGION", "ap-south-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ];
+
+    fn aws(variables: &[(&str, &str)]) -> Result<Aws, ConfigError> {
+        let found = |name: &str| variables.iter().find(|(key, _)| *key == name);
+        Aws::from_env(&Env::new(|name| found(name).map(|(_, value)| (*value).to_owned())))
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (missing, _) in REQUIRED {
+            let rest: Vec<_> = REQUIRED.into_iter().filter(|(name, _)| *name != missing).collect();
+            assert_eq!(aws(&rest).unwrap_err(), ConfigError::new(missing, "is not set"));
+        }
+    }
+
+    #[test]
+    fn the_session_token_is_optional_and_nothing_secret_is_printed() {
+        let aws = aws(&REQUIRED).unwrap();
+        assert_eq!(aws.region(), "ap-south-1");
+        let printed = format!("{aws:?} {:?}", aws.credentials());
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[tokio::test]
+    async fn the_http_client_is_made_once_and_only_when_needed() {
+        let aws = aws(&REQUIRED).unwrap();
+        crate::Secrets::fetch(&aws, &[]).await.unwrap();
+        assert!(aws.0.sdk.get().is_none());
+        assert!(std::ptr::eq(aws.sdk_config(), aws.clone().sdk_config()));
+    }
+
+    #[test]
+    fn the_endpoints_can_be_those_that_ipv6_reaches() {
+        let with = |value| {
+            let mut variables = REQUIRED.to_vec();
+            variables.push(("AWS_USE_DUALSTACK_ENDPOINT", value));
+            aws(&variables)
+        };
+        assert_eq!(with("true").unwrap().sdk_config().use_dual_stack(), Some(true));
+        assert_eq!(with("").unwrap().sdk_config().use_dual_stack(), Some(false));
+        let error = with("yes").unwrap_err().to_string();
+        assert!(error.starts_with("AWS_USE_DUALSTACK_ENDPOINT cannot be read"), "{error}");
+    }
+}

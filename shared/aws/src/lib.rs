@@ -1,0 +1,23 @@
+//! The AWS account that a function runs in: region, credentials, and one HTTP client for all of its
+//! services.
+//!
+//! [`Aws`] reads what Lambda puts into the environment and makes no request. The SDK's default chain,
+//! which would look for credentials on the disk and the network, is not here, and neither are the
+//! system's certificates: both cost a cold start milliseconds. What is dear is made when first used.
+//!
+//! [`Aws::database_token`] and [`Aws::cache_token`] are the passwords that RDS and `ElastiCache`
+//! take from an IAM identity, signed in this process. [`Secrets`] resolves the variables that refer to
+//! Secrets Manager.
+
+mod account;
+mod failure;
+mod http_client;
+mod reference;
+mod secrets;
+mod token;
+
+pub use account::Aws;
+pub use failure::Failure;
+pub use reference::{Reference, references};
+pub use secrets::{Problem, Secrets, SecretsError};
+pub use token::{TOKEN_LIFETIME, TokenError};
