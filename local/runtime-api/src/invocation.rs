@@ -81,13 +81,18 @@ impl Invocation {
         }
     }
 
-    /// Reads what is left of the answer, as a gateway reads it; for one of which nothing was read yet.
-    pub async fn collect(mut self) -> Result<LambdaResponse, InvocationError> {
+    /// Reads what is left of the answer, whatever it is.
+    pub async fn bytes(&mut self) -> Result<Bytes, InvocationError> {
         let mut answer = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             answer.extend_from_slice(&chunk.bytes);
         }
-        let answer = answer.freeze();
+        Ok(answer.freeze())
+    }
+
+    /// Reads what is left of the answer, as a gateway reads it; for one of which nothing was read yet.
+    pub async fn collect(mut self) -> Result<LambdaResponse, InvocationError> {
+        let answer = self.bytes().await?;
         Ok(if self.streamed {
             LambdaResponse::from_streamed(&answer)?
         } else {

@@ -1,5 +1,6 @@
 //! A database for one test: a copy of a template that is migrated once.
 
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
@@ -79,7 +80,7 @@ async fn template(servers: &TestServers) -> Result<String, StackError> {
         run(client, "make the template", &format!("create database {new}")).await
     })
     .await?;
-    shared_postgres::migrate(&servers.database_url(OWNER, &new)).await?;
+    migrate(&DatabaseConfig::at(&servers.database_url(OWNER, &new)), Destructive::Refused).await?;
     connected(&url, async |client| {
         // A connection to the template would keep others from copying it.
         let close = format!("alter database {new} with is_template true allow_connections false");

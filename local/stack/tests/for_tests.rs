@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use local_stack::{PrivateServers, TestCache, TestDatabase};
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use tokio_postgres::{Error, NoTls, SimpleQueryMessage};
 
 async fn query(url: &str, statement: &str) -> Result<Option<String>, Error> {
@@ -88,7 +89,7 @@ async fn keys_of_two_slots_are_refused_as_in_production() {
 async fn private_servers_can_be_taken_away_and_given_back() {
     let servers = PrivateServers::start().await.unwrap();
     let (owner_url, cache_url) = (servers.owner_url(), servers.cache_url());
-    shared_postgres::migrate(&owner_url).await.unwrap();
+    migrate(&DatabaseConfig::at(&owner_url), Destructive::Refused).await.unwrap();
     assert_eq!(ask(&cache_url, "SET kept value"), "+OK");
 
     servers.postgres().stop().await;

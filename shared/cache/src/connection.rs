@@ -6,12 +6,14 @@ use std::time::Duration;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{RedisError, ScriptInvocation};
+use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
 use secrecy::ExposeSecret;
+use shared_core::ambient::Clock;
 use shared_core::env::ConfigError;
 use tokio::sync::OnceCell;
 
 use crate::CacheConfig;
+use crate::serverless::Identity;
 
 /// Nobody waits longer for the cache: what it knows can be done without, or refused.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -39,9 +41,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Prepares the client, without connecting.
-    pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
-        let client = ClusterClientBuilder::new([config.url.expose_secret()])
+    /// Prepares the client, without connecting. The clock dates IAM tokens.
+    pub fn new(config: &CacheConfig, clock: Clock) -> Result<Self, ConfigError> {
+        let url = config.url.as_ref().ok_or_else(|| ConfigError::new("CACHE_URL", "is not set"))?;
+        let mut builder = ClusterClientBuilder::new([url.expose_secret()]);
+        if let (Some(cache), Some(user)) = (&config.serverless, &config.user) {
+            let identity = Identity { cache: cache.clone(), user: user.clone(), clock };
+            builder = builder.set_credentials_provider(identity);
+        }
+        let client = builder
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .retries(1)
@@ -60,12 +68,35 @@ impl Cache {
         Ok(self.connected(&shared).await.map(drop)?)
     }
 
+    /// Whether the cache answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.run(&Script::new("return 1").prepare_invoke()).await
+    }
+
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
     /// Runs a script: one round trip, but for the first time that a server sees it.
+    #[tracing::instrument(
+        target = "otel", name = "script", skip_all, fields(otel.kind = "client", db.system.name = "valkey")
+    )]
     pub(crate) async fn run<T: redis::FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
+        match self.run_once(script).await {
+            // All connections were found dead. Rarely one died after it had been heard, and a limit
+            // counts twice, or a code is used up; without this, every first request after a sleep fails.
+            Err(Error::Redis(error)) if error.kind() == ErrorKind::ClusterConnectionNotFound => {
+                tracing::info!(%error, "the connection to the cache was dead, connecting again");
+                self.run_once(script).await
+            }
+            result => result,
+        }
+    }
+
+    async fn run_once<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Error> {
@@ -75,8 +106,13 @@ impl Cache {
             Ok(script.invoke_async(&mut connection).await?)
         };
         let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut));
-        if matches!(result, Err(Error::TimedOut)) {
+        let is_lost = match &result {
             // The driver would go on asking a peer that is silent; the next one asks anew.
+            Err(Error::TimedOut) => true,
+            Err(Error::Redis(error)) => error.kind() == ErrorKind::ClusterConnectionNotFound,
+            Ok(_) => false,
+        };
+        if is_lost {
             let mut current = self.shared();
             if Arc::ptr_eq(&current, &shared) {
                 *current = Shared::default();

@@ -10,8 +10,10 @@ mod config;
 mod connection;
 mod keys;
 mod limits;
+mod serverless;
 
 pub use codes::Codes;
 pub use config::{CacheConfig, Pepper};
 pub use connection::{Cache, Error};
 pub use keys::Subject;
+pub use serverless::{CacheState, DescribeError, Serverless};

@@ -8,13 +8,20 @@ use jiff::Timestamp;
 use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Subject};
+use shared_core::ambient::Clock;
 use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::limits::{Limit, LimitReached};
 use shared_core::login::{Code, Guess};
 
 fn cache(url: &str, prefix: &str) -> Cache {
-    Cache::new(&CacheConfig { url: url.to_owned().into(), prefix: prefix.to_owned() }).unwrap()
+    let config = CacheConfig {
+        url: Some(url.to_owned().into()),
+        prefix: prefix.to_owned(),
+        serverless: None,
+        user: None,
+    };
+    Cache::new(&config, Clock::new(|| at(0))).unwrap()
 }
 
 fn at(seconds: i64) -> Timestamp {

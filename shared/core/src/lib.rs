@@ -8,6 +8,7 @@ pub mod account;
 pub mod ambient;
 pub mod answer;
 pub mod catalogue;
+mod causes;
 pub mod chat;
 pub mod email;
 pub mod env;
@@ -17,3 +18,5 @@ pub mod login;
 pub mod prompt;
 pub mod session;
 pub mod turn;
+
+pub use causes::causes;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use shared_aws::Aws;
 use shared_core::env::{ConfigError, Env};
 use tokio_postgres::config::{Host, SslMode};
 
@@ -18,6 +20,25 @@ pub struct DatabaseConfig {
     /// `DATABASE_POOL_SIZE`: connections at most, 2 by default. A Lambda environment serves one
     /// request at a time; a local server of all functions wants more.
     pub pool_size: usize,
+    /// `DATABASE_AUTH`: `password`, by default, for that of the URL; `iam` for a token that AWS's
+    /// credentials sign for each connection, where RDS has given the URL's user the role `rds_iam`.
+    pub login: Login,
+}
+
+/// How a connection proves who it is.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// As the URL says.
+    Url,
+    /// As the URL's user, with a token of IAM's.
+    Iam(Aws),
+    /// As the owner of the schema, who is not in the URL.
+    Owner {
+        /// The user's name.
+        user: String,
+        /// The user's password.
+        password: SecretString,
+    },
 }
 
 impl DatabaseConfig {
@@ -27,9 +48,38 @@ impl DatabaseConfig {
             url: env.secret("DATABASE_URL")?,
             ca_file: env.optional("DATABASE_CA_FILE").map(PathBuf::from),
             pool_size: env.parsed("DATABASE_POOL_SIZE", 2)?,
+            login: match env.optional("DATABASE_AUTH").as_deref() {
+                None | Some("password") => Login::Url,
+                Some("iam") => Login::Iam(Aws::from_env(env)?),
+                Some(_) => {
+                    return Err(ConfigError::new("DATABASE_AUTH", "has to be password or iam"));
+                }
+            },
         };
         config.parsed()?;
         Ok(config)
+    }
+
+    /// For the owner of the schema: the address as above, and in `DATABASE_OWNER` who logs in, as the
+    /// JSON of RDS's own secret, `{"username": …, "password": …}`.
+    pub fn of_owner(env: &Env<'_>) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        struct Owner {
+            username: String,
+            password: String,
+        }
+        let owner: Owner = serde_json::from_str(env.secret("DATABASE_OWNER")?.expose_secret())
+            .map_err(|_| {
+                // Serde's own words could repeat the value.
+                ConfigError::new("DATABASE_OWNER", r#"has to be {"username": …, "password": …}"#)
+            })?;
+        let login = Login::Owner { user: owner.username, password: owner.password.into() };
+        Ok(Self { login, ..Self::from_env(env)? })
+    }
+
+    /// The database at `url`, for one connection that logs in as the URL says.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.into(), ca_file: None, pool_size: 1, login: Login::Url }
     }
 
     pub(crate) fn parsed(&self) -> Result<tokio_postgres::Config, ConfigError> {
@@ -42,6 +92,9 @@ impl DatabaseConfig {
         if config.get_ssl_mode() == SslMode::Prefer {
             let here = config.get_hosts().iter().all(is_this_machine);
             config.ssl_mode(if here { SslMode::Disable } else { SslMode::Require });
+        }
+        if let Login::Owner { user, password } = &self.login {
+            config.user(user).password(password.expose_secret());
         }
         Ok(config)
     }
@@ -61,8 +114,7 @@ mod tests {
     use super::*;
 
     fn ssl_mode(url: &str) -> SslMode {
-        let config = DatabaseConfig { url: url.to_owned().into(), ca_file: None, pool_size: 1 };
-        config.parsed().unwrap().get_ssl_mode()
+        DatabaseConfig::at(url).parsed().unwrap().get_ssl_mode()
     }
 
     #[test]

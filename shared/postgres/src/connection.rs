@@ -1,20 +1,15 @@
 //! The pool, TLS, and the one retry that a dead connection gets.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use shared_core::ambient::Clock;
 use shared_core::env::ConfigError;
 use shared_core::session::Session;
-use tokio_postgres::NoTls;
-use tokio_postgres::config::SslMode;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::connect::Connector;
 use crate::{DatabaseConfig, Error, Request};
 
 /// How long a request waits for a connection, one that is free or a new one.
@@ -39,8 +34,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Prepares the pool, without connecting.
-    pub fn new(config: &DatabaseConfig) -> Result<Self, ConfigError> {
+    /// Prepares the pool, without connecting. The clock dates IAM tokens.
+    pub fn new(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
         let mut postgres = config.parsed()?;
         postgres
             .connect_timeout(CONNECT_WITHIN)
@@ -51,15 +46,8 @@ impl Database {
         // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
         // hot path a round trip, and `retrying` mends what it would find.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if postgres.get_ssl_mode() == SslMode::Disable {
-            Manager::from_config(postgres, NoTls, recycling)
-        } else {
-            Manager::from_config(
-                postgres,
-                MakeRustlsConnect::new(tls(config.ca_file.as_deref())?),
-                recycling,
-            )
-        };
+        let connector = Connector::new(config, &postgres, Some(clock))?;
+        let manager = Manager::from_connect(postgres, connector, recycling);
         let within = Some(CONNECT_WITHIN);
         Pool::builder(manager)
             .max_size(config.pool_size)
@@ -77,6 +65,16 @@ impl Database {
         Request { database: self, session, now }
     }
 
+    /// Whether the server answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.retrying(|client| async move { Ok(client.simple_query("").await.map(drop)?) }).await
+    }
+
+    /// Opens a connection if none is open, so that the next request finds one.
+    pub async fn warm(&self) -> Result<(), Error> {
+        self.connection().await.map(drop)
+    }
+
     pub(crate) async fn connection(&self) -> Result<Object, Error> {
         Ok(self.pool.get().await?)
     }
@@ -88,6 +86,10 @@ impl Database {
     /// means that none of them was heard, but for the rare case of a commit whose acknowledgement
     /// got lost: then the ids of the second run meet their own rows, and it fails without doubling
     /// anything.
+    #[tracing::instrument(
+        target = "otel", name = "transaction", skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
     pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -117,29 +119,4 @@ impl Database {
     fn forget_connections(&self) {
         self.pool.retain(|_, _| false);
     }
-}
-
-/// Certificates are verified, and so is the host's name; tokio-postgres' `require` leaves both to
-/// the TLS library, and rustls knows no other way.
-pub(crate) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ConfigError> {
-    let mut roots = rustls::RootCertStore::empty();
-    match ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                ConfigError::new("DATABASE_CA_FILE", format!("cannot be read: {error}"))
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("DATABASE_URL", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

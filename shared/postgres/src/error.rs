@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use deadpool_postgres::PoolError;
+use shared_core::causes;
 use tokio_postgres::error::SqlState;
 
 /// A transaction failed; nothing of it was stored.
@@ -83,15 +84,10 @@ fn is_dead(error: &tokio_postgres::Error) -> bool {
 
 /// What went wrong, down to its cause; of what the server says, only code and constraint, because
 /// its words can hold values of rows.
-fn described(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn described(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(server) = error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
         let constraint = server.constraint().unwrap_or("none");
         return format!("sqlstate {}, constraint {constraint}", server.code().code());
     }
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
+    causes(error)
 }

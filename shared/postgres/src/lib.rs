@@ -9,19 +9,22 @@
 
 mod chats;
 mod config;
+mod connect;
 mod connection;
+mod destructive;
 mod error;
 mod messages;
 mod migrations;
+mod rds;
 mod request;
 mod sessions;
 mod turn;
 mod users;
 
-pub use config::DatabaseConfig;
+pub use config::{DatabaseConfig, Login};
 pub use connection::Database;
 pub use error::Error;
-pub use migrations::{MigrateError, migrate, schema_hash};
+pub use migrations::{Destructive, MigrateError, Migrated, migrate, schema_hash};
 pub use request::Request;
 pub use sessions::{NewSession, SessionsPage};
 pub use turn::{BegunTurn, Ending, Outcome};

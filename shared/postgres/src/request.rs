@@ -64,9 +64,11 @@ impl Request<'_> {
         client: &Object,
         enter: &Statement,
     ) -> Result<u64, tokio_postgres::Error> {
-        let idle_since = self.now - IDLE_LIFETIME;
         client
-            .execute(enter, &[&self.session.user.0, &self.session.id.0, &self.now, &idle_since])
+            .execute(
+                enter,
+                &[&self.session.user.0, &self.session.id.0, &self.now, &self.idle_since()],
+            )
             .await
     }
 }

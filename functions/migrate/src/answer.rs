@@ -1,0 +1,113 @@
+//! What CloudFormation is told. It waits for it, up to an hour, and for nothing else.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use serde::Serialize;
+
+use crate::Report;
+use crate::event::ResourceEvent;
+
+/// The schema is one thing, whatever its version: another id would have CloudFormation delete this one.
+const SCHEMA: &str = "schema";
+/// The whole answer may have 4,096 bytes.
+const REASON_CHARS: usize = 800;
+const SENT_WITHIN: Duration = Duration::from_secs(5);
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+
+/// CloudFormation's answers go to S3, whose certificate is of a public authority.
+pub(crate) fn http_client() -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).build()?)
+}
+
+/// CloudFormation's [response](https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Answer<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    physical_resource_id: &'static str,
+    stack_id: &'a str,
+    request_id: &'a str,
+    logical_resource_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data<'a>>,
+}
+
+/// Of the report, what stays short however many migrations there are; the log has all of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    applied: usize,
+    version: Option<&'a str>,
+    schema_hash: &'a str,
+    cache: Option<&'a str>,
+}
+
+impl<'a> Data<'a> {
+    fn of(report: &'a Report) -> Self {
+        let Report { migrated, schema_hash, cache } = report;
+        Self {
+            applied: migrated.applied.len(),
+            version: migrated.version.as_deref(),
+            schema_hash,
+            cache: cache.as_deref(),
+        }
+    }
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(
+        event: &'a ResourceEvent,
+        result: &'a Result<Option<Report>, String>,
+    ) -> Self {
+        let (status, reason, data) = match result {
+            Ok(report) => ("SUCCESS", None, report.as_ref().map(Data::of)),
+            Err(reason) => ("FAILED", Some(reason.chars().take(REASON_CHARS).collect()), None),
+        };
+        Self {
+            status,
+            reason,
+            physical_resource_id: SCHEMA,
+            stack_id: &event.stack_id,
+            request_id: &event.request_id,
+            logical_resource_id: &event.logical_resource_id,
+            data,
+        }
+    }
+
+    /// Puts the answer where CloudFormation looks for it.
+    pub(crate) async fn send(
+        &self,
+        http: &reqwest::Client,
+        url: &str,
+    ) -> Result<(), reqwest::Error> {
+        let mut tries = 1;
+        loop {
+            // The address is signed for no content type at all.
+            let request = http.put(url).header(CONTENT_TYPE, "").timeout(SENT_WITHIN);
+            let body = serde_json::to_vec(self).unwrap_or_default();
+            let sent = request.body(body).send().await;
+            match sent.and_then(reqwest::Response::error_for_status) {
+                Ok(_) => return Ok(()),
+                // Not the whole error: the address in it is a right to write.
+                Err(error) if tries == TRIES => return Err(error.without_url()),
+                Err(_) => {
+                    tokio::time::sleep(BETWEEN_TRIES * tries).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `ElastiCache` Serverless: logging in with IAM, and what the control plane knows about the cache.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use aws_sdk_elasticache::Client;
+use futures_util::{Stream, stream};
+use redis::auth::BasicAuth;
+use redis::{RedisError, RedisResult, StreamingCredentialsProvider};
+use secrecy::ExposeSecret;
+use shared_aws::{Aws, Failure, TokenError};
+use shared_core::ambient::Clock;
+use shared_core::causes;
+use shared_core::env::{ConfigError, Env};
+
+/// The server hangs up 12 hours after a connection's last proof of who it is; this is well within.
+const PROVE_AGAIN_AFTER: Duration = Duration::from_hours(6);
+
+/// A serverless cache, known by its name.
+#[derive(Debug, Clone)]
+pub struct Serverless {
+    aws: Aws,
+    name: String,
+}
+
+/// What `DescribeServerlessCaches` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheState {
+    /// `creating`, `available`, `modifying`, `deleting` or `create-failed`.
+    pub status: String,
+    /// `host:port`, once it has one.
+    pub endpoint: Option<String>,
+    /// Engine and version, such as `valkey 8.1`.
+    pub engine: Option<String>,
+}
+
+/// Why nothing is known about a cache.
+#[derive(Debug, thiserror::Error)]
+pub enum DescribeError {
+    /// AWS did not say.
+    #[error(transparent)]
+    Aws(#[from] Failure),
+    /// There is no cache of that name.
+    #[error("ElastiCache: there is no such cache")]
+    NotFound,
+}
+
+impl Serverless {
+    /// `CACHE_NAME`, if it is set: the cache's name in the account and region that AWS's own variables
+    /// name.
+    pub fn from_env(env: &Env<'_>) -> Result<Option<Self>, ConfigError> {
+        let name = env.optional("CACHE_NAME");
+        name.map(|name| Ok(Self { aws: Aws::from_env(env)?, name })).transpose()
+    }
+
+    /// Asks the control plane. It is no part of the way to the cache: it may be slow or throttled
+    /// while the cache itself is well.
+    pub async fn describe(&self) -> Result<CacheState, DescribeError> {
+        let client = Client::new(self.aws.sdk_config());
+        let described = client.describe_serverless_caches().serverless_cache_name(&self.name);
+        let caches = described.send().await.map_err(|error| match error.as_service_error() {
+            Some(refusal) if refusal.is_serverless_cache_not_found_fault() => {
+                DescribeError::NotFound
+            }
+            _ => Failure::new("ElastiCache", &error).into(),
+        })?;
+        let cache = caches.serverless_caches().first().ok_or(DescribeError::NotFound)?;
+        let endpoint = cache
+            .endpoint()
+            .and_then(|endpoint| Some(format!("{}:{}", endpoint.address()?, endpoint.port()?)));
+        let engine = cache.engine().map(|engine| {
+            let version = cache.full_engine_version().or(cache.major_engine_version());
+            format!("{engine} {}", version.unwrap_or("of an unknown version"))
+        });
+        let status = cache.status().unwrap_or("unknown").to_owned();
+        Ok(CacheState { status, endpoint, engine })
+    }
+}
+
+/// Signs a token for each connection, and another before the server wants one.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) cache: Serverless,
+    pub(crate) user: String,
+    pub(crate) clock: Clock,
+}
+
+impl Identity {
+    fn prove(&self) -> RedisResult<BasicAuth> {
+        let Self { cache, user, clock } = self;
+        let token = cache.aws.cache_token(&cache.name, user, clock.now());
+        let token = token.map_err(|error: TokenError| {
+            let kind = redis::ErrorKind::AuthenticationFailed;
+            RedisError::from((kind, "no token for the cache", causes(&error)))
+        })?;
+        Ok(BasicAuth::new(user.clone(), token.expose_secret().to_owned()))
+    }
+}
+
+impl StreamingCredentialsProvider for Identity {
+    fn subscribe(&self) -> Pin<Box<dyn Stream<Item = RedisResult<BasicAuth>> + Send>> {
+        let identity = self.clone();
+        Box::pin(stream::unfold(Duration::ZERO, move |wait| {
+            let identity = identity.clone();
+            async move {
+                tokio::time::sleep(wait).await;
+                Some((identity.prove(), PROVE_AGAIN_AFTER))
+            }
+        }))
+    }
+}

@@ -1,0 +1,94 @@
+//! ElastiCache Serverless, as far as a Valkey and a stand-in for AWS's control plane can play it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::time::Duration;
+
+use fake_aws::{FakeAws, Trouble};
+use local_stack::PrivateServers;
+use secrecy::ExposeSecret;
+use shared_aws::Aws;
+use shared_cache::{Cache, CacheConfig, DescribeError, Serverless};
+use shared_core::env::Env;
+use testkit::MovableClock;
+
+/// The variables of a function that uses the cache `chat`, and `more`.
+fn env(aws: &FakeAws, more: &[(&'static str, String)]) -> Env<'static> {
+    let mut variables = aws.variables().to_vec();
+    variables.push(("CACHE_NAME", "chat".to_owned()));
+    variables.extend_from_slice(more);
+    Env::new(move |name| {
+        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
+    })
+}
+
+/// The server accepts `token` of the user `app`, as ElastiCache would at the clock's time.
+fn accepts(servers: &PrivateServers, token: &str) {
+    let mut admin = redis::Client::open(servers.cache_url()).unwrap().get_connection().unwrap();
+    let mut acl = redis::cmd("ACL");
+    acl.arg(&["SETUSER", "app", "reset", "on", &format!(">{token}"), "~*", "+@all"]);
+    acl.exec(&mut admin).unwrap();
+}
+
+#[tokio::test]
+async fn each_connection_has_a_token_of_its_own_time() {
+    let (servers, aws) = (PrivateServers::start().await.unwrap(), FakeAws::start().await.unwrap());
+    let env = env(&aws, &[("CACHE_URL", servers.cache_url()), ("CACHE_USER", "app".to_owned())]);
+    let (account, clock) = (Aws::from_env(&env).unwrap(), MovableClock::new());
+    let token = || account.cache_token("chat", "app", clock.clock().now()).unwrap();
+    let config = CacheConfig::from_env(&env).unwrap();
+
+    let cache = Cache::new(&config, clock.clock()).unwrap();
+    assert!(cache.ping().await.is_err(), "there is no such user yet");
+    accepts(&servers, token().expose_secret());
+    cache.ping().await.unwrap();
+
+    clock.advance(Duration::from_mins(20));
+    let later = Cache::new(&config, clock.clock()).unwrap();
+    assert!(later.ping().await.is_err(), "the server still accepts the old token only");
+    accepts(&servers, token().expose_secret());
+    later.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cache_is_found_by_its_name() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.put_cache("chat", "available", ("chat-abc123.serverless.aps1.cache.amazonaws.com", 6379));
+    let located = CacheConfig::from_env(&env(&aws, &[])).unwrap().located().await.unwrap();
+    assert_eq!(
+        located.url.unwrap().expose_secret(),
+        "rediss://chat-abc123.serverless.aps1.cache.amazonaws.com:6379"
+    );
+    assert_eq!(aws.calls().len(), 1);
+
+    // Nobody asks for what is known.
+    let known = env(&aws, &[("CACHE_URL", "redis://127.0.0.1:1".to_owned())]);
+    CacheConfig::from_env(&known).unwrap().located().await.unwrap();
+    assert_eq!(aws.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_known_of_a_cache_is_said() {
+    let aws = FakeAws::start().await.unwrap();
+    let serverless = Serverless::from_env(&env(&aws, &[])).unwrap().unwrap();
+    assert!(matches!(serverless.describe().await, Err(DescribeError::NotFound)));
+    let error = CacheConfig::from_env(&env(&aws, &[])).unwrap().located().await.unwrap_err();
+    assert!(error.to_string().starts_with("CACHE_NAME does not lead to a cache"), "{error}");
+
+    aws.put_cache("chat", "creating", ("chat.example", 6379));
+    aws.script(1, &Trouble::Denied);
+    assert!(matches!(serverless.describe().await, Err(DescribeError::Aws(_))));
+    let state = serverless.describe().await.unwrap();
+    assert_eq!(state.status, "creating");
+}
+
+#[test]
+fn a_user_without_a_cache_is_refused() {
+    let env = Env::new(|name| match name {
+        "CACHE_URL" => Some("redis://127.0.0.1:1".to_owned()),
+        "CACHE_USER" => Some("app".to_owned()),
+        _ => None,
+    });
+    let error = CacheConfig::from_env(&env).unwrap_err().to_string();
+    assert_eq!(error, "CACHE_USER needs CACHE_NAME beside it");
+}

@@ -1,0 +1,104 @@
+//! Migrating: by whom, how often, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use local_stack::PrivateServers;
+use shared_postgres::{DatabaseConfig, Destructive, MigrateError, Migrated, migrate};
+use tokio_postgres::{Client, NoTls};
+
+#[expect(clippy::disallowed_methods, reason = "the connection's task ends with the test")]
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn run(url: &str) -> Result<Migrated, MigrateError> {
+    migrate(&DatabaseConfig::at(url), Destructive::Refused).await
+}
+
+/// How RDS's first user finds things: it owns the database and may make roles, and is no superuser.
+/// And there is a role whose members log in with a token.
+async fn as_on_rds(servers: &PrivateServers) -> String {
+    let owner = connect(&servers.owner_url()).await;
+    owner
+        .batch_execute("create role app_admin login createrole createdb; create role rds_iam; grant rds_iam to app_admin with admin option")
+        .await
+        .unwrap();
+    owner.batch_execute("create database on_rds owner app_admin").await.unwrap();
+    let url = servers.owner_url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let (_, address) = server.rsplit_once('@').unwrap();
+    format!("postgres://app_admin@{address}/on_rds")
+}
+
+#[tokio::test]
+async fn an_owner_who_is_no_superuser_can_migrate_and_the_apps_roles_log_in_with_iam() {
+    let servers = PrivateServers::start().await.unwrap();
+    let url = as_on_rds(&servers).await;
+    let migrated = run(&url).await.unwrap();
+    assert_eq!(migrated.applied.first().unwrap(), "V1__accounts_and_chats");
+    assert_eq!(migrated.applied.last(), migrated.version.as_ref());
+
+    let members = "select string_agg(rolname, ' ' order by rolname) from pg_roles
+                    where rolname <> 'app_admin' and pg_has_role(oid, 'rds_iam', 'member') and not rolsuper";
+    let owner = connect(&url).await;
+    let members: String = owner.query_one(members, &[]).await.unwrap().get(0);
+    assert_eq!(members, "app_job app_user rds_iam");
+
+    // Statistics, so that the first plans are not made on unknown tables.
+    let analyzed = "select count(*) from pg_stat_user_tables where last_analyze is null";
+    assert_eq!(owner.query_one(analyzed, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn two_at_once_and_another_later_apply_everything_once() {
+    let servers = PrivateServers::start().await.unwrap();
+    let url = as_on_rds(&servers).await;
+    let (one, other) = tokio::join!(run(&url), run(&url));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert!(one.applied.is_empty() != other.applied.is_empty(), "{one:?} {other:?}");
+    assert_eq!(one.version, other.version);
+    let later = run(&url).await.unwrap();
+    assert_eq!(later, Migrated { applied: vec![], version: one.version });
+}
+
+#[tokio::test]
+async fn a_program_that_was_rolled_back_leaves_the_newer_schema_alone() {
+    let servers = PrivateServers::start().await.unwrap();
+    let url = servers.owner_url();
+    run(&url).await.unwrap();
+    let owner = connect(&url).await;
+    owner
+        .batch_execute(
+            "insert into refinery_schema_history (version, name, applied_on, checksum)
+             values (9999, 'of_the_next_release', '2025-11-22T00:00:00Z', '1')",
+        )
+        .await
+        .unwrap();
+    let migrated = run(&url).await.unwrap();
+    assert_eq!(migrated.applied, Vec::<String>::new());
+    assert_eq!(migrated.version.as_deref(), Some("V9999__of_the_next_release"));
+}
+
+#[tokio::test]
+async fn an_edited_migration_is_refused() {
+    let servers = PrivateServers::start().await.unwrap();
+    let url = servers.owner_url();
+    run(&url).await.unwrap();
+    let edited = "update refinery_schema_history set checksum = '1' where version = 1";
+    connect(&url).await.batch_execute(edited).await.unwrap();
+    assert!(matches!(run(&url).await, Err(MigrateError::Run(_))));
+}
+
+#[tokio::test]
+async fn the_job_role_sees_nothing_yet() {
+    let servers = PrivateServers::start().await.unwrap();
+    run(&servers.owner_url()).await.unwrap();
+    let job = servers.owner_url().replace("postgres://postgres@", "postgres://app_job@");
+    let job = connect(&job).await;
+    for table in ["users", "sessions", "chats", "messages", "summaries"] {
+        let refused = job.query(&format!("select from public.{table}"), &[]).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "42501", "{table}");
+    }
+}
