@@ -18,6 +18,7 @@ use shared_core::ambient::Entropy;
 use shared_core::catalogue::{MalformedTable, ModelTable};
 use shared_core::env::{ConfigError, Env};
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
@@ -86,7 +87,7 @@ async fn serve(
     listener: TcpListener,
     began: Instant,
 ) -> Result<(), LocalError> {
-    shared_postgres::migrate(servers.database_owner_url()).await?;
+    migrate(&DatabaseConfig::at(servers.database_owner_url()), Destructive::Refused).await?;
     let upstream = Upstream::choose(env).await?;
     let origin = format!("http://localhost:{}", listener.local_addr()?.port());
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
+use session::Checkup;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
@@ -44,10 +45,12 @@ impl Product {
         let Wiring { clock, entropy, inbox, table } = wiring;
         let origin = EdgeConfig::from_env(env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
-        let edge = Edge::new(&origin, clock, entropy);
-        let cache = Cache::new(&CacheConfig::from_env(env)?)?;
+        let edge = Edge::new(&origin, clock.clone(), entropy);
+        let cache = CacheConfig::from_env(env)?;
+        let serverless = cache.serverless.clone();
+        let cache = Cache::new(&cache, clock.clone())?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
-        let database = Database::new(&DatabaseConfig::from_env(env)?)?;
+        let database = Database::new(&DatabaseConfig::from_env(env)?, clock.clone())?;
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(env)?)?;
         let (table, tasks) = (Arc::new(table), Tasks::default());
 
@@ -68,6 +71,7 @@ impl Product {
             edge: edge.clone(),
             tokens: tokens.clone(),
             database: database.clone(),
+            checkup: Checkup::new(database.clone(), cache.clone(), serverless, clock),
         };
         let models = models::Deps {
             edge: edge.clone(),

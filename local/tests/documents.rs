@@ -1,8 +1,8 @@
 //! What is written about the API and its configuration is what the code does.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it breaks")]
+#![expect(clippy::panic, reason = "a test stops where it breaks")]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,9 +11,10 @@ use local_stack::Settings;
 use shared_cache::{CacheConfig, Pepper};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
-use shared_http::{EdgeConfig, ErrorCode, SessionKeys};
+use shared_http::{EdgeConfig, ErrorCode, OtelConfig, SessionKeys};
 use shared_openrouter::OpenRouterConfig;
 use shared_postgres::DatabaseConfig;
+use testkit::example_variables;
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -53,33 +54,24 @@ fn codes_are_told_apart() {
     assert_eq!(codes.len(), ErrorCode::ALL.len());
 }
 
-/// The example's variables, with its values.
-fn example() -> HashMap<String, String> {
-    let file = read(".env.example");
-    let lines = file.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines
-        .map(|line| {
-            let (name, value) = line.split_once('=').unwrap();
-            (name.to_owned(), value.trim_matches('"').to_owned())
-        })
-        .collect()
-}
-
 #[test]
 fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
-    let example = example();
+    let example = example_variables();
     let env = Env::new(|name| example.get(name).cloned());
     EdgeConfig::from_env(&env).unwrap();
+    OtelConfig::from_env(&env).unwrap();
     SessionKeys::from_env(&env).unwrap();
     DatabaseConfig::from_env(&env).unwrap();
+    DatabaseConfig::of_owner(&env).unwrap();
     CacheConfig::from_env(&env).unwrap();
     Pepper::from_env(&env).unwrap();
     OpenRouterConfig::from_env(&env).unwrap();
     ChatConfig::from_env(&env).unwrap();
     Settings::from_env(&env).unwrap();
     let mut read = env.asked();
-    // Read by `otp`'s and `local`'s main, which have no library to ask.
-    read.extend(["MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT"].map(str::to_owned));
+    // Read by mains, which have no library to ask, by OpenTelemetry's own, and by nobody.
+    let unasked = ["REVISION", "MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT"];
+    read.extend(unasked.into_iter().chain(["OTEL_TRACES_SAMPLER"]).map(str::to_owned));
     assert_eq!(read, example.keys().cloned().collect());
 }
 
@@ -88,4 +80,20 @@ fn both_tables_of_models_can_be_read() {
     for table in ["models.toml", "local/models.toml"] {
         ModelTable::parse(&read(table)).unwrap();
     }
+}
+
+#[test]
+fn the_template_asks_for_this_schema() {
+    let expected = format!("SchemaHash: '{}'", shared_postgres::schema_hash());
+    assert!(read("infra/schema.yaml").contains(&expected), "infra/schema.yaml needs {expected}");
+}
+
+#[test]
+fn the_gateways_own_errors_are_in_the_table() {
+    let template = read("infra/api.yaml");
+    let said = template.split(r#"{"error":{"code":""#).skip(1);
+    let said: BTreeSet<_> = said.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(said.len() > 5, "{said:?}");
+    let known: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert!(said.is_subset(&known), "{said:?}");
 }

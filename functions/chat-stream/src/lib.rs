@@ -3,7 +3,9 @@
 //! [`turn`] is where to start reading.
 
 mod config;
+mod listen;
 mod post_chat;
+mod report;
 mod request;
 mod storing;
 pub mod turn;
@@ -42,21 +44,6 @@ pub struct Deps {
     pub tasks: Tasks,
     /// Limits and the system prompt.
     pub config: Arc<ChatConfig>,
-}
-
-impl Deps {
-    /// Opens what a turn will need, so that the first one finds it open. Failing here is no
-    /// failure: the turn tries again and says what is wrong.
-    pub async fn warm(&self) {
-        let (database, cache, ()) =
-            tokio::join!(self.database.warm_for_turns(), self.cache.warm(), self.openrouter.warm());
-        if let Err(error) = database {
-            tracing::warn!(%error, "cannot connect ahead of time");
-        }
-        if let Err(error) = cache {
-            tracing::warn!(%error, "cannot connect ahead of time");
-        }
-    }
 }
 
 impl FromRef<Deps> for Edge {

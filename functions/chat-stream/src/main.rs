@@ -8,28 +8,37 @@ use shared_cache::{Cache, CacheConfig};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::ConfigError;
 use shared_http::{
-    Edge, EdgeConfig, SessionKeys, Tasks, Tokens, serve_streaming, start, system_clock,
-    system_entropy,
+    Edge, EdgeConfig, SessionKeys, Tokens, serve_streaming, start, system_clock, system_entropy,
 };
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
-    start(async |env| {
+    start(async |init| {
+        let cache = CacheConfig::from_env(init.env())?.located().await?;
+        let cache = Cache::new(&cache, system_clock())?;
+        let database = Database::new(&DatabaseConfig::from_env(init.env())?, system_clock())?;
+        let early = (cache.clone(), database.clone());
+        init.early(async move { early.0.warm().await });
+        init.early(async move { early.1.warm_for_turns().await });
+
+        let env = init.with_secrets().await?;
+        let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
+        let early = openrouter.clone();
+        init.tasks().spawn(async move { early.warm().await });
+
         let table = ModelTable::parse(include_str!("../../../models.toml"));
         let origin = EdgeConfig::from_env(&env)?;
         let deps = Deps {
             edge: Edge::new(&origin, system_clock(), system_entropy()),
             tokens: Tokens::new(&SessionKeys::from_env(&env)?, &origin),
-            cache: Cache::new(&CacheConfig::from_env(&env)?)?,
-            database: Database::new(&DatabaseConfig::from_env(&env)?)?,
-            openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
+            cache,
+            database,
+            openrouter,
             table: Arc::new(table.map_err(|error| ConfigError::new("models.toml", error))?),
-            tasks: Tasks::default(),
+            tasks: init.tasks().clone(),
             config: Arc::new(ChatConfig::from_env(&env)?),
         };
-        let (tasks, early) = (deps.tasks.clone(), deps.clone());
-        tasks.spawn(async move { early.warm().await });
-        serve_streaming(app(deps), &tasks).await
+        serve_streaming(app(deps), init.tasks()).await
     })
 }

@@ -1,13 +1,16 @@
 //! The route of a turn: from the wire to [`turn`](crate::turn) and back.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use shared_core::ids::TraceId;
 use shared_http::{ApiError, ErrorBody, ErrorCode, Json, SignedIn};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
+use crate::Deps;
 use crate::request::{ChatRequest, Rules, Unreadable};
-use crate::{Deps, turn};
+use crate::turn::{self, Asker};
 
 /// Ask a model
 ///
@@ -35,6 +38,7 @@ use crate::{Deps, turn};
 pub(crate) async fn post_chat(
     State(deps): State<Deps>,
     SignedIn(session): SignedIn,
+    Extension(trace): Extension<TraceId>,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let now = deps.edge.clock().now();
@@ -53,7 +57,7 @@ pub(crate) async fn post_chat(
     // begun must reach its end.
     let (respond, response) = oneshot::channel();
     let tasks = deps.tasks.clone();
-    tasks.spawn(turn::turn(deps, session, turn, now, respond).in_current_span());
+    tasks.spawn(turn::turn(deps, Asker { session, trace, now }, turn, respond).in_current_span());
     let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
     Ok(response.await.map_err(broke)??)
 }

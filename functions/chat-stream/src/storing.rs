@@ -3,7 +3,7 @@
 use shared_core::answer::Answer;
 use shared_core::session::SessionError;
 use shared_core::turn::{NewTurn, TurnError};
-use shared_http::ApiError;
+use shared_http::{ApiError, Metric};
 use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Request};
 use tokio::time::{Duration, sleep};
 
@@ -52,6 +52,10 @@ pub(crate) async fn store(
         }
     }
     tracing::error!(answer = %begun.answer, "an answer is not stored");
+    // Of a model that said nothing, nothing is lost.
+    if !answer.is_empty() {
+        deps.edge.measure(&[Metric::one("AnswerNotStored")], &[("answer", begun.answer.as_str())]);
+    }
     Err(NotStored)
 }
 

@@ -18,27 +18,41 @@
 use axum::response::Response;
 use jiff::Timestamp;
 use shared_cache::Subject;
-use shared_core::answer::{Answer, FinishReason, ModelEvent, ModelFailure};
+use shared_core::answer::{Answer, FinishReason};
+use shared_core::ids::TraceId;
 use shared_core::prompt::prompt;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, TURNS_PER_USER, TurnError};
 use shared_http::{ApiError, UiStream};
-use shared_openrouter::{Ask, Batch, ModelStream};
+use shared_openrouter::{Ask, ModelStream};
 use shared_postgres::{BegunTurn, Outcome};
 use tokio::sync::oneshot;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
 use crate::Deps;
+use crate::listen::listen;
+use crate::report::{Times, report, report_refusal};
 use crate::storing::{NotStored, begin, failed, store, turn_error};
 
 /// Where the response goes, or why there is none.
 pub type Respond = oneshot::Sender<Result<Response, TurnError>>;
 
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Whose turn it is.
+    pub session: Session,
+    /// What the provider's record of it is to be found by.
+    pub trace: TraceId,
+    /// When the question came.
+    pub now: Timestamp,
+}
+
 /// Runs a turn from its beginning to its end. `respond` is given the response as soon as the model
 /// has accepted the question.
-pub async fn turn(deps: Deps, session: Session, turn: NewTurn, now: Timestamp, respond: Respond) {
+pub async fn turn(deps: Deps, asker: Asker, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
-    match prepare(&deps, &session, turn, now).await {
+    match prepare(&deps, &asker, turn).await {
         Ok((begun, stream)) => {
             let (mut out, response) = UiStream::new();
             out.start(&begun.answer, begun.model.as_str());
@@ -54,18 +68,17 @@ pub async fn turn(deps: Deps, session: Session, turn: NewTurn, now: Timestamp, r
 /// Everything that can still be an HTTP status.
 async fn prepare(
     deps: &Deps,
-    session: &Session,
+    Asker { session, trace, now }: &Asker,
     turn: NewTurn,
-    now: Timestamp,
 ) -> Result<(BegunTurn, ModelStream), TurnError> {
     if !deps.openrouter.is_warm() {
         let openrouter = deps.openrouter.clone();
         deps.tasks.spawn(async move { openrouter.warm().await });
     }
     let user = Subject::User(session.user);
-    let database = deps.database.request(session, now);
+    let database = deps.database.request(session, *now);
     let (allowed, begun) = tokio::join!(
-        deps.cache.take(&user, "turns", &[TURNS_PER_USER], now),
+        deps.cache.take(&user, "turns", &[TURNS_PER_USER], *now),
         begin(&database, &turn),
     );
     let begun = begun.map_err(turn_error)?;
@@ -83,11 +96,12 @@ async fn prepare(
     }
 
     let messages = prompt(&deps.config.system_prompt, &begun.context, &begun.question);
-    let ask = Ask { model: &begun.model, messages: &messages, user: session.user };
+    let ask = Ask { model: &begun.model, messages: &messages, user: session.user, trace: *trace };
     match deps.openrouter.ask(&ask).await {
         Ok(stream) => Ok((begun, stream)),
         Err(failure) => {
             let error = ApiError::from(failure.clone());
+            report_refusal(deps, &begun, &error);
             store(deps, &begun, &Answer::default(), failed(&error)).await.ok();
             Err(failure.into())
         }
@@ -102,16 +116,18 @@ async fn run(
     mut out: UiStream,
     began: Instant,
 ) {
-    let accepted = began.elapsed();
+    let times = Times { began, accepted: Instant::now() };
     let mut answer = Answer::default();
     let heard = listen(&mut stream, &mut answer, &mut out, deps.config.heartbeat).await;
-    if heard.failure.is_none() {
-        deps.tasks.spawn(stream.hang_up());
+    match heard.failure {
+        None => deps.tasks.spawn(stream.hang_up()),
+        // Nobody listens any more; the provider need not wait for the answer to be stored.
+        Some(_) => drop(stream),
     }
     answer.close(&mut |event| out.event(&event));
     out.flush();
 
-    log(begun, &answer, &heard, accepted, began);
+    report(deps, begun, &answer, &heard, &times);
     let failure = heard.failure.map(ApiError::from);
     let outcome = failure.as_ref().map_or(Outcome::Complete, failed);
     let stored = store(deps, begun, &answer, outcome).await;
@@ -125,67 +141,4 @@ async fn run(
         (Err(NotStored), _) => out.error(&TurnError::NotSaved.into()),
     }
     out.flush();
-}
-
-/// How listening to a model ended.
-struct Heard {
-    /// When its first word came, if it said any.
-    first_word: Option<Instant>,
-    /// Why it broke off, if it did.
-    failure: Option<ModelFailure>,
-}
-
-/// Passes on what the model says until it is done.
-async fn listen(
-    stream: &mut ModelStream,
-    answer: &mut Answer,
-    out: &mut UiStream,
-    heartbeat: Duration,
-) -> Heard {
-    let mut heard = Heard { first_word: None, failure: None };
-    let quiet = sleep(heartbeat);
-    tokio::pin!(quiet);
-    loop {
-        let mut hear = |event: ModelEvent<'_>| {
-            answer.hear(&event, &mut |event| out.event(&event));
-            if let ModelEvent::Failed(reason) = event {
-                heard.failure.get_or_insert(reason);
-            }
-        };
-        match stream.next(quiet.as_mut(), &mut hear).await {
-            Batch::Heard => {}
-            Batch::Quiet => out.comment(),
-            Batch::Ended => break,
-        }
-        if out.flush() {
-            quiet.as_mut().reset(Instant::now() + heartbeat);
-        }
-        if heard.first_word.is_none() && !answer.is_empty() {
-            heard.first_word = Some(Instant::now());
-        }
-    }
-    match answer.finish_reason() {
-        // A stream that just stops, without the model's word that it is done, was cut.
-        None | Some(FinishReason::Error) => {
-            heard.failure.get_or_insert(ModelFailure::Broken);
-        }
-        // With its word, the answer is whole, whatever became of the connection after it.
-        Some(_) => heard.failure = None,
-    }
-    heard
-}
-
-fn log(begun: &BegunTurn, answer: &Answer, heard: &Heard, accepted: Duration, began: Instant) {
-    let usage = answer.usage().unwrap_or_default();
-    tracing::info!(
-        model = %begun.model,
-        upstream.accepted_ms = accepted.as_secs_f64() * 1e3,
-        upstream.ttft_ms = heard.first_word.map(|at| (at - began).as_secs_f64() * 1e3),
-        duration_ms = began.elapsed().as_secs_f64() * 1e3,
-        prompt_tokens = usage.prompt_tokens,
-        completion_tokens = usage.completion_tokens,
-        cost_nano_usd = usage.cost_nano_usd,
-        failure = heard.failure.as_ref().map(tracing::field::display),
-        "the model is done",
-    );
 }

@@ -26,7 +26,7 @@ struct Environment {
     stack: TestStack,
     lambda: RuntimeApi,
     cookie: String,
-    _function: Function,
+    function: Function,
 }
 
 impl Environment {
@@ -36,7 +36,7 @@ impl Environment {
         let lambda = RuntimeApi::start().await.unwrap();
         let function = Function::start(BINARY, &stack.variables(), &lambda);
         lambda.until_idle(1).await;
-        Self { stack, lambda, cookie, _function: function }
+        Self { stack, lambda, cookie, function }
     }
 
     fn script(&self, script: impl Into<Script>) {
@@ -243,17 +243,66 @@ fn comparable(mut answer: Answer) -> (u16, Vec<(String, String)>, Vec<serde_json
 }
 
 #[tokio::test]
+async fn a_turn_leaves_metrics_and_its_trace_in_everything() {
+    let environment = Environment::start().await;
+    environment.script([role(), delta("Buoyancy."), stop(), usage(9, 2, 0.001), done()]);
+    for turn in 0..2 {
+        environment.ask(turn).collect().await.unwrap();
+    }
+    // Written before the last chunk leaves, but read by another thread.
+    let metric = |name: &str| {
+        let lines = environment.function.log();
+        let lines = lines.lines().filter(|line| line.starts_with('{') && line.contains("\"_aws\""));
+        let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.filter_map(|line| line[name].as_f64()).collect::<Vec<_>>()
+    };
+    for _ in 0..100 {
+        if metric("PromptTokens").len() == 2 {
+            break;
+        }
+        tokio::time::sleep(ms(10)).await;
+    }
+    assert_eq!(metric("ColdStart"), [1.0]);
+    assert_eq!(metric("PromptTokens"), [9.0, 9.0]);
+    assert_eq!(metric("CompletionTokens"), [2.0, 2.0]);
+    assert_eq!(metric("CostUsd"), [0.001, 0.001]);
+    assert_eq!(metric("TurnFailed"), [0.0, 0.0]);
+    for time in ["TimeToFirstByte", "ChunkDelay"] {
+        let times = metric(time);
+        assert!(times.len() == 2 && times.iter().all(|ms| (0.0..30e3).contains(ms)), "{times:?}");
+    }
+
+    environment.script(status(429));
+    environment.ask(2).collect().await.unwrap();
+    environment.script([role(), delta("Because "), cut()]);
+    environment.ask(3).collect().await.unwrap();
+    for _ in 0..100 {
+        if metric("TurnFailed").len() == 4 {
+            break;
+        }
+        tokio::time::sleep(ms(10)).await;
+    }
+    assert_eq!(metric("TurnFailed"), [0.0, 0.0, 1.0, 1.0]);
+
+    // Every line of a request's says which, and so does what the provider was asked.
+    let lines = environment.function.log();
+    for request in environment.stack.provider.requests() {
+        let trace = format!("\"trace_id\":{}", request.body["trace"]["trace_id"]);
+        assert!(lines.lines().filter(|line| line.contains(&trace)).count() >= 1, "{lines}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
-    let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "OPENROUTER_API_KEY", "SESSION_KEYS"]
-    {
-        let mut variables = stack.variables();
-        variables.retain(|(name, _)| *name != missing);
-        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
-        let named = format!("{missing} is not set");
-        assert!(complaint.contains(&named), "{complaint}");
-    }
+    let required =
+        ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "OPENROUTER_API_KEY", "SESSION_KEYS"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "ChatStreamFunction").await;
 }
 
 #[tokio::test]

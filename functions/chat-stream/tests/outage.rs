@@ -11,12 +11,13 @@ use http_body_util::BodyExt;
 use local_stack::PrivateServers;
 use serde_json::json;
 use shared_http::Tasks;
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use testkit::{Client, TestStack};
 
 /// A test's systems, with a Postgres that it may stop.
 async fn with_its_own_postgres() -> (TestStack, PrivateServers, Client) {
     let servers = PrivateServers::start().await.unwrap();
-    shared_postgres::migrate(&servers.owner_url()).await.unwrap();
+    migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
     let mut stack = TestStack::start().await;
     stack.set("DATABASE_URL", servers.app_url());
     let cookie = stack.cookie(&stack.session("ada@example.com").await);

@@ -9,7 +9,8 @@ use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 
 fn main() -> ExitCode {
-    start(async |env| {
+    start(async |init| {
+        let env = init.with_secrets().await?;
         let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
         let table = ModelTable::parse(include_str!("../../../models.toml"));

@@ -1,6 +1,5 @@
 //! The built binary on Lambda.
 
-use runtime_api::RuntimeApi;
 use serde_json::json;
 use testkit::{Function, Rie, TestStack, event_json};
 
@@ -31,14 +30,13 @@ async fn an_environment_keeps_the_list_from_one_event_to_the_next() {
 #[tokio::test]
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
-    let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "OPENROUTER_API_KEY"] {
-        let mut variables = stack.variables();
-        variables.retain(|(name, _)| *name != missing);
-        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
-        let named = format!("{missing} is not set");
-        assert!(complaint.contains(&named), "{complaint}");
-    }
+    let required = ["APP_ORIGIN", "OPENROUTER_API_KEY"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "ModelsFunction").await;
 }
 
 #[tokio::test]

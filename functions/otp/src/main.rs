@@ -8,11 +8,16 @@ use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_
 use shared_mail::{MailConfig, Ses};
 
 fn main() -> ExitCode {
-    start(async |env| {
+    start(async |init| {
+        let cache = CacheConfig::from_env(init.env())?.located().await?;
+        let cache = Cache::new(&cache, system_clock())?;
+        let early = cache.clone();
+        init.early(async move { early.warm().await });
+
+        let env = init.with_secrets().await?;
         let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
-        let cache = Cache::new(&CacheConfig::from_env(&env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
-        let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?).await);
+        let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?, init.aws()?));
         serve_buffered(otp::app(otp::Deps { edge, cache, codes, mailer })).await
     })
 }

@@ -125,6 +125,41 @@ async fn the_gateways_word_on_the_source_counts() {
     assert_eq!(mailbox.mails().len(), 30);
 }
 
+const DISTRIBUTION: &str = "the-distributions-secret-0123456789";
+
+#[tokio::test]
+async fn behind_the_distribution_readers_are_told_apart_by_its_word() {
+    let (mut stack, mailbox, _) = started().await;
+    stack.set("ORIGIN_SECRET", DISTRIBUTION);
+    let client = client(&stack, &mailbox);
+    for number in 0..62 {
+        // All through one server of the distribution's; every other is one and the same reader.
+        let (mut parts, _) = event("otp").into_parts();
+        let reader = if number % 2 == 0 { "203.0.113.7" } else { &format!("198.51.100.{number}") };
+        parts.headers.insert("x-viewer-address", reader.parse().unwrap());
+        let body = json!({ "email": format!("user{number}@example.com") });
+        client.send(Request::from_parts(parts, Body::from(body.to_string()))).await;
+    }
+    assert_eq!(mailbox.mails().len(), 31 + 30);
+}
+
+#[tokio::test]
+async fn past_the_distribution_nobody_is_let_in() {
+    let (mut stack, mailbox, _) = started().await;
+    stack.set("ORIGIN_SECRET", DISTRIBUTION);
+    let client = client(&stack, &mailbox);
+    for said in [None, Some("a-guess-a-guess-a-guess-a-guess-a-g"), Some("")] {
+        let (mut parts, body) = event("otp").into_parts();
+        parts.headers.remove("x-origin-secret");
+        if let Some(said) = said {
+            parts.headers.insert("x-origin-secret", said.parse().unwrap());
+        }
+        let answer = client.send(Request::from_parts(parts, body)).await;
+        assert_eq!(answer.refusal(), (403, "not_the_front_door".into()), "{said:?}");
+    }
+    assert!(mailbox.mails().is_empty());
+}
+
 #[tokio::test]
 async fn bad_input_is_refused_and_sends_nothing() {
     let (_stack, mailbox, client) = started().await;

@@ -54,7 +54,7 @@ impl Ses {
 
 async fn environment(ses: &Ses, server: &mut JoinSet<()>) -> TestStack {
     let mut stack = TestStack::start().await;
-    stack.set("AWS_ENDPOINT_URL_SESV2", ses.listen(server).await);
+    stack.set("AWS_ENDPOINT_URL", ses.listen(server).await);
     stack
 }
 
@@ -134,14 +134,13 @@ async fn a_forged_forwarded_for_is_no_other_source() {
 #[tokio::test]
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
-    let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "CACHE_URL", "LOGIN_PEPPER", "MAIL_FROM"] {
-        let mut variables = stack.variables();
-        variables.retain(|(name, _)| *name != missing);
-        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
-        let named = format!("{missing} is not set");
-        assert!(complaint.contains(&named), "{complaint}");
-    }
+    let required = ["APP_ORIGIN", "CACHE_URL", "LOGIN_PEPPER", "MAIL_FROM"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "OtpFunction").await;
 }
 
 #[tokio::test]

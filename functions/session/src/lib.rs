@@ -1,7 +1,10 @@
 //! A user's own account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
-//! `GET /api/me/sessions`; and the API's description, `GET /api/openapi.json`.
+//! `GET /api/me/sessions`; and what the product says of itself: `GET /api/health`,
+//! `GET /api/health/ready`, `GET /api/openapi.json`.
 
+mod checkup;
 mod document;
+mod health;
 mod log_out;
 mod me;
 mod sessions;
@@ -16,6 +19,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use checkup::Checkup;
+
 /// What this function works with.
 #[derive(Clone, Debug)]
 pub struct Deps {
@@ -25,6 +30,8 @@ pub struct Deps {
     pub tokens: Tokens,
     /// Users and sessions.
     pub database: Database,
+    /// How the systems are.
+    pub checkup: Checkup,
 }
 
 impl FromRef<Deps> for Edge {
@@ -56,6 +63,8 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(log_out::log_out))
         .routes(routes!(me::me, me::change_me))
         .routes(routes!(sessions::sessions))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
         .routes(routes!(document::document))
 }
 

@@ -2,17 +2,29 @@
 
 use std::process::ExitCode;
 
+use session::{Checkup, Deps, app};
+use shared_cache::{Cache, CacheConfig, Serverless};
 use shared_http::{
     Edge, EdgeConfig, SessionKeys, Tokens, serve_buffered, start, system_clock, system_entropy,
 };
 use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
-    start(async |env| {
+    start(async |init| {
+        let clock = system_clock();
+        let database = Database::new(&DatabaseConfig::from_env(init.env())?, clock.clone())?;
+        let early = database.clone();
+        init.early(async move { early.warm().await });
+        // Only a checkup asks the cache anything.
+        let cache = CacheConfig::from_env(init.env())?.located().await?;
+        let cache = Cache::new(&cache, clock.clone())?;
+        let serverless = Serverless::from_env(init.env())?;
+        let checkup = Checkup::new(database.clone(), cache, serverless, clock.clone());
+
+        let env = init.with_secrets().await?;
         let origin = EdgeConfig::from_env(&env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(&env)?, &origin);
-        let edge = Edge::new(&origin, system_clock(), system_entropy());
-        let database = Database::new(&DatabaseConfig::from_env(&env)?)?;
-        serve_buffered(session::app(session::Deps { edge, tokens, database })).await
+        let edge = Edge::new(&origin, clock, system_entropy());
+        serve_buffered(app(Deps { edge, tokens, database, checkup })).await
     })
 }

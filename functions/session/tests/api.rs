@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use fake_aws::{FakeAws, Trouble};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use session::{Deps, app};
+use session::{Checkup, Deps, app};
 use shared_core::session::Session;
 use testkit::{Client, ORIGIN, TestStack};
 
 fn client(stack: &TestStack) -> Client {
+    let clock = stack.edge().clock().clone();
+    let checkup = Checkup::new(stack.database(), stack.cache(), stack.serverless(), clock);
     Client::new(app(Deps {
         edge: stack.edge(),
         tokens: stack.tokens(),
         database: stack.database(),
+        checkup,
     }))
 }
 
@@ -240,4 +245,63 @@ async fn the_api_describes_itself() {
     let document = client(&stack).get("/api/openapi.json").await;
     assert_eq!(document.header("content-type"), Some("application/json"));
     assert!(document.json()["paths"]["/api/chat"]["post"].is_object());
+}
+
+#[tokio::test]
+async fn health_is_answered_without_asking_anybody() {
+    let mut stack = TestStack::start().await;
+    stack.set("DATABASE_URL", "postgres://app_user@127.0.0.1:1/chat");
+    stack.set("CACHE_URL", "redis://127.0.0.1:1");
+    let answer = client(&stack).get("/api/health").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &json!("ok")));
+}
+
+#[tokio::test]
+async fn ready_says_how_the_systems_are() {
+    let mut stack = TestStack::start().await;
+    let ready = client(&stack).get("/api/health/ready").await;
+    assert_eq!(ready.status, 200);
+    assert_eq!(
+        ready.json(),
+        json!({ "status": "ready", "postgres": "up", "cache": { "reachable": "up", "aws": null } })
+    );
+
+    let cache = stack.variables().into_iter().find(|(name, _)| *name == "CACHE_URL").unwrap().1;
+    stack.set("CACHE_URL", "redis://127.0.0.1:1");
+    let degraded = client(&stack).get("/api/health/ready").await;
+    assert_eq!((degraded.status.as_u16(), &degraded.json()["status"]), (200, &json!("degraded")));
+
+    stack.set("CACHE_URL", cache);
+    stack.set("DATABASE_URL", "postgres://app_user@127.0.0.1:1/chat");
+    let unavailable = client(&stack).get("/api/health/ready").await;
+    assert_eq!(unavailable.status, 503);
+    assert_eq!(unavailable.header("retry-after"), Some("5"));
+    assert_eq!(unavailable.json()["postgres"], "down");
+    assert_eq!(unavailable.json()["cache"]["reachable"], "up");
+}
+
+#[tokio::test]
+async fn a_crowd_that_asks_whether_it_is_ready_is_one_question_to_aws() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.put_cache("chat", "available", ("chat.example", 6379));
+    let mut stack = TestStack::start().await;
+    for (name, value) in aws.variables() {
+        stack.set(name, value);
+    }
+    stack.set("CACHE_NAME", "chat");
+    let client = client(&stack);
+    // Slow enough for all of them to be there before the first has its answer.
+    aws.script(1, &Trouble::Slow(std::time::Duration::from_millis(300)));
+    for answer in join_all((0..20).map(|_| client.get("/api/health/ready"))).await {
+        let report = answer.json();
+        assert_eq!(report["cache"]["aws"]["status"], "available");
+        assert_eq!(report["cache"]["aws"]["endpoint"], "chat.example:6379");
+    }
+    assert_eq!(aws.calls().len(), 1);
+    // A report is passed on for five seconds.
+    stack.clock.advance(std::time::Duration::from_secs(5));
+    aws.script(1, &Trouble::Denied);
+    let report = client.get("/api/health/ready").await.json();
+    assert_eq!((&report["status"], &report["cache"]["aws"]), (&json!("ready"), &json!(null)));
+    assert_eq!(aws.calls().len(), 2);
 }

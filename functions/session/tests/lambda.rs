@@ -1,6 +1,5 @@
 //! The built binary on Lambda.
 
-use runtime_api::RuntimeApi;
 use testkit::{Function, Rie, SESSION, TestStack, event_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_session");
@@ -46,6 +45,15 @@ async fn the_query_of_an_event_arrives() {
 }
 
 #[tokio::test]
+async fn what_the_product_says_of_itself_needs_no_session() {
+    let stack = TestStack::start().await;
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    assert_eq!(rie.post(event_json("session-health")).await.json()["status"], "ok");
+    assert_eq!(rie.post(event_json("session-ready")).await.json()["status"], "ready");
+    assert_eq!(rie.post(event_json("session-openapi")).await.json()["openapi"], "3.1.0");
+}
+
+#[tokio::test]
 async fn an_event_without_a_session_is_refused() {
     let stack = TestStack::start().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
@@ -58,14 +66,13 @@ async fn an_event_without_a_session_is_refused() {
 #[tokio::test]
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
-    let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "DATABASE_URL", "SESSION_KEYS"] {
-        let mut variables = stack.variables();
-        variables.retain(|(name, _)| *name != missing);
-        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
-        let named = format!("{missing} is not set");
-        assert!(complaint.contains(&named), "{complaint}");
-    }
+    let required = ["APP_ORIGIN", "DATABASE_URL", "SESSION_KEYS"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "SessionFunction").await;
 }
 
 #[tokio::test]

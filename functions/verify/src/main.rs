@@ -9,13 +9,19 @@ use shared_http::{
 use shared_postgres::{Database, DatabaseConfig};
 
 fn main() -> ExitCode {
-    start(async |env| {
+    start(async |init| {
+        let cache = CacheConfig::from_env(init.env())?.located().await?;
+        let cache = Cache::new(&cache, system_clock())?;
+        let database = Database::new(&DatabaseConfig::from_env(init.env())?, system_clock())?;
+        let early = (cache.clone(), database.clone());
+        init.early(async move { early.0.warm().await });
+        init.early(async move { early.1.warm().await });
+
+        let env = init.with_secrets().await?;
         let origin = EdgeConfig::from_env(&env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(&env)?, &origin);
         let edge = Edge::new(&origin, system_clock(), system_entropy());
-        let cache = Cache::new(&CacheConfig::from_env(&env)?)?;
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
-        let database = Database::new(&DatabaseConfig::from_env(&env)?)?;
         serve_buffered(verify::app(verify::Deps { edge, tokens, cache, codes, database })).await
     })
 }

@@ -1,6 +1,5 @@
 //! The built binary on Lambda.
 
-use runtime_api::RuntimeApi;
 use serde_json::json;
 use shared_core::email::Email;
 use shared_core::login::Code;
@@ -40,14 +39,13 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
 #[tokio::test]
 async fn without_a_variable_it_names_it_and_stops() {
     let stack = TestStack::start().await;
-    let lambda = RuntimeApi::start().await.unwrap();
-    for missing in ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "LOGIN_PEPPER", "SESSION_KEYS"] {
-        let mut variables = stack.variables();
-        variables.retain(|(name, _)| *name != missing);
-        let complaint = Function::start(BINARY, &variables, &lambda).complaint().await;
-        let named = format!("{missing} is not set");
-        assert!(complaint.contains(&named), "{complaint}");
-    }
+    let required = ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "LOGIN_PEPPER", "SESSION_KEYS"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "VerifyFunction").await;
 }
 
 #[tokio::test]

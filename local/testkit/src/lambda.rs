@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use fake_aws::FakeAws;
 use http::{HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
@@ -20,7 +21,7 @@ use local_stack::free_port;
 use runtime_api::{LambdaResponse, RuntimeApi};
 use tokio::time::sleep;
 
-use crate::Answer;
+use crate::{Answer, Deployed, deployed_variables, example_variables};
 
 /// What an event has where a session's cookie belongs.
 pub const SESSION: &str = "__Host-session=SESSION";
@@ -34,6 +35,61 @@ const GLANCES: usize = 1000;
 pub struct Function(Process);
 
 impl Function {
+    /// Starts `binary` once without each of `required`, and fails unless it stops and names it.
+    pub async fn assert_names_what_is_missing(
+        binary: &str,
+        variables: &[(&str, String)],
+        required: &[&str],
+    ) {
+        let lambda = RuntimeApi::start().await.expect("a free port");
+        for missing in required {
+            let mut variables = variables.to_vec();
+            variables.retain(|(name, _)| name != missing);
+            let complaint = Self::start(binary, &variables, &lambda).complaint().await;
+            assert!(complaint.contains(&format!("{missing} is not set")), "{complaint}");
+        }
+    }
+
+    /// Starts `binary` with what the template gives the function `logical_id` and nothing else, and
+    /// fails unless it asks for its first event: no variable is missing, and each is one that
+    /// `.env.example` explains. Values that only a deployment knows are those of `.env.example`.
+    pub async fn assert_starts_as_deployed(binary: &str, logical_id: &str) {
+        let (aws, example) = (FakeAws::start().await.expect("a free port"), example_variables());
+        let mut variables = aws.variables().to_vec();
+        let deployed = deployed_variables(logical_id);
+        for (name, deployed) in &deployed {
+            let is_awss = name.starts_with("AWS_");
+            let known = example.get(name).filter(|value| !value.is_empty());
+            let value = match (deployed, known) {
+                (Deployed::Text(text), _) => text.clone(),
+                (Deployed::Secret, Some(known)) => {
+                    aws.put_secret(name, known);
+                    format!("secret:{name}")
+                }
+                (Deployed::Known, Some(known)) => known.clone(),
+                // What has no value in the example can be left out, and then means something else.
+                (_, None) => match name.as_str() {
+                    "CACHE_NAME" => "chat".to_owned(),
+                    "CACHE_USER" => "chat-app".to_owned(),
+                    // The SDK knows no such form of an endpoint of our own.
+                    "AWS_USE_DUALSTACK_ENDPOINT" => "false".to_owned(),
+                    _ => String::new(),
+                },
+            };
+            assert!(
+                is_awss || example.contains_key(name),
+                "{logical_id}: .env.example has no {name}"
+            );
+            variables.push((name.as_str(), value));
+        }
+        let lambda = RuntimeApi::start().await.expect("a free port");
+        let mut function = Self::start(binary, &variables, &lambda);
+        tokio::select! {
+            () = lambda.until_idle(1) => {}
+            _ = function.exit() => panic!("{logical_id} does not start: {}", function.log()),
+        }
+    }
+
     /// Starts `binary`, which will ask `lambda` for events, with `variables` and those of Lambda,
     /// and none of this process.
     pub fn start(binary: &str, variables: &[(&str, String)], lambda: &RuntimeApi) -> Self {
@@ -103,16 +159,20 @@ impl Rie {
 
     /// Invokes the function. One at a time, which `&mut` sees to: the emulator crashes on two.
     pub async fn post(&mut self, event: impl Into<Bytes>) -> Answer {
+        match LambdaResponse::parse(&self.invoke(event).await) {
+            Ok(response) => response.into(),
+            Err(error) => panic!("{error}: {}", self.log()),
+        }
+    }
+
+    /// The same for an answer that is no response to a request.
+    pub async fn invoke(&mut self, event: impl Into<Bytes>) -> Bytes {
         let url = format!("http://{}/2015-03-31/functions/function/invocations", self.address);
         let request = Request::post(url).body(Body::from(event.into())).unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request).await;
         let response = response.unwrap_or_else(|error| panic!("{error:?}: {}", self.log()));
-        let answer = response.into_body().collect().await.unwrap().to_bytes();
-        match LambdaResponse::parse(&answer) {
-            Ok(response) => response.into(),
-            Err(error) => panic!("{error}: {}", self.log()),
-        }
+        response.into_body().collect().await.unwrap().to_bytes()
     }
 
     /// What the emulator and the function have logged so far.

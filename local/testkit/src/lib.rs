@@ -13,14 +13,18 @@
 
 mod client;
 mod clock;
+mod collector;
 mod events;
 mod lambda;
 mod mailbox;
 mod stack;
+mod template;
 
 pub use client::{Answer, Client, UiChunk};
 pub use clock::MovableClock;
+pub use collector::{Collector, Export, attribute};
 pub use events::{event, event_json};
 pub use lambda::{Function, Rie, SESSION};
 pub use mailbox::Mailbox;
 pub use stack::{ORIGIN, TestStack};
+pub use template::{Deployed, deployed_variables, example_variables};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
 use local_stack::{TestCache, TestDatabase};
-use shared_cache::{Cache, CacheConfig, Codes, Pepper};
+use shared_cache::{Cache, CacheConfig, Codes, Pepper, Serverless};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
 use shared_core::email::Email;
@@ -85,12 +85,17 @@ impl TestStack {
 
     /// The database, as the app sees it.
     pub fn database(&self) -> Database {
-        Database::new(&DatabaseConfig::from_env(&self.env()).unwrap()).unwrap()
+        Database::new(&DatabaseConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
     }
 
     /// The cache.
     pub fn cache(&self) -> Cache {
-        Cache::new(&CacheConfig::from_env(&self.env()).unwrap()).unwrap()
+        Cache::new(&CacheConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
+    }
+
+    /// The cache as AWS knows it, if it does.
+    pub fn serverless(&self) -> Option<Serverless> {
+        Serverless::from_env(&self.env()).unwrap()
     }
 
     /// The codes that wait to be entered.

@@ -49,6 +49,12 @@ error_codes! {
     MethodNotAllowed = 405 "method_not_allowed",
     /// A browser sent this from another site's page. Nothing was done.
     CrossSite = 403 "cross_site",
+    /// This came to the gateway past the distribution in front of it; use the app's own address.
+    NotTheFrontDoor = 403 "not_the_front_door",
+    /// The gateway has more requests than it passes on; try again in a moment.
+    TooManyRequests = 429 "too_many_requests",
+    /// The firewall in front refused this.
+    Forbidden = 403 "forbidden",
     /// Something of ours broke; it is logged under the response's `x-request-id`.
     Internal = 500 "internal",
 
@@ -75,7 +81,7 @@ error_codes! {
     InvalidName = 422 "invalid_name",
     /// The cursor is not one that this list gave out.
     InvalidCursor = 422 "invalid_cursor",
-    /// The database is away; `retry-after` says when to try again.
+    /// The database is away, or as many requests as may be are being served; `retry-after` says when to try again.
     Unavailable = 503 "unavailable",
 
     /// An id is 8 to 64 letters, digits, `-` or `_`.

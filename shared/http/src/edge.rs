@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
@@ -9,17 +10,20 @@ use axum::extract::{FromRef, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lambda_http::RequestExt;
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::env::{ConfigError, Env};
+use shared_core::ids::TraceId;
 use shared_core::session::{Session, SessionError};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::cookie::session_token;
 use crate::csrf::is_cross_site;
-use crate::{ApiError, ErrorCode, Tokens};
+use crate::front_door::{Entrance, FrontDoor};
+use crate::metrics::measure;
+use crate::{ApiError, ErrorCode, Metric, SourceAddress, Tokens, otel};
 
 /// What the edge is told from outside.
 #[derive(Debug, Clone)]
@@ -27,10 +31,12 @@ pub struct EdgeConfig {
     /// `APP_ORIGIN`: where people open the app, such as `https://chat.example.com`; no slash at the
     /// end. Requests of other origins are refused, and tokens are issued for it.
     pub origin: String,
+    pub(crate) front_door: FrontDoor,
 }
 
 impl EdgeConfig {
-    /// Reads the variables named at each field.
+    /// Reads the variables named at each field, and `ORIGIN_SECRET`: what the distribution in front
+    /// sends along, without which a request is refused. Not set, everybody is let in.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let origin = env.required("APP_ORIGIN")?;
         let is_origin = origin
@@ -39,7 +45,7 @@ impl EdgeConfig {
         if !is_origin {
             return Err(ConfigError::new("APP_ORIGIN", "has to be like https://chat.example.com"));
         }
-        Ok(Self { origin })
+        Ok(Self { origin, front_door: FrontDoor::from_env(env)? })
     }
 }
 
@@ -51,15 +57,24 @@ pub struct Edge {
 
 #[derive(Debug)]
 struct Inner {
-    origin: String,
+    config: EdgeConfig,
     clock: Clock,
     entropy: Entropy,
+    /// Whether a request was there already.
+    started: AtomicBool,
 }
 
 impl Edge {
     /// An edge for one origin.
     pub fn new(config: &EdgeConfig, clock: Clock, entropy: Entropy) -> Self {
-        Self { inner: Arc::new(Inner { origin: config.origin.clone(), clock, entropy }) }
+        Self {
+            inner: Arc::new(Inner {
+                config: config.clone(),
+                clock,
+                entropy,
+                started: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// The clock.
@@ -72,8 +87,42 @@ impl Edge {
         &self.inner.entropy
     }
 
-    /// Puts around `routes` what all of them need: an id and a log line per request, refusal of
-    /// other sites' requests, and errors in one form, even for panics and unknown paths.
+    /// The trace that the gateway began, or a new one.
+    fn trace_id(&self, headers: &HeaderMap) -> TraceId {
+        let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+        xray.and_then(TraceId::from_xray)
+            .unwrap_or_else(|| TraceId::from(self.entropy().uuid(self.clock().now())))
+    }
+
+    /// Writes metrics, on Lambda. `about` is what a search for them may want to know: never an address,
+    /// a key or a text of somebody's.
+    pub fn measure(&self, metrics: &[Metric], about: &[(&str, &str)]) {
+        measure(self.clock().now(), metrics, about);
+    }
+
+    /// Lets a request in that came by the front door and from no other site's page.
+    fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
+        let EdgeConfig { origin, front_door } = &self.inner.config;
+        match front_door.entrance(request.headers()) {
+            Entrance::Unwatched | Entrance::FrontDoor(None) => {}
+            Entrance::FrontDoor(Some(address)) => {
+                request.extensions_mut().insert(SourceAddress(address));
+            }
+            Entrance::Elsewhere => {
+                let message = format!("ask {origin}, not the gateway behind it");
+                return Err(ApiError::new(ErrorCode::NotTheFrontDoor, message));
+            }
+        }
+        if is_cross_site(request.method(), request.headers(), origin) {
+            let message = "this request came from another site's page";
+            return Err(ApiError::new(ErrorCode::CrossSite, message));
+        }
+        Ok(())
+    }
+
+    /// Puts around `routes` what all of them need: an id and a log line per request, refusal of requests
+    /// from other sites and past the front door, and errors in one form, even for panics and unknown
+    /// paths.
     pub fn wrap(&self, routes: Router) -> Router {
         routes
             .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"))
@@ -85,7 +134,7 @@ impl Edge {
     }
 }
 
-async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let request_id = match request.lambda_context_ref() {
         Some(context) => context.request_id.clone(),
@@ -93,13 +142,20 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
     };
     // The route, not the path: a path can hold ids.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", request_id, method = %request.method(), route);
-    let mut response = if is_cross_site(request.method(), request.headers(), &edge.inner.origin) {
-        ApiError::new(ErrorCode::CrossSite, "this request came from another site's page")
-            .into_response()
-    } else {
-        next.run(request).instrument(span.clone()).await
+    let trace_id = edge.trace_id(request.headers());
+    let span = tracing::info_span!(
+        "request", request_id, %trace_id, method = %request.method(), route
+    );
+    otel::continue_trace(&span, trace_id, request.headers());
+    request.extensions_mut().insert(trace_id);
+    if !edge.inner.started.swap(true, Ordering::Relaxed) {
+        edge.measure(&[Metric::one("ColdStart")], &[("requestId", &request_id)]);
+    }
+    let mut response = match edge.admit(&mut request) {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(refusal) => refusal.into_response(),
     };
+    otel::answered(&span, response.status());
     span.in_scope(|| {
         tracing::info!(
             status = response.status().as_u16(),
@@ -107,6 +163,10 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
             "answered"
         );
     });
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        // Lambda counts as errors only what its runtime is told of, and a caught panic is an answer.
+        edge.measure(&[Metric::one("InternalError")], &[("requestId", &request_id)]);
+    }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert("x-request-id", id);

@@ -18,18 +18,21 @@ use socket2::SockRef;
 #[derive(Debug)]
 pub(crate) struct NoDelay {
     port: u16,
+    /// Where requests come one at a time, they come by one connection; where they do not, there is
+    /// one for each, and no remembering.
+    one_at_a_time: bool,
     /// `socket:[inode]` of the connection that was seen last; asking for it is one system call.
     seen: Mutex<Option<(i32, String)>>,
 }
 
 impl NoDelay {
     /// For the runtime API at `host:port`, as `AWS_LAMBDA_RUNTIME_API` has it.
-    pub(crate) fn new(runtime_api: &str) -> Self {
+    pub(crate) fn new(runtime_api: &str, one_at_a_time: bool) -> Self {
         // Lambda says `host:port`; emulators may add a scheme and a path.
         let authority = runtime_api.split_once("://").map_or(runtime_api, |(_, rest)| rest);
         let authority = authority.split('/').next().unwrap_or("");
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
-        Self { port, seen: Mutex::new(None) }
+        Self { port, one_at_a_time, seen: Mutex::new(None) }
     }
 
     /// Called at the start of each invocation: the connection that brought it is open, and the
@@ -38,8 +41,8 @@ impl NoDelay {
         let Ok(mut seen) = self.seen.lock() else {
             return;
         };
-        let still_there =
-            seen.as_ref().is_some_and(|(fd, socket)| socket_of(*fd).as_ref() == Some(socket));
+        let still_there = self.one_at_a_time
+            && seen.as_ref().is_some_and(|(fd, socket)| socket_of(*fd).as_ref() == Some(socket));
         if !still_there {
             *seen = self.set_on_all();
         }
@@ -91,7 +94,7 @@ mod tests {
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let to_runtime = TcpStream::connect(runtime.local_addr().unwrap()).unwrap();
         let to_other = TcpStream::connect(other.local_addr().unwrap()).unwrap();
-        let no_delay = NoDelay::new(&format!("http://{}/fn", runtime.local_addr().unwrap()));
+        let no_delay = NoDelay::new(&format!("http://{}/fn", runtime.local_addr().unwrap()), true);
         no_delay.ensure();
         assert!(to_runtime.nodelay().unwrap());
         assert!(!to_other.nodelay().unwrap());
@@ -101,5 +104,18 @@ mod tests {
         let again = TcpStream::connect(runtime.local_addr().unwrap()).unwrap();
         no_delay.ensure();
         assert!(again.nodelay().unwrap());
+    }
+
+    #[test]
+    fn where_requests_come_at_once_each_connection_is_found() {
+        let runtime = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = runtime.local_addr().unwrap();
+        let no_delay = NoDelay::new(&address.to_string(), false);
+        let connections = [0, 1].map(|_| {
+            let connection = TcpStream::connect(address).unwrap();
+            no_delay.ensure();
+            connection
+        });
+        assert!(connections.iter().all(|connection| connection.nodelay().unwrap()));
     }
 }

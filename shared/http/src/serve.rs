@@ -1,31 +1,45 @@
 //! Running an app on Lambda.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
-use lambda_http::{Adapter, StreamAdapter};
-use lambda_runtime::Runtime;
-use shared_core::env::{ConfigError, Env};
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, Full};
+use lambda_http::{runtime_concurrent, streaming_runtime_concurrent};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
+use serde::Serialize;
+use serde_json::Value;
+use shared_aws::SecretsError;
+use shared_core::env::ConfigError;
+use tower::ServiceExt;
+use tower::layer::layer_fn;
 
 use crate::nodelay::NoDelay;
+use crate::otel::exporting;
 use crate::telemetry::begin_logging;
-use crate::{Tasks, process_env};
+use crate::{Init, Tasks, metrics};
 
-/// A function's `main`: logs, reads the environment, builds the app and serves it.
+/// A function's `main`: logs, and does the rest in one runtime.
 ///
 /// One thread: a Lambda environment of up to 1,769 MB has one virtual CPU or less.
-pub fn start<Serve>(serve: impl FnOnce(Env<'static>) -> Serve) -> ExitCode
+pub fn start<Serve>(serve: impl FnOnce(Init) -> Serve) -> ExitCode
 where
     Serve: Future<Output = Result<(), StartError>>,
 {
     begin_logging(std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some());
+    if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
+        metrics::begin(function);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime
-        .map_err(StartError::from)
-        .and_then(|runtime| runtime.block_on(serve(process_env())));
+    let result =
+        runtime.map_err(StartError::from).and_then(|runtime| runtime.block_on(serve(Init::new())));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,6 +55,9 @@ pub enum StartError {
     /// A variable is missing or wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A secret that a variable refers to cannot be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// No Lambda around.
     #[error(
         "this program runs on AWS Lambda (AWS_LAMBDA_RUNTIME_API is not set); on your machine, use `make dev`"
@@ -55,24 +72,56 @@ pub enum StartError {
 }
 
 /// Serves responses whole, for API Gateway's buffered integration.
+///
+/// One request at a time, as Lambda hands them to an environment; on Managed Instances, as many at
+/// once as `AWS_LAMBDA_MAX_CONCURRENCY` says.
 pub async fn serve_buffered(app: Router) -> Result<(), StartError> {
     runtime_api()?;
-    Ok(Runtime::new(Adapter::from(app)).run().await?)
+    let app = ServiceExt::<lambda_http::Request>::and_then(app, whole);
+    let runtime = runtime_concurrent(app).layer(TracingLayer::new());
+    Ok(runtime.layer(layer_fn(exporting)).run_concurrent().await?)
+}
+
+/// The runtime wants bodies that threads can share, which a stream is not.
+async fn whole(response: Response) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = response.into_parts();
+    Ok(match body.collect().await {
+        Ok(body) => http::Response::from_parts(parts, Full::new(body.to_bytes())),
+        Err(error) => {
+            tracing::error!(%error, "a response has no end");
+            let mut empty = http::Response::default();
+            *empty.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            empty
+        }
+    })
 }
 
 /// Serves responses chunk by chunk, for API Gateway's response streaming and Function URLs.
 ///
 /// Lambda goes on when a client is gone, but its runtime stops when a stream cannot be delivered:
-/// what is still being read and stored is waited for.
+/// what is still being read and stored is waited for. As many at once as [`serve_buffered`].
 pub async fn serve_streaming(app: Router, tasks: &Tasks) -> Result<(), StartError> {
-    let no_delay = Arc::new(NoDelay::new(&runtime_api()?));
+    let one_at_a_time = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").map_or(true, |max| max == "1");
+    let no_delay = Arc::new(NoDelay::new(&runtime_api()?, one_at_a_time));
     let app = app.layer(map_request(move |request: Request| {
         no_delay.ensure();
         std::future::ready(request)
     }));
-    let result = Runtime::new(StreamAdapter::from(app)).run().await;
+    let runtime = streaming_runtime_concurrent(app).layer(TracingLayer::new());
+    let result = runtime.layer(layer_fn(exporting)).run_concurrent().await;
     tasks.finish().await;
     Ok(result?)
+}
+
+/// Serves what is no request: a deployment, a schedule, a queue. The answer is JSON.
+pub async fn serve_events<Handle, Answer>(handle: Handle) -> Result<(), StartError>
+where
+    Handle: AsyncFn(LambdaEvent<Value>) -> Result<Answer, lambda_runtime::Error>,
+    Answer: Serialize,
+{
+    runtime_api()?;
+    let handle = &handle;
+    Ok(Runtime::new(service_fn(async move |event| handle(event).await)).run().await?)
 }
 
 fn runtime_api() -> Result<String, StartError> {

@@ -7,7 +7,8 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
 use lambda_http::request::RequestContext;
 
-/// The address that a connection came from. Never `x-forwarded-for`, which anybody can write.
+/// The address of whoever asks: what the distribution says, if the request proved that it came
+/// through it; or else what the gateway saw. Never `x-forwarded-for`, which anybody can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceAddress(pub IpAddr);
 
@@ -15,6 +16,9 @@ impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        if let Some(of_distribution) = parts.extensions.get::<Self>() {
+            return Ok(*of_distribution);
+        }
         let of_gateway =
             parts.extensions.get::<RequestContext>().and_then(|context| match context {
                 RequestContext::ApiGatewayV1(context) => {

@@ -1,15 +1,75 @@
-//! Logs: JSON lines on Lambda, readable ones at a terminal.
+//! Logs: JSON lines on Lambda, readable ones at a terminal. And on Lambda, traces by parameter.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+use crate::otel;
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Begins to log. `RUST_LOG` chooses what; `info` by default. A second call changes nothing.
 pub fn begin_logging(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE);
-    let _ = if json {
-        log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    let traces = json.then(otel::layer).flatten().map(Layer::boxed);
+    let log = log(json, std::io::stdout);
+    let _ = tracing_subscriber::registry().with(layers(log, traces)).try_init();
+}
+
+fn log(json: bool, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) -> BoxedLayer {
+    let layer = fmt::layer().with_writer(writer);
+    if json {
+        layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
-        log.compact().with_target(false).try_init()
-    };
+        layer.compact().with_target(false).boxed()
+    }
+}
+
+/// Each has a filter of its own: `RUST_LOG` silences the log and not the traces, and a span that is for
+/// traces alone is none where there are no traces.
+fn layers(log: BoxedLayer, traces: Option<BoxedLayer>) -> Vec<BoxedLayer> {
+    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = log.with_filter(chosen.and(filter_fn(|metadata| metadata.target() != otel::TARGET)));
+    [Some(log.boxed()), traces].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    /// What `log` writes where spans are also `traces`.
+    fn logged(traces: Option<BoxedLayer>, log_something: impl FnOnce()) -> String {
+        let (mut output, input) = std::io::pipe().unwrap();
+        let log = log(true, std::sync::Mutex::new(input));
+        with_default(tracing_subscriber::registry().with(layers(log, traces)), log_something);
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn in_a_call() -> bool {
+        let request = tracing::info_span!("request", request_id = "r-1").entered();
+        let call = tracing::info_span!(target: "otel", "chat", model = "m-1").entered();
+        tracing::info!("said");
+        drop((call, request));
+        tracing::info_span!(target: "otel", "chat").is_disabled()
+    }
+
+    #[test]
+    fn a_span_that_is_for_traces_alone_is_none_without_them() {
+        let text = logged(None, || assert!(in_a_call()));
+        assert!(text.contains("r-1") && text.contains("said") && !text.contains("m-1"), "{text}");
+    }
+
+    #[test]
+    fn with_traces_the_log_goes_on_naming_the_request() {
+        let kept = tracing_subscriber::layer::Identity::new().boxed();
+        let text = logged(Some(kept), || assert!(!in_a_call()));
+        assert!(text.contains("r-1") && text.contains("said") && !text.contains("m-1"), "{text}");
+    }
 }

@@ -12,7 +12,7 @@ use jsonwebtoken::errors::{ErrorKind, Result as JwtResult};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use shared_core::env::{ConfigError, Env};
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{Session, SessionError};
@@ -23,7 +23,8 @@ use crate::EdgeConfig;
 /// The keys that sessions are signed with.
 ///
 /// `SESSION_KEYS`: `id:secret,id:secret`, secrets of at least 32 characters. The first signs; all
-/// verify, so an old key stays until the last of its sessions has ended (30 days).
+/// verify, so an old key stays until the last of its sessions has ended (30 days). An id may be left
+/// out, as of a secret that Secrets Manager made up: then it is a fingerprint of its secret.
 #[derive(Debug, Clone)]
 pub struct SessionKeys(Vec<(String, SecretString)>);
 
@@ -41,13 +42,23 @@ impl SessionKeys {
             .required(variable)?
             .split(',')
             .map(|key| {
-                let (id, secret) = key.trim().split_once(':').ok_or_else(malformed)?;
+                let key = key.trim();
+                let (id, secret) = match key.split_once(':') {
+                    Some((id, secret)) => (id.to_owned(), secret),
+                    None => (fingerprint(key), key),
+                };
                 let long_enough = !id.is_empty() && secret.len() >= 32;
-                long_enough.then(|| (id.to_owned(), secret.into())).ok_or_else(malformed)
+                long_enough.then(|| (id, secret.into())).ok_or_else(malformed)
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self(keys))
     }
+}
+
+/// Tells secrets apart, and says nothing about them: 32 bits of a hash of what is random.
+fn fingerprint(secret: &str) -> String {
+    let hash = Sha256::digest(secret);
+    format!("{:08x}", u32::from_be_bytes(std::array::from_fn(|place| hash[place])))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -194,5 +205,36 @@ impl JwtSigner for Hs256 {
 impl JwtVerifier for Hs256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_core::env::Env;
+
+    use super::*;
+
+    fn tokens(keys: &str) -> Tokens {
+        let variables = |name: &str| match name {
+            "SESSION_KEYS" => Some(keys.to_owned()),
+            "APP_ORIGIN" => Some("https://chat.example.com".to_owned()),
+            _ => None,
+        };
+        let env = Env::new(variables);
+        Tokens::new(&SessionKeys::from_env(&env).unwrap(), &EdgeConfig::from_env(&env).unwrap())
+    }
+
+    #[test]
+    fn keys_without_ids_can_be_changed_without_logging_anybody_out() {
+        let (old, new) = ("old-old-old-old-old-old-old-old-", "new-new-new-new-new-new-new-new-");
+        let now = Timestamp::UNIX_EPOCH;
+        let session = Session {
+            user: UserId(uuid::Uuid::nil()),
+            id: SessionId(uuid::Uuid::nil()),
+            expires_at: now + jiff::SignedDuration::from_hours(1),
+        };
+        let token = tokens(old).sign(&session, now).unwrap();
+        assert!(tokens(&format!("{new},{old}")).verify(&token, now).is_ok());
+        assert!(tokens(new).verify(&token, now).is_err());
     }
 }

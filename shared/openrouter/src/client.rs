@@ -10,8 +10,9 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared_core::answer::ModelFailure;
 use shared_core::catalogue::{ListedModel, ModelId};
+use shared_core::causes;
 use shared_core::env::ConfigError;
-use shared_core::ids::UserId;
+use shared_core::ids::{TraceId, UserId};
 use shared_core::prompt::PromptMessage;
 
 use crate::failure::{ErrorResponse, failure_of};
@@ -46,12 +47,24 @@ pub struct Ask<'a> {
     /// all, and nobody there learns who it is.
     #[serde(serialize_with = "hashed")]
     pub user: UserId,
+    /// The request's trace: the provider keeps it with its record of the answer, and passes it on to
+    /// where its operator has it send [traces](https://openrouter.ai/docs/guides/features/broadcast).
+    #[serde(serialize_with = "as_trace")]
+    pub trace: TraceId,
 }
 
 fn hashed<S: Serializer>(user: &UserId, serializer: S) -> Result<S::Ok, S::Error> {
     let hash = Sha256::digest(user.0.as_bytes());
     let half = u128::from_be_bytes(std::array::from_fn(|place| hash[place]));
     serializer.collect_str(&format_args!("{half:032x}"))
+}
+
+fn as_trace<S: Serializer>(trace: &TraceId, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Trace {
+        trace_id: String,
+    }
+    Trace { trace_id: trace.to_string() }.serialize(serializer)
 }
 
 #[derive(Serialize)]
@@ -109,6 +122,13 @@ impl OpenRouter {
     }
 
     /// Asks a model, and waits until the provider has accepted the question or refused it.
+    #[tracing::instrument(
+        target = "otel", name = "chat", skip_all,
+        fields(
+            otel.kind = "client", gen_ai.operation.name = "chat", gen_ai.provider.name = "openrouter",
+            gen_ai.request.model = %ask.model,
+        )
+    )]
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<ModelStream, ModelFailure> {
         let url = format!("{}/chat/completions", self.base_url);
         let request = self.http.post(url).json(&ChatRequest { ask, stream: true }).send();
@@ -128,6 +148,7 @@ impl OpenRouter {
     }
 
     /// All models that the provider lists.
+    #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn models(&self) -> Result<Vec<ListedModel>, ListError> {
         let response =
             self.http.get(format!("{}/models", self.base_url)).timeout(LIST_WITHIN).send().await?;
@@ -139,16 +160,6 @@ impl OpenRouter {
     fn used(&self) {
         *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
-}
-
-/// What went wrong, down to its cause: by itself, the client says "error sending request".
-pub(crate) fn causes(error: &reqwest::Error) -> String {
-    let (mut text, mut cause) = (error.to_string(), std::error::Error::source(error));
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
 }
 
 /// Reads an error response.

@@ -7,8 +7,8 @@ use shared_core::answer::{ModelEvent, ModelFailure};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk;
-use crate::client::causes;
 use crate::sse::SseParser;
+use shared_core::causes;
 
 /// Opening a connection anew takes about as long.
 const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
@@ -19,6 +19,7 @@ pub struct ModelStream {
     response: Response,
     parser: SseParser,
     silence: Duration,
+    received_at: Instant,
     heard_at: Instant,
 }
 
@@ -35,7 +36,9 @@ pub enum Batch {
 
 impl ModelStream {
     pub(crate) fn new(response: Response, silence: Duration) -> Self {
-        Self { response, parser: SseParser::default(), silence, heard_at: Instant::now() }
+        let now = Instant::now();
+        let parser = SseParser::default();
+        Self { response, parser, silence, received_at: now, heard_at: now }
     }
 
     /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.
@@ -70,6 +73,11 @@ impl ModelStream {
         }
     }
 
+    /// When the bytes came that [`Self::next`] told of last.
+    pub fn received_at(&self) -> Instant {
+        self.received_at
+    }
+
     /// Reads what is left after the last event, so that the connection can be used again: it is a
     /// chunk of no bytes, and usually there already.
     pub async fn hang_up(mut self) {
@@ -78,6 +86,7 @@ impl ModelStream {
     }
 
     fn heard(&mut self, bytes: &[u8], hear: &mut impl FnMut(ModelEvent<'_>)) -> Batch {
+        self.received_at = Instant::now();
         let (mut batch, mut spoke) = (Batch::Heard, false);
         let fed = self.parser.feed(bytes, |data| {
             spoke = true;
@@ -103,7 +112,7 @@ impl ModelStream {
             batch = Batch::Ended;
         }
         if spoke {
-            self.heard_at = Instant::now();
+            self.heard_at = self.received_at;
         }
         batch
     }

@@ -1,0 +1,58 @@
+//! What a turn leaves in the log and in CloudWatch: how long it took, and what it cost.
+
+use shared_core::answer::Answer;
+use shared_http::{ApiError, Metric};
+use shared_postgres::BegunTurn;
+use tokio::time::Instant;
+
+use crate::Deps;
+use crate::listen::Heard;
+
+/// When things happened.
+pub(crate) struct Times {
+    /// The question came.
+    pub(crate) began: Instant,
+    /// The provider accepted it.
+    pub(crate) accepted: Instant,
+}
+
+/// Says how it went, once the model is done.
+pub(crate) fn report(
+    deps: &Deps,
+    begun: &BegunTurn,
+    answer: &Answer,
+    heard: &Heard,
+    times: &Times,
+) {
+    let usage = answer.usage().unwrap_or_default();
+    let first_word = heard.first_word.map(|at| at - times.began);
+    tracing::info!(
+        model = %begun.model,
+        upstream.accepted_ms = (times.accepted - times.began).as_secs_f64() * 1e3,
+        upstream.ttft_ms = first_word.map(|after| after.as_secs_f64() * 1e3),
+        chunk.longest_delay_ms = heard.longest_delay.as_secs_f64() * 1e3,
+        duration_ms = times.began.elapsed().as_secs_f64() * 1e3,
+        prompt_tokens = usage.prompt_tokens,
+        completion_tokens = usage.completion_tokens,
+        cost_nano_usd = usage.cost_nano_usd,
+        failure = heard.failure.as_ref().map(tracing::field::display),
+        "the model is done",
+    );
+    let mut metrics = vec![
+        Metric::time("ChunkDelay", heard.longest_delay),
+        Metric::count("PromptTokens", usage.prompt_tokens.into()),
+        Metric::count("CompletionTokens", usage.completion_tokens.into()),
+        Metric::count("TurnFailed", f64::from(u8::from(heard.failure.is_some()))),
+    ];
+    // A double holds every cost below 9 million dollars to the billionth.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    metrics.extend(usage.cost_nano_usd.map(|cost| Metric::usd("CostUsd", cost as f64 / 1e9)));
+    metrics.extend(first_word.map(|after| Metric::time("TimeToFirstByte", after)));
+    deps.edge.measure(&metrics, &[("model", begun.model.as_str())]);
+}
+
+/// Counts a turn that the provider would not begin.
+pub(crate) fn report_refusal(deps: &Deps, begun: &BegunTurn, error: &ApiError) {
+    let about = [("model", begun.model.as_str()), ("code", error.code().as_str())];
+    deps.edge.measure(&[Metric::one("TurnFailed")], &about);
+}

@@ -1,0 +1,176 @@
+//! What happens to a Lambda environment: it starts with secrets, it sleeps, its stream breaks, it is
+//! given several requests at once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::time::{Duration, Instant};
+
+use fake_aws::{FakeAws, Trouble};
+use fake_openrouter::FakeOpenRouter;
+use fake_openrouter::script::{delta, done, pause, role, stop};
+use local_stack::PrivateServers;
+use runtime_api::{Invocation, RuntimeApi};
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
+use testkit::{Answer, Function, SESSION, TestStack, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
+/// The model that the events ask, and the ids that they have for chat and question.
+const MODEL: &str = "openai/gpt-5-mini";
+const CHAT: &str = "q2dXzYk3vN8aLm0P";
+const QUESTION: &str = "Hf3kT9wLq2ZbV7xN";
+
+async fn cookie(stack: &TestStack) -> String {
+    stack.cookie(&stack.session("ada@example.com").await)
+}
+
+/// The question of `chat-stream.json`, in a chat of its own.
+fn ask(lambda: &RuntimeApi, cookie: &str, chat: usize) -> Invocation {
+    let event = event_json("chat-stream")
+        .replace(SESSION, cookie)
+        .replace(CHAT, &format!("chat-{chat:08}"))
+        .replace(QUESTION, &format!("question-{chat:08}"));
+    lambda.invoke(event)
+}
+
+async fn answer(invocation: Invocation) -> Answer {
+    invocation.collect().await.unwrap().into()
+}
+
+/// Ends every connection of the app's, from the servers' side.
+async fn cut_every_connection(stack: &mut TestStack, servers: &PrivateServers) {
+    let ended = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where usename = 'app_user'";
+    let (client, connection) =
+        tokio_postgres::connect(&servers.owner_url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::select! {
+        count = client.query_one(ended, &[]) => {
+            assert!(count.unwrap().get::<_, i64>(0) > 0, "nobody was connected to postgres");
+        }
+        _ = connection => unreachable!("the connection is as long as its client"),
+    }
+    let mut cache = redis::Client::open(servers.cache_url()).unwrap().get_connection().unwrap();
+    let killed: i64 =
+        redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut cache).unwrap();
+    assert!(killed > 0, "nobody was connected to the cache");
+    // The provider hangs up on everybody, and is back at the same address.
+    let address = stack.provider.address();
+    let meanwhile = FakeOpenRouter::start().await.unwrap();
+    std::mem::replace(&mut stack.provider, meanwhile).shutdown().await;
+    stack.provider = FakeOpenRouter::start_on(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_environment_that_slept_for_hours_answers_its_first_request() {
+    let servers = PrivateServers::start().await.unwrap();
+    migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
+    let mut stack = TestStack::start().await;
+    stack.set("DATABASE_URL", servers.app_url());
+    stack.set("CACHE_URL", servers.cache_url());
+    let cookie = cookie(&stack).await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    let function = Function::start(BINARY, &stack.variables(), &lambda);
+    assert_eq!(answer(ask(&lambda, &cookie, 0)).await.text(), "How do ships float?");
+
+    for sleep in 1..=3 {
+        cut_every_connection(&mut stack, &servers).await;
+        let began = Instant::now();
+        let after = answer(ask(&lambda, &cookie, sleep)).await;
+        assert_eq!(after.text(), "How do ships float?", "{}", function.log());
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        // One question, however often it had to connect.
+        assert_eq!(stack.provider.requests().len(), 1);
+    }
+    // The cache was there too: without it, the log says so.
+    assert!(!function.log().contains("without the cache"), "{}", function.log());
+}
+
+#[tokio::test]
+async fn an_answer_whose_stream_breaks_is_stored_and_its_environment_goes() {
+    let stack = TestStack::start().await;
+    let cookie = cookie(&stack).await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    let mut function = Function::start(BINARY, &stack.variables(), &lambda);
+    let script = [
+        role(),
+        delta("half of it, "),
+        pause(Duration::from_millis(300)),
+        delta("and the rest"),
+        stop(),
+        done(),
+    ];
+    stack.provider.script(MODEL, script);
+    let mut broken = ask(&lambda, &cookie, 0);
+    while !String::from_utf8_lossy(&broken.chunk().await.unwrap().unwrap().bytes).contains("half") {
+    }
+    broken.break_stream();
+    // The runtime gives up on its connection; the function ends when what it has begun is done.
+    function.exit().await;
+    stack
+        .until_count(1, "select count(*) from messages where status = 'complete' and parts::text like '%half of it, and the rest%'")
+        .await;
+
+    let _next = Function::start(BINARY, &stack.variables(), &lambda);
+    assert_eq!(answer(ask(&lambda, &cookie, 1)).await.text(), "half of it, and the rest");
+}
+
+#[tokio::test]
+async fn secrets_come_in_one_call_before_the_first_request() {
+    let aws = FakeAws::start().await.unwrap();
+    let mut stack = TestStack::start().await;
+    let cookie = cookie(&stack).await;
+    for (variable, secret) in
+        [("SESSION_KEYS", "chat/sessions"), ("OPENROUTER_API_KEY", "openrouter")]
+    {
+        let value = stack.env().required(variable).unwrap();
+        aws.put_secret(secret, &value);
+        stack.set(variable, format!("secret:{secret}"));
+    }
+    for (name, value) in aws.variables() {
+        stack.set(name, value);
+    }
+    let lambda = RuntimeApi::start().await.unwrap();
+    let function = Function::start(BINARY, &stack.variables(), &lambda);
+    lambda.until_idle(1).await;
+    assert_eq!(answer(ask(&lambda, &cookie, 0)).await.text(), "How do ships float?");
+    assert_eq!(answer(ask(&lambda, &cookie, 1)).await.text(), "How do ships float?");
+    assert_eq!(aws.calls().len(), 1);
+    let log = function.log();
+    assert!(!log.contains("sk-or-") && !log.contains("0123456789abcdef0123456789abcdef"), "{log}");
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_had_is_named() {
+    let aws = FakeAws::start().await.unwrap();
+    let mut stack = TestStack::start().await;
+    for (name, value) in aws.variables() {
+        stack.set(name, value);
+    }
+    stack.set("OPENROUTER_API_KEY", "secret:openrouter");
+    let lambda = RuntimeApi::start().await.unwrap();
+    let missing = Function::start(BINARY, &stack.variables(), &lambda).complaint().await;
+    assert!(
+        missing.contains("OPENROUTER_API_KEY") && missing.contains("does not exist"),
+        "{missing}"
+    );
+
+    aws.script(3, &Trouble::Denied);
+    let denied = Function::start(BINARY, &stack.variables(), &lambda).complaint().await;
+    assert!(denied.contains("AccessDenied") && denied.contains("OPENROUTER_API_KEY"), "{denied}");
+}
+
+#[tokio::test]
+async fn an_environment_of_managed_instances_answers_several_at_once() {
+    let mut stack = TestStack::start().await;
+    stack.set("AWS_LAMBDA_MAX_CONCURRENCY", "4");
+    let cookie = cookie(&stack).await;
+    let lambda = RuntimeApi::start().await.unwrap();
+    let _function = Function::start(BINARY, &stack.variables(), &lambda);
+    lambda.until_idle(4).await;
+    let script = [role(), delta("slowly"), pause(Duration::from_millis(400)), stop(), done()];
+    stack.provider.script(MODEL, script);
+    let began = Instant::now();
+    let asked: Vec<_> = (0..4).map(|chat| ask(&lambda, &cookie, chat)).collect();
+    for invocation in asked {
+        assert_eq!(answer(invocation).await.text(), "slowly");
+    }
+    assert!(began.elapsed() < Duration::from_millis(1200), "{:?}", began.elapsed());
+}

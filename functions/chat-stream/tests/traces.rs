@@ -1,0 +1,61 @@
+//! Traces by parameter, of a stream: they wait until it is over.
+
+use std::time::{Duration, Instant};
+
+use fake_openrouter::script::{delta, done, pause, role, stop};
+use runtime_api::RuntimeApi;
+use testkit::{Collector, Function, SESSION, TestStack, attribute, event_json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
+const MODEL: &str = "openai/gpt-5-mini";
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn a_streams_spans_leave_after_its_last_chunk_and_delay_none() {
+    let mut stack = TestStack::start().await;
+    let cookie = stack.cookie(&stack.session("ada@example.com").await);
+    let takes = Duration::from_millis(400);
+    let collector = Collector::start(takes).await;
+    stack.set("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    let script =
+        [role(), delta("buoyancy, "), pause(PAUSE), delta("says Archimedes"), stop(), done()];
+    stack.provider.script(MODEL, script);
+    let lambda = RuntimeApi::start().await.unwrap();
+    let function = Function::start(BINARY, &stack.variables(), &lambda);
+    lambda.until_idle(1).await;
+
+    let mut stream = lambda.invoke(event_json("chat-stream").replace(SESSION, &cookie));
+    let (mut last, mut answer) = (Instant::now(), Vec::new());
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        answer.extend_from_slice(&chunk.bytes);
+        last = chunk.arrived;
+    }
+    let ended = last.elapsed();
+    assert!(ended < takes, "the end of the stream came {ended:?} after its last chunk");
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("says Archimedes") && answer.contains("[DONE]"), "{answer}");
+    lambda.until_idle(1).await;
+    assert!(last.elapsed() >= takes, "the environment waited for its next event too early");
+
+    let exports = collector.exports();
+    assert_eq!(exports.len(), 1, "{}", function.log());
+    let export = &exports[0];
+    assert!(export.arrived >= last);
+
+    let request = export.span("POST /api/chat");
+    let duration = request.end_time_unix_nano - request.start_time_unix_nano;
+    assert!(Duration::from_nanos(duration) >= PAUSE, "the span ended before the stream");
+    let model = export.span("chat");
+    assert_eq!(model.parent_span_id, request.span_id);
+    assert_eq!(attribute(&model.attributes, "gen_ai.request.model"), MODEL);
+    let spans = export.spans();
+    let count = |name| spans.iter().filter(|span| span.name == name).count();
+    assert_eq!((count("transaction"), count("script"), count("listen")), (2, 1, 1));
+    assert!(spans.iter().all(|span| span.trace_id == request.trace_id));
+
+    // Neither what was asked, nor what was answered, nor whose it is.
+    let token = cookie.split_once('=').unwrap().1;
+    for private in ["ships", "Archimedes", "buoyancy", "ada", "example.com", token, "sk-or-"] {
+        assert!(!export.says(private), "{private} is told");
+    }
+}

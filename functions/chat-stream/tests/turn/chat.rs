@@ -1,0 +1,60 @@
+//! What these tests have in common.
+
+use std::sync::Arc;
+
+use chat_stream::{ChatConfig, Deps, app};
+use serde_json::{Value, json};
+use shared_http::Tasks;
+use testkit::{Answer, Client, TestStack};
+
+/// One user, and the function that they speak to.
+pub(crate) struct Chat {
+    pub(crate) stack: TestStack,
+    pub(crate) client: Client,
+    pub(crate) tasks: Tasks,
+}
+
+impl Chat {
+    pub(crate) async fn start() -> Self {
+        Self::on(TestStack::start().await).await
+    }
+
+    pub(crate) async fn on(stack: TestStack) -> Self {
+        let session = stack.session("ada@example.com").await;
+        let tasks = Tasks::default();
+        let client = Client::new(Self::app(&stack, &tasks)).signed_in(&stack.cookie(&session));
+        Self { stack, client, tasks }
+    }
+
+    pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> axum::Router {
+        app(Deps {
+            edge: stack.edge(),
+            tokens: stack.tokens(),
+            cache: stack.cache(),
+            database: stack.database(),
+            openrouter: stack.openrouter(),
+            table: stack.table(),
+            tasks: tasks.clone(),
+            config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
+        })
+    }
+
+    pub(crate) async fn ask(&self, model: &str, question: &str) -> Answer {
+        self.client.post("/api/chat", &body("the-chat", model, question)).await
+    }
+
+    /// The one answer that was stored: status, text, error code.
+    pub(crate) async fn stored(&self) -> (String, String, Option<String>) {
+        let sql = "select status, parts::text, error_code from messages where role = 'assistant'";
+        let row = self.stack.owner().await.query_one(sql, &[]).await.unwrap();
+        let parts: Value = serde_json::from_str(row.get(1)).unwrap();
+        let texts = parts.as_array().unwrap().iter().filter(|part| part["type"] == "text");
+        let text = texts.filter_map(|part| part["text"].as_str()).collect();
+        (row.get(0), text, row.get(2))
+    }
+}
+
+/// The reduced form of a request.
+pub(crate) fn body(chat: &str, model: &str, question: &str) -> Value {
+    json!({ "id": chat, "model": model, "message": { "role": "user", "parts": [{ "type": "text", "text": question }] } })
+}

@@ -1,0 +1,8 @@
+//! Turns, from the wire to the database, against a real cache, a real Postgres and a fake provider.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+mod answers;
+mod chat;
+mod failures;
+mod refusals;
