@@ -2,8 +2,9 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help dev dev-reset test check bench openapi fmt stop advisories \
-  check-format check-direction check-dependencies check-unused check-lints check-docs
+.PHONY: help dev dev-reset test check bench bench-cold openapi fmt stop advisories \
+  check-format check-direction check-dependencies check-unused check-lints check-docs check-templates \
+  build deploy destroy
 
 # cargo finds what local/install has built, and puts its own work where it is told to.
 export PATH := $(or $(LOCAL_DIR),$(CURDIR)/.local)/bin:$(PATH)
@@ -40,7 +41,7 @@ test: ## all tests, on servers of their own
 stop: ## ends the servers that tests leave running for the next ones
 	@cargo run -q -p local-stack -- stop-test-servers
 
-check: check-format check-direction check-dependencies check-unused check-lints check-docs ## all that is checked without running the product
+check: check-format check-direction check-dependencies check-unused check-lints check-docs check-templates ## all that is checked without running the product
 
 check-format: ## the code looks as cargo fmt leaves it
 	$(timed) cargo fmt --all --check
@@ -62,6 +63,10 @@ check-lints: ## clippy
 check-docs: ## the documentation has no dead links
 	$(timed) env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
+check-templates: ## the template and its parts: linters, and what they cannot know
+	@local/install sam checkov
+	$(timed) infra/check
+
 advisories: ## known vulnerabilities of dependencies (needs the network)
 	@local/install cargo-deny
 	@cargo deny check advisories
@@ -70,6 +75,9 @@ bench: ## measures, and prints what came out
 	@local/install
 	@cargo run --release -p bench
 
+bench-cold: ## measures how fast functions start, against a hello-world
+	@cargo run --release -p bench -- cold
+
 openapi: ## writes docs/openapi.json and docs/errors.md anew, from the code
 	@cargo build -q -p local --bin openapi
 	@$(target)/debug/openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
@@ -77,3 +85,24 @@ openapi: ## writes docs/openapi.json and docs/errors.md anew, from the code
 
 fmt: ## formats the code
 	@cargo fmt --all
+
+# What the functions are built for: as deployed before, or AWS's own processors, which cost less.
+ARCH ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(arm64|x86_64).*/\1/p' samconfig.local.toml 2>/dev/null),arm64)
+rust_target = $(subst arm64,aarch64,$(ARCH))-unknown-linux-gnu
+export SAM_CLI_TELEMETRY := 0
+
+build: ## builds the functions for AWS, into .aws-sam (ARCH=x86_64 for Intel)
+	@local/install sam cargo-lambda
+	@test -d "$$(rustc --print target-libdir --target $(rust_target) 2>/dev/null)" || { \
+	  echo 'Rust cannot build for $(ARCH) here. Run: rustup target add $(rust_target)'; \
+	  echo '(without rustup, install rust-std for $(rust_target); or deploy for this machine: ARCH=x86_64)'; exit 1; }
+	@# One function after the other, sharing what they have in common. One build of all would unify their features,
+	@# and sam would then build most of it again.
+	@sam build --parameter-overrides Architecture=$(ARCH)
+
+deploy: build ## deploys to the AWS account that you are logged in to (SET="Size=medium" changes parameters)
+	@infra/deploy $(SET)
+
+destroy: ## takes the deployment away again; says what stays, and asks
+	@local/install sam
+	@"$$(dirname "$$(readlink -f "$(or $(LOCAL_DIR),$(CURDIR)/.local)/bin/sam")")/python" infra/destroy

@@ -1,0 +1,50 @@
+"""Runs cfn-guard's rules (rules.guard) on the templates, as written and as transformed."""
+
+import json
+import sys
+
+# The wrapper around this stumbles over rules with an `or`; what it wraps does not.
+from cfn_guard_rs.cfn_guard_rs import run_checks_rs
+
+from templates import REPOSITORY, forms, name, walk
+
+RULES = (REPOSITORY / "infra/rules.guard").read_text()
+
+
+def broken(template):
+    """Which rules a template breaks, each with what Guard says about it."""
+    report = json.loads(run_checks_rs(json.dumps(template), RULES, False))
+    for failure in report["not_compliant"]:
+        says = [
+            value[key].strip()
+            for _, value in walk(failure)
+            if isinstance(value, dict)
+            for key in ("custom_message", "error_message")
+            if value.get(key)
+        ]
+        yield failure["Rule"]["name"], says
+
+
+def applicable(template):
+    """Which rules find something to look at in a template."""
+    report = json.loads(run_checks_rs(json.dumps(template), RULES, False))
+    return {*report["compliant"], *(failure["Rule"]["name"] for failure in report["not_compliant"])}
+
+
+def main():
+    held = True
+    idle = {line.split()[1] for line in RULES.splitlines() if line.startswith("rule ")}
+    for path, form, template in forms():
+        idle -= applicable(template)
+        for rule, says in broken(template):
+            held = False
+            print(f"{name(path)}, {form}: {rule}", *says, sep="\n  ")
+    # A rule that looks at nothing holds whatever one writes.
+    for rule in sorted(idle):
+        held = False
+        print(f"infra/rules.guard: {rule} finds nothing to look at")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The templates, as they are written and as SAM's transform leaves them.
+
+Rules about functions, routes and permissions are held against the latter: what a source says and what
+is deployed are not always the same (`ResponseTransferMode: STREAM` deploys a buffered integration).
+"""
+
+import copy
+import json
+import logging
+import os
+from functools import lru_cache
+from pathlib import Path
+
+# The transform asks for a region, and for nothing in it.
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+
+from samtranslator.translator.transform import transform  # noqa: E402
+from samtranslator.yaml_helper import yaml_parse  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOT = REPOSITORY / "template.yaml"
+NESTED = sorted((REPOSITORY / "infra").glob("*.yaml"))
+TEMPLATES = [ROOT, *NESTED]
+
+
+# What the transform has to say about itself.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+# A function's code, once packaged; the transform does not take a folder.
+PACKAGED_CODE = "s3://bucket/code.zip"
+
+
+class ManagedPolicies:
+    """Stands in for IAM's list, which SAM would ask AWS for: names are turned into ARNs by its own table."""
+
+    def load(self):
+        return {}
+
+
+@lru_cache(maxsize=None)
+def source(path):
+    """A template as it is written."""
+    return yaml_parse(path.read_text())
+
+
+@lru_cache(maxsize=None)
+def transformed(path, **parameters):
+    """A template as CloudFormation gets to see it, deployed with these parameters."""
+    template = copy.deepcopy(source(path))
+    if "Transform" not in template:
+        return template
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = PACKAGED_CODE
+    return json.loads(json.dumps(transform(template, parameters, ManagedPolicies())))
+
+
+def name(path):
+    """How a template is called in a message: `infra/api.yaml`."""
+    return str(path.relative_to(REPOSITORY))
+
+
+def resources(kind, path=None):
+    """`(template, logical id, resource)` of one type, of the transformed templates."""
+    for template in [path] if path else TEMPLATES:
+        for logical_id, resource in transformed(template).get("Resources", {}).items():
+            if resource["Type"] == kind:
+                yield template, logical_id, resource
+
+
+def source_functions():
+    """`(template, logical id, function)` of each function, as written."""
+    for template in TEMPLATES:
+        for logical_id, resource in source(template)["Resources"].items():
+            if resource["Type"] == "AWS::Serverless::Function":
+                yield template, logical_id, resource
+
+
+def walk(value, path=()):
+    """All values inside a value, with the way to each."""
+    yield path, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from walk(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from walk(inner, (*path, index))
+
+
+def as_list(value):
+    """IAM takes one where it takes a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def forms():
+    """`(template, form, content)`: each as written, and what is transformed also as that."""
+    for path in TEMPLATES:
+        yield path, "as written", source(path)
+        if "Transform" in source(path):
+            yield path, "transformed", transformed(path)
+
+
+def write_transformed(directory):
+    """Writes what the linters are to see besides the sources."""
+    for path, form, content in forms():
+        if form == "transformed":
+            (Path(directory) / f"{path.stem}.json").write_text(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    import sys
+
+    write_transformed(sys.argv[1])

@@ -1,0 +1,89 @@
+"""CloudFront: what goes where, and what it adds on the way."""
+
+import json
+import subprocess
+import unittest
+
+from templates import NESTED, resources, source
+
+[EDGE] = [path for path in NESTED if path.stem == "edge"]
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+
+
+def distribution():
+    [(_, _, found)] = resources("AWS::CloudFront::Distribution")
+    return found["Properties"]["DistributionConfig"]
+
+
+def behaviour(path):
+    [found] = [b for b in distribution()["CacheBehaviors"] if b["PathPattern"] == path]
+    return found
+
+
+def origin(identifier):
+    [found] = [o for o in distribution()["Origins"] if o["Id"] == identifier]
+    return found
+
+
+def run_at_the_edge(logical_id, request, address="203.0.113.7"):
+    """What a CloudFront Function makes of a request."""
+    code = source(EDGE)["Resources"][logical_id]["Properties"]["FunctionCode"]
+    event = json.dumps({"request": request, "viewer": {"ip": address}})
+    done = subprocess.run(
+        ["node", "--eval", f"{code}\nprocess.stdout.write(JSON.stringify(handler({event})))"],
+        check=True, text=True, capture_output=True)
+    return json.loads(done.stdout)
+
+
+class Edge(unittest.TestCase):
+    def test_a_slow_model_is_asked_once(self):
+        self.assertEqual(origin("chat")["ConnectionAttempts"], 1)
+        self.assertEqual(origin("chat")["CustomOriginConfig"]["OriginReadTimeout"], 120)
+
+    def test_a_stream_is_neither_compressed_nor_kept(self):
+        for path in ("/api/chat", "/api/chat/*"):
+            self.assertEqual((behaviour(path)["TargetOriginId"], behaviour(path)["Compress"]), ("chat", False), path)
+
+    def test_the_chats_own_paths_come_before_those_of_the_api_and_take_no_others_along(self):
+        patterns = [b["PathPattern"] for b in distribution()["CacheBehaviors"]]
+        self.assertEqual(patterns, ["/api/chat", "/api/chat/*", "/api/*"])
+
+    def test_nothing_of_the_api_is_cached_and_all_of_a_request_arrives(self):
+        for found in distribution()["CacheBehaviors"]:
+            self.assertEqual(found["CachePolicyId"], CACHING_DISABLED)
+            self.assertEqual(found["OriginRequestPolicyId"], ALL_VIEWER_EXCEPT_HOST_HEADER)
+            self.assertEqual(found["ViewerProtocolPolicy"], "https-only")
+            self.assertEqual(len(found["AllowedMethods"]), 7)
+
+    def test_every_request_to_the_api_says_where_it_comes_from_and_that_it_came_this_way(self):
+        for found in distribution()["CacheBehaviors"]:
+            [association] = found["FunctionAssociations"]
+            self.assertEqual(association["EventType"], "viewer-request")
+            self.assertEqual(association["FunctionARN"], {"Fn::GetAtt": ["ViewerAddressFunction", "FunctionARN"]})
+            [header] = origin(found["TargetOriginId"])["OriginCustomHeaders"]
+            self.assertEqual(header["HeaderName"], "x-origin-secret")
+            self.assertIn("{{resolve:secretsmanager:${OriginSecret}", header["HeaderValue"]["Fn::Sub"])
+
+    def test_what_a_viewer_claims_to_be_its_address_is_overwritten(self):
+        request = {"uri": "/api/me", "headers": {"x-viewer-address": {"value": "192.0.2.1"}, "accept": {"value": "*/*"}}}
+        seen = run_at_the_edge("ViewerAddressFunction", request)
+        self.assertEqual(seen["headers"], {"x-viewer-address": {"value": "203.0.113.7"}, "accept": {"value": "*/*"}})
+
+    def test_the_apps_own_paths_are_its_page_and_files_are_themselves(self):
+        for uri, served in {
+            "/": "/index.html", "/chats/0198": "/index.html", "/v1.2/chats": "/index.html",
+            "/assets/app-3f2a.js": "/assets/app-3f2a.js", "/favicon.ico": "/favicon.ico",
+        }.items():
+            self.assertEqual(run_at_the_edge("PageFunction", {"uri": uri, "headers": {}})["uri"], served, uri)
+
+    def test_pages_run_no_script_but_their_own_and_appear_in_no_frame(self):
+        policy = source(EDGE)["Resources"]["PageHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+        separator, directives = policy["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Join"]
+        self.assertEqual(separator, "; ")
+        plain = dict(d.split(" ", 1) for d in (d if isinstance(d, str) else d["Fn::Sub"] for d in directives))
+        for directive in ("default-src", "script-src", "style-src"):
+            self.assertEqual(plain[directive], "'self'")
+        self.assertEqual(plain["frame-ancestors"], "'none'")
+        self.assertEqual(plain["connect-src"], "'self' https://${UploadsHost}")
+        self.assertEqual(plain["img-src"], "'self' data: blob: https://${UploadsHost}")

@@ -1,0 +1,161 @@
+"""The functions: how each is named, built, bounded, watched, and how many may run."""
+
+import re
+import unittest
+import tomllib
+
+from templates import NESTED, REPOSITORY, name, resources, source, source_functions, transformed, walk
+
+PATHS = {path.stem: path for path in NESTED}
+SIZES = ("small", "medium", "large")
+# What AWS's classes have, and RDS's own formula for a default: LEAST(memory / 9531392, 5000).
+MEMORY_GIB = {"db.t4g.micro": 1, "db.t4g.medium": 4, "db.m7g.large": 8}
+BYTES_PER_CONNECTION = 9_531_392
+
+
+def max_connections(size):
+    """How many connections Postgres of that size takes."""
+    return source(PATHS["data"])["Mappings"]["Size"][size]["MaxConnections"]
+
+
+def reserved(path, function, size):
+    """How many of a function may run at once."""
+    condition, value, otherwise = function["Properties"]["ReservedConcurrentExecutions"]["Fn::If"]
+    assert condition == "Reserves" and otherwise == {"Ref": "AWS::NoValue"}
+    if isinstance(value, int):
+        return value
+    table, _, key = value["Fn::FindInMap"]
+    return source(path)["Mappings"][table][size][key]
+
+
+def failures_of(alarm):
+    """The functions of which an alarm adds up the crashes, as Lambda counts them, and the failures that they report."""
+    metrics = [found["MetricStat"]["Metric"] for found in alarm["Properties"].get("Metrics", []) if "MetricStat" in found]
+    reported = {"OwnFailures": set(), "Errors": set()}
+    for metric in metrics:
+        kind = "OwnFailures" if metric["MetricName"] in ("InternalError", "MigrationFailed") else metric["MetricName"]
+        reported.setdefault(kind, set()).update(
+            dimension["Value"]["Ref"] for dimension in metric["Dimensions"] if "Ref" in dimension["Value"])
+    return reported["Errors"] & reported["OwnFailures"]
+
+
+def variables(function):
+    """A function's environment."""
+    return function["Properties"]["Environment"]["Variables"]
+
+
+class Functions(unittest.TestCase):
+    def test_folder_binary_crate_and_logical_id_agree(self):
+        for path, logical_id, function in source_functions():
+            binary = function["Metadata"]["BuildProperties"]["Binary"]
+            folder = (path.parent / function["Properties"]["CodeUri"]).resolve()
+            self.assertEqual(logical_id, "".join(word.capitalize() for word in binary.split("-")) + "Function")
+            self.assertEqual(folder, REPOSITORY / "functions" / binary)
+            self.assertEqual(function["Properties"]["FunctionName"], {"Fn::Sub": f"${{Name}}-{binary}"})
+            self.assertEqual(function["Metadata"]["BuildMethod"], "rust-cargolambda")
+
+    def test_every_crate_in_functions_is_deployed(self):
+        crates = {tomllib.loads(file.read_text())["package"]["name"] for file in REPOSITORY.glob("functions/*/Cargo.toml")}
+        deployed = {function["Metadata"]["BuildProperties"]["Binary"] for _, _, function in source_functions()}
+        self.assertEqual(deployed, crates)
+
+    def test_every_function_logs_json_to_a_group_of_its_own_that_forgets(self):
+        groups = set()
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            logging = function["Properties"]["LoggingConfig"]
+            self.assertEqual(logging["LogFormat"], "JSON", logical_id)
+            group = transformed(path)["Resources"][logging["LogGroup"]["Ref"]]
+            self.assertEqual(group["Properties"]["RetentionInDays"], {"Ref": "LogRetentionDays"}, logical_id)
+            groups.add(logging["LogGroup"]["Ref"])
+        self.assertEqual(len(groups), len(list(resources("AWS::Lambda::Function"))))
+
+    def test_every_log_group_forgets(self):
+        for path, logical_id, group in resources("AWS::Logs::LogGroup"):
+            self.assertIn("RetentionInDays", group["Properties"], f"{name(path)}: {logical_id}")
+
+    def test_every_function_is_bounded_in_time_and_number(self):
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            self.assertLessEqual(function["Properties"]["Timeout"], 900, logical_id)
+            for size in SIZES:
+                self.assertGreater(reserved(path, function, size), 0, logical_id)
+
+    def test_every_function_has_an_alarm_that_reaches_somebody(self):
+        watched = set()
+        for path, logical_id, alarm in resources("AWS::CloudWatch::Alarm"):
+            properties = alarm["Properties"]
+            self.assertEqual(properties["AlarmActions"], [{"Ref": "AlarmTopic"}], logical_id)
+            self.assertRegex(properties["AlarmDescription"], r"First: \w", logical_id)
+            watched |= {(path, function) for function in failures_of(alarm)}
+        for path, logical_id, _ in resources("AWS::Lambda::Function"):
+            self.assertIn((path, logical_id), watched)
+
+    def test_a_deploy_of_a_route_goes_back_when_its_alarm_rings(self):
+        for path, logical_id, alias in resources("AWS::Lambda::Alias"):
+            function = alias["Properties"]["FunctionName"]["Ref"]
+            update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+            group = transformed(path)["Resources"][update["DeploymentGroupName"]["Ref"]]["Properties"]
+            [alarm] = group["AlarmConfiguration"]["Alarms"]
+            self.assertEqual(failures_of(transformed(path)["Resources"][alarm["Name"]["Ref"]]), {function}, logical_id)
+
+    def test_functions_leave_postgres_a_fifth_of_its_connections(self):
+        for size in SIZES:
+            connections = {
+                logical_id: reserved(path, function, size) * int(variables(function).get("DATABASE_POOL_SIZE", 1))
+                for path, logical_id, function in resources("AWS::Lambda::Function")
+                if "DATABASE_URL" in variables(function)
+            }
+            self.assertGreater(len(connections), 1)
+            self.assertLessEqual(sum(connections.values()), 0.8 * max_connections(size), f"{size}: {connections}")
+
+    def test_postgres_takes_as_many_connections_as_is_said_and_has_memory_for_them(self):
+        [(_, _, group)] = resources("AWS::RDS::DBParameterGroup")
+        self.assertEqual(
+            group["Properties"]["Parameters"]["max_connections"], {"Fn::FindInMap": ["Size", {"Ref": "Size"}, "MaxConnections"]})
+        for size in SIZES:
+            database_class = source(PATHS["data"])["Mappings"]["Size"][size]["DatabaseClass"]
+            self.assertLessEqual(max_connections(size), MEMORY_GIB[database_class] * 2**30 // BYTES_PER_CONNECTION, size)
+
+    def test_the_alarm_on_connections_does_not_ring_for_full_reservation_alone(self):
+        for size in SIZES:
+            threshold = source(PATHS["alarms"])["Mappings"]["Tight"][size]["Connections"]
+            self.assertEqual(threshold, 0.85 * max_connections(size), size)
+
+    def test_reserved_concurrency_fits_into_an_accounts_usual_limit(self):
+        for size in SIZES:
+            total = sum(reserved(path, function, size) for path, _, function in resources("AWS::Lambda::Function"))
+            # AWS keeps 100 of 1000 for functions that reserve nothing.
+            self.assertLessEqual(total, 900, size)
+
+    def test_a_function_joins_the_security_groups_of_what_it_is_told_of(self):
+        for path, logical_id, function in resources("AWS::Lambda::Function", PATHS["api"]):
+            groups = {group["Ref"] for group in function["Properties"].get("VpcConfig", {}).get("SecurityGroupIds", [])}
+            expected = {
+                group
+                for variable, group in (("DATABASE_URL", "DatabaseClients"), ("CACHE_URL", "CacheClients"))
+                if variable in variables(function)
+            }
+            self.assertEqual(groups - {"HttpsClients"}, expected, logical_id)
+
+    def test_new_code_gets_requests_only_after_the_schema_is_up_to_date(self):
+        root = source(REPOSITORY / "template.yaml")["Resources"]
+        self.assertEqual(root["Api"]["DependsOn"], "Schema")
+        [(_, _, schema)] = resources("Custom::Schema")
+        self.assertEqual(schema["Properties"]["ServiceToken"], {"Fn::GetAtt": ["MigrateFunction", "Arn"]})
+        self.assertRegex(schema["Properties"]["SchemaHash"], r"^[0-9a-f]{16}$")
+
+    def test_only_the_function_that_migrates_knows_the_owners_password(self):
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            knows = "DATABASE_OWNER" in variables(function)
+            self.assertEqual(knows, logical_id == "MigrateFunction", logical_id)
+        givers = [
+            where[1] for where, value in walk(source(REPOSITORY / "template.yaml"))
+            if value == {"Fn::GetAtt": ["Data", "Outputs.DatabaseOwnerSecret"]} or value == {"Fn::GetAtt": "Data.Outputs.DatabaseOwnerSecret"}
+        ]
+        self.assertEqual(givers, ["Schema"])
+
+    def test_no_variable_holds_a_secret_itself(self):
+        secret = re.compile(r"SECRET|KEY|PEPPER|PASSWORD|OWNER")
+        for _, logical_id, function in resources("AWS::Lambda::Function"):
+            for variable, value in variables(function).items():
+                if secret.search(variable):
+                    self.assertTrue(value["Fn::Sub"].startswith("secret:$"), f"{logical_id}: {variable}")

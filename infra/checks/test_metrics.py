@@ -1,0 +1,47 @@
+"""The product's own metrics: what alarms and the dashboard look for is what the code counts."""
+
+import json
+import re
+import unittest
+
+from templates import NESTED, REPOSITORY, resources, source, walk
+
+[ALARMS] = [path for path in NESTED if path.stem == "alarms"]
+NAMESPACE = "Chat"
+
+
+def function_names():
+    """The functions' names, as written: `${Name}-otp`."""
+    return {function["Properties"]["FunctionName"]["Fn::Sub"]: logical_id for _, logical_id, function in resources("AWS::Lambda::Function")}
+
+
+def watched():
+    """`(metric, function)` of each of our metrics that an alarm or the dashboard shows."""
+    names = {logical_id: called for called, logical_id in function_names().items()}
+    for _, _, alarm in resources("AWS::CloudWatch::Alarm"):
+        for _, value in walk(alarm["Properties"]):
+            if isinstance(value, dict) and value.get("Namespace") == NAMESPACE:
+                [dimension] = value["Dimensions"]
+                assert dimension["Name"] == "Function", dimension
+                function = dimension["Value"]
+                yield value["MetricName"], names[function["Ref"]] if "Ref" in function else function["Fn::Sub"]
+    body = json.loads(source(ALARMS)["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    for _, value in walk(body):
+        if isinstance(value, list) and value and value[0] == NAMESPACE:
+            _, metric, dimension, function, *_ = value
+            assert dimension == "Function", value
+            yield metric, function
+
+
+class Metrics(unittest.TestCase):
+    def test_every_metric_is_of_a_function_that_exists(self):
+        for metric, function in watched():
+            self.assertIn(function, function_names(), metric)
+
+    def test_every_metric_is_counted_in_the_code(self):
+        code = "".join(
+            file.read_text() for folder in ("shared", "functions") for file in (REPOSITORY / folder).glob("*/src/**/*.rs"))
+        counted = set(re.findall(r'"([A-Z][A-Za-z]+)"', code))
+        metrics = {metric for metric, _ in watched()}
+        self.assertTrue(metrics)
+        self.assertLessEqual(metrics, counted)

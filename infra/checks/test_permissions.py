@@ -1,0 +1,112 @@
+"""IAM: what may be done, by whom, to what."""
+
+import unittest
+
+from templates import TEMPLATES, as_list, name, resources, transformed, walk
+
+# Wildcards in what is allowed, each with its reason. A new one needs a line here.
+WILDCARDS = {
+    # AWS has no narrower form of this action; GetSecretValue says which secrets.
+    ("secretsmanager:BatchGetSecretValue", "*"),
+    # Lists log groups, for flow logs: no narrower form either.
+    ("logs:DescribeLogGroups", "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*"),
+    # SES asks for the identity of sender and, in its sandbox, recipient; a condition fixes the sender.
+    ("ses:SendEmail", "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*"),
+    # A bucket's objects: log files whose names S3 chooses, pages that CloudFront reads.
+    ("s3:PutObject", "${AccessLogs.Arn}/uploads/*"),
+    ("s3:GetObject", "${Pages.Arn}/*"),
+}
+# The six characters at the end of a secret's ARN.
+SECRET_SUFFIX = "-??????"
+
+
+def statements():
+    """`(template, where, statement)` of every policy, inline, managed or of a resource."""
+    for path in TEMPLATES:
+        for where, value in walk(transformed(path)["Resources"]):
+            if isinstance(value, dict) and "Effect" in value and ("Action" in value or "NotAction" in value):
+                yield path, where, value
+
+
+def text(resource):
+    """A resource as it is written."""
+    return resource["Fn::Sub"] if isinstance(resource, dict) and "Fn::Sub" in resource else resource
+
+
+class Permissions(unittest.TestCase):
+    def test_what_is_allowed_is_said_without_wildcards(self):
+        used = set()
+        for path, where, statement in statements():
+            if statement["Effect"] != "Allow" or where[-3:-1] == ("AssumeRolePolicyDocument", "Statement"):
+                continue
+            at = f"{name(path)}: {'.'.join(map(str, where))}"
+            self.assertNotIn("NotAction", statement, at)
+            self.assertNotIn("NotResource", statement, at)
+            for action in as_list(statement["Action"]):
+                self.assertNotIn("*", action, at)
+                for resource in map(text, as_list(statement["Resource"])):
+                    if not isinstance(resource, str) or "KeyPolicy" in where:
+                        continue # a reference; or, in a key's policy, the key itself
+                    if "*" in resource or "?" in resource.removesuffix(SECRET_SUFFIX):
+                        used.add((action, resource))
+        self.assertEqual(used, WILDCARDS)
+
+    def test_sending_mail_is_bound_to_the_sender(self):
+        sending = [s for _, _, s in statements() if "ses:SendEmail" in as_list(s["Action"])]
+        self.assertEqual([s["Condition"] for s in sending], [{"StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}}])
+
+    def test_no_function_in_the_network_may_touch_its_interfaces(self):
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            if "VpcConfig" not in function["Properties"]:
+                continue
+            template = transformed(path)["Resources"]
+            role = template[function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+            documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+            documents += [
+                template[managed["Ref"]]["Properties"]["PolicyDocument"]
+                for managed in role["ManagedPolicyArns"] if isinstance(managed, dict) and managed.get("Ref") in template]
+            denied = [
+                action for document in documents for statement in document["Statement"]
+                if statement["Effect"] == "Deny" and statement["Resource"] == "*" and "lambda:SourceFunctionArn" in statement["Condition"]["ArnLike"]
+                for action in as_list(statement["Action"])]
+            self.assertLessEqual({"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses"}, set(denied), logical_id)
+
+    def test_nobody_but_a_service_is_let_in_by_a_policy_of_a_resource(self):
+        for path, where, statement in statements():
+            if statement["Effect"] == "Allow" and "Principal" in statement:
+                principal = statement["Principal"]
+                at = f"{name(path)}: {'.'.join(map(str, where))}"
+                if "KeyPolicy" in where:
+                    self.assertTrue(principal["AWS"]["Fn::Sub"].endswith("${AWS::AccountId}:root"), at)
+                else:
+                    self.assertEqual(set(principal), {"Service"}, at)
+
+    def test_every_bucket_is_closed_and_takes_tls_only(self):
+        tls_only = set()
+        for path, _, policy in resources("AWS::S3::BucketPolicy"):
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+                if statement.get("Condition") == {"Bool": {"aws:SecureTransport": False}} and statement["Effect"] == "Deny":
+                    tls_only.add((path, policy["Properties"]["Bucket"]["Ref"]))
+        for path, logical_id, bucket in resources("AWS::S3::Bucket"):
+            self.assertIn((path, logical_id), tls_only)
+            block = bucket["Properties"]["PublicAccessBlockConfiguration"]
+            self.assertEqual(set(block.values()), {True}, logical_id)
+            self.assertEqual(len(block), 4, logical_id)
+
+    def test_what_people_would_miss_stays_when_the_stack_goes(self):
+        # What a deploy that failed made is nobody's yet, and its name would be in the next one's way.
+        stays = ("RetainExceptOnCreate", "Retain")
+        kept = {
+            ("AWS::RDS::DBInstance", "Database"): ("Snapshot", "Snapshot"),
+            ("AWS::DynamoDB::Table", "Inbox"): stays,
+            ("AWS::S3::Bucket", "Uploads"): stays,
+            ("AWS::S3::BucketPolicy", "UploadsPolicy"): stays,
+            ("AWS::S3::Bucket", "AccessLogs"): stays,
+            ("AWS::S3::BucketPolicy", "AccessLogsPolicy"): stays,
+            ("AWS::KMS::Key", "VaultKey"): stays,
+            ("AWS::IAM::Role", "LogRole"): stays,
+            ("AWS::ApiGateway::Account", "LogAccount"): stays,
+        }
+        for (kind, logical_id), policy in kept.items():
+            [resource] = [r for _, found, r in resources(kind) if found == logical_id]
+            self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), policy, logical_id)
