@@ -2,12 +2,16 @@
 //!
 //! `make bench` runs it; `--quick` takes less than a minute, `--strict` fails where a target is
 //! missed. Everything is on this machine and started here.
+//!
+//! `make bench-cold` is about what comes before the first turn, see [`cold`].
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
 mod bare;
 mod client;
 mod clock;
+mod cold;
+mod deployed;
 mod load;
 mod merging;
 mod plan;
@@ -31,7 +35,7 @@ use std::process::ExitCode;
 use shared_core::env::Env;
 
 use crate::load::Subjects;
-use crate::plan::Plan;
+use crate::plan::{ColdPlan, Plan};
 use crate::report::Report;
 use crate::stack::Stack;
 use crate::subject::{Process, Subject, Variables};
@@ -54,6 +58,9 @@ fn main() -> ExitCode {
                 match arguments.as_slice() {
                     [command, name] if command == "subject" => {
                         subject::run(name).await.map(|()| true)
+                    }
+                    [command, options @ ..] if command == "cold" => {
+                        cold::run(&ColdPlan::from_options(options)?).await
                     }
                     options => bench(options).await,
                 }

@@ -24,9 +24,32 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
 }
 
-impl Plan {
+/// How often each function is started.
+pub(crate) struct ColdPlan {
+    /// Starts that count.
+    pub(crate) rounds: usize,
+    /// Starts before them, which bring the files into memory.
+    pub(crate) warm_up: usize,
+    /// Whether a missed target is a failure.
+    pub(crate) strict: bool,
+}
+
+impl ColdPlan {
     /// Reads the options of the command line.
     pub(crate) fn from_options(options: &[String]) -> Result<Self> {
+        let Options { quick, strict } = Options::parse(options)?;
+        Ok(Self { rounds: if quick { 15 } else { 60 }, warm_up: 5, strict })
+    }
+}
+
+/// What a command line may say.
+struct Options {
+    quick: bool,
+    strict: bool,
+}
+
+impl Options {
+    fn parse(options: &[String]) -> Result<Self> {
         let (mut quick, mut strict) = (false, false);
         for option in options {
             match option.as_str() {
@@ -37,6 +60,14 @@ impl Plan {
                 }
             }
         }
+        Ok(Self { quick, strict })
+    }
+}
+
+impl Plan {
+    /// Reads the options of the command line.
+    pub(crate) fn from_options(options: &[String]) -> Result<Self> {
+        let Options { quick, strict } = Options::parse(options)?;
         let plan = if quick { Self::quick() } else { Self::full() };
         Ok(Self { strict, ..plan })
     }

@@ -138,7 +138,8 @@ impl Report {
         let _ = writeln!(self.text, "{line}");
     }
 
-    fn check(&mut self, what: &str, value: f64, target: f64) {
+    /// A number that is to be `target` at most.
+    pub(crate) fn check(&mut self, what: &str, value: f64, target: f64) {
         let what = what.to_owned();
         self.checks.push(Check { what, value, target });
     }

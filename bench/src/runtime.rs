@@ -3,7 +3,6 @@
 //! The runtime's own client does not set `TCP_NODELAY`, so the kernel holds back the first small
 //! chunk after the prelude until that is acknowledged, up to 40 ms. The product mends that.
 
-use std::env::{self, consts::EXE_SUFFIX};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use tokio::process::Command;
 use crate::Result;
 use crate::client::chat_body;
 use crate::clock::{nanos, now};
+use crate::deployed::{self, lambda_variables};
 use crate::script::{Script, Stamp};
 use crate::statistics::percentile;
 use crate::subject::Variables;
@@ -47,14 +47,7 @@ pub(crate) async fn measure(
     let _function = Command::new(binary)
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
-        .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
-        .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
-        // A REST API's stage would otherwise become a part of the path.
-        .env("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")
+        .envs(lambda_variables(FUNCTION, api.address()))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true)
@@ -131,20 +124,9 @@ fn event(user: &User<'_>, script: &Script) -> String {
     .to_string()
 }
 
-/// Builds what is deployed, as it is deployed: by itself, so that its features are its own.
+/// Builds the function.
 pub(crate) async fn build() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--package", FUNCTION])
-        .current_dir(&repository)
-        .stdin(Stdio::null())
-        .status()
-        .await?;
-    if !status.success() {
-        return Err(format!("{FUNCTION} cannot be built").into());
-    }
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
-    Ok(target.join("release").join(format!("{FUNCTION}{EXE_SUFFIX}")))
+    let mut binaries = deployed::build(&["--package", FUNCTION]).await?;
+    let binary = binaries.pop().ok_or_else(|| format!("{FUNCTION} has no binary"))?;
+    Ok(binary.path)
 }

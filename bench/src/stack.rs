@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use local_stack::{Servers, Settings, free_port};
 use shared_http::process_env;
+use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use tokio_postgres::NoTls;
 
 use crate::usage::cpu_of_children;
@@ -37,7 +38,7 @@ impl Stack {
         local_stack::forget(settings(&directory, 0, 0)).await?;
         let (postgres_port, cache_port) = (free_port()?, free_port()?);
         let servers = Servers::start(settings(&directory, postgres_port, cache_port)).await?;
-        shared_postgres::migrate(servers.database_owner_url()).await?;
+        migrate(&DatabaseConfig::at(servers.database_owner_url()), Destructive::Refused).await?;
         let stack = Self { servers, directory, postgres_port, cache_port };
         stack.run_as_owner(bare::SCHEMA).await?;
         Ok(stack)

@@ -35,8 +35,17 @@ pub(crate) fn cpu_of_children(pid: &str) -> Result<Duration> {
 
 /// The most memory that a process ever had, in KiB (`VmHWM`).
 pub(crate) fn peak_memory_of(pid: &str) -> Result<u64> {
-    let peak = field(pid, "VmHWM:")?.ok_or("no VmHWM in /proc/…/status")?;
-    Ok(peak.trim_end_matches("kB").trim().parse()?)
+    memory(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in KiB (`VmRSS`).
+pub(crate) fn resident_memory_of(pid: &str) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: &str, name: &str) -> Result<u64> {
+    let value = field(pid, name)?.ok_or_else(|| format!("no {name} in /proc/…/status"))?;
+    Ok(value.trim_end_matches("kB").trim().parse()?)
 }
 
 fn field(pid: &str, name: &str) -> Result<Option<String>> {

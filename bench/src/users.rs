@@ -35,7 +35,7 @@ impl Users {
         let origin = EdgeConfig::from_env(env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
         let edge = Edge::new(&origin, system_clock(), system_entropy());
-        let database = Database::new(&DatabaseConfig::from_env(env)?)?;
+        let database = Database::new(&DatabaseConfig::from_env(env)?, system_clock())?;
         let tokens = stream::iter(0..count)
             .map(|number| sign_in(number, &edge, &tokens, &database))
             .buffered(AT_ONCE)

@@ -1,0 +1,13 @@
+//! The measure of a cold start: the function that everybody writes first, as `lambda_http` teaches
+//! it. No logs, no configuration, no connections.
+
+use lambda_http::{Error, IntoResponse, Request, service_fn};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    lambda_http::run(service_fn(hello)).await
+}
+
+async fn hello(_: Request) -> Result<impl IntoResponse, Error> {
+    Ok("hello, world")
+}
