@@ -110,13 +110,8 @@ async fn run(client: &mut Client, destructive: Destructive) -> Result<Migrated, 
     let report = runner.run_async(client).await.map_err(Box::new)?;
     let applied: Vec<_> = report.applied_migrations().iter().map(Migration::to_string).collect();
     client.batch_execute(LET_IN_WITH_IAM).await?;
-    if !applied.is_empty() {
-        // Plans are made once a connection and kept; made on unknown tables, they would be bad ones.
-        // Without it, Postgres finds out by itself, later.
-        if let Err(error) = client.batch_execute("analyze").await {
-            tracing::warn!(error = described(&error), "the tables are not analyzed");
-        }
-    }
+    // No `analyze`: of a table that was never looked at, Postgres assumes that it will grow, and plans
+    // to find rows by their keys; of one that it has seen empty, that reading all of it is cheapest.
     let newest = runner.get_last_applied_migration_async(client).await.map_err(Box::new)?;
     Ok(Migrated { applied, version: newest.map(|migration| migration.to_string()) })
 }
