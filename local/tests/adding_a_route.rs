@@ -5,18 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
+use testkit::{repository, repository_file};
 use utoipa::openapi::OpenApi;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(repository().join(path)).unwrap_or_default()
-}
 
 fn names_in(folder: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(repository().join(folder)).unwrap();
@@ -27,7 +20,7 @@ fn names_in(folder: &str) -> BTreeSet<String> {
 fn events() -> impl Iterator<Item = (String, Value)> {
     names_in("events").into_iter().filter_map(|file| {
         let name = file.strip_suffix(".json")?.to_owned();
-        Some((name, serde_json::from_str(&read(format!("events/{file}"))).unwrap()))
+        Some((name, serde_json::from_str(&repository_file(format!("events/{file}"))).unwrap()))
     })
 }
 
@@ -76,9 +69,12 @@ fn route_of_event(event: &Value) -> Option<String> {
 
 #[test]
 fn every_function_is_everywhere_it_has_to_be() {
-    let (manifest, product) = (read("Cargo.toml"), read("local/src/product.rs"));
-    let (templates, readme) =
-        (read("infra/api.yaml") + &read("infra/schema.yaml"), read("README.md"));
+    let (manifest, product) =
+        (repository_file("Cargo.toml"), repository_file("local/src/product.rs"));
+    let (templates, readme) = (
+        repository_file("infra/api.yaml") + &repository_file("infra/schema.yaml"),
+        repository_file("README.md"),
+    );
     let mut left_out = Vec::new();
     for function in names_in("functions") {
         let folder = repository().join("functions").join(&function);
@@ -135,7 +131,7 @@ fn every_route_has_an_event_and_every_event_a_route() {
 
 #[test]
 fn every_event_is_explained_and_run() {
-    let explained = read("events/README.md");
+    let explained = repository_file("events/README.md");
     let mut left_out = Vec::new();
     for (name, _) in events() {
         if !explained.contains(&format!("`{name}`")) {

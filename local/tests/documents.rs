@@ -1,10 +1,6 @@
 //! What is written about the API and its configuration is what the code does.
 
-#![expect(clippy::panic, reason = "a test stops where it breaks")]
-
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use chat_stream::ChatConfig;
 use local_stack::Settings;
@@ -14,22 +10,17 @@ use shared_core::env::Env;
 use shared_http::{EdgeConfig, ErrorCode, OtelConfig, SessionKeys};
 use shared_openrouter::OpenRouterConfig;
 use shared_postgres::DatabaseConfig;
-use testkit::example_variables;
-
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use testkit::{example_variables, repository_file};
 
 #[test]
 fn the_openapi_document_is_the_codes() {
     let document = local::openapi().to_pretty_json().unwrap();
-    assert!(read("docs/openapi.json").trim() == document.trim(), "run `make openapi`");
+    assert!(repository_file("docs/openapi.json").trim() == document.trim(), "run `make openapi`");
 }
 
 #[test]
 fn the_errors_page_is_the_codes() {
-    assert!(read("docs/errors.md") == local::errors_page(), "run `make openapi`");
+    assert!(repository_file("docs/errors.md") == local::errors_page(), "run `make openapi`");
 }
 
 #[test]
@@ -78,19 +69,22 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
 #[test]
 fn both_tables_of_models_can_be_read() {
     for table in ["models.toml", "local/models.toml"] {
-        ModelTable::parse(&read(table)).unwrap();
+        ModelTable::parse(&repository_file(table)).unwrap();
     }
 }
 
 #[test]
 fn the_template_asks_for_this_schema() {
     let expected = format!("SchemaHash: '{}'", shared_postgres::schema_hash());
-    assert!(read("infra/schema.yaml").contains(&expected), "infra/schema.yaml needs {expected}");
+    assert!(
+        repository_file("infra/schema.yaml").contains(&expected),
+        "infra/schema.yaml needs {expected}"
+    );
 }
 
 #[test]
 fn the_gateways_own_errors_are_in_the_table() {
-    let template = read("infra/api.yaml");
+    let template = repository_file("infra/api.yaml");
     let said = template.split(r#"{"error":{"code":""#).skip(1);
     let said: BTreeSet<_> = said.map(|rest| rest.split('"').next().unwrap()).collect();
     assert!(said.len() > 5, "{said:?}");

@@ -18,14 +18,12 @@ fn main() -> ExitCode {
         let cache = CacheConfig::from_env(init.env())?.located().await?;
         let cache = Cache::new(&cache, system_clock())?;
         let database = Database::new(&DatabaseConfig::from_env(init.env())?, system_clock())?;
-        let early = (cache.clone(), database.clone());
-        init.early(async move { early.0.warm().await });
-        init.early(async move { early.1.warm_for_turns().await });
+        init.early(cache.clone().warm());
+        init.early(database.clone().warm_for_turns());
 
         let env = init.with_secrets().await?;
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
-        let early = openrouter.clone();
-        init.tasks().spawn(async move { early.warm().await });
+        init.tasks().spawn(openrouter.clone().warm());
 
         let table = ModelTable::parse(include_str!("../../../models.toml"));
         let origin = EdgeConfig::from_env(&env)?;

@@ -72,8 +72,7 @@ async fn prepare(
     turn: NewTurn,
 ) -> Result<(BegunTurn, ModelStream), TurnError> {
     if !deps.openrouter.is_warm() {
-        let openrouter = deps.openrouter.clone();
-        deps.tasks.spawn(async move { openrouter.warm().await });
+        deps.tasks.spawn(deps.openrouter.clone().warm());
     }
     let user = Subject::User(session.user);
     let database = deps.database.request(session, *now);

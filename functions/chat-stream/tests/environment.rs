@@ -11,25 +11,18 @@ use fake_openrouter::script::{delta, done, pause, role, stop};
 use local_stack::PrivateServers;
 use runtime_api::{Invocation, RuntimeApi};
 use shared_postgres::{DatabaseConfig, Destructive, migrate};
-use testkit::{Answer, Function, SESSION, TestStack, event_json};
+use testkit::{Answer, Function, TestStack, question_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask, and the ids that they have for chat and question.
+/// The model that the events ask.
 const MODEL: &str = "openai/gpt-5-mini";
-const CHAT: &str = "q2dXzYk3vN8aLm0P";
-const QUESTION: &str = "Hf3kT9wLq2ZbV7xN";
 
 async fn cookie(stack: &TestStack) -> String {
     stack.cookie(&stack.session("ada@example.com").await)
 }
 
-/// The question of `chat-stream.json`, in a chat of its own.
 fn ask(lambda: &RuntimeApi, cookie: &str, chat: usize) -> Invocation {
-    let event = event_json("chat-stream")
-        .replace(SESSION, cookie)
-        .replace(CHAT, &format!("chat-{chat:08}"))
-        .replace(QUESTION, &format!("question-{chat:08}"));
-    lambda.invoke(event)
+    lambda.invoke(question_json(cookie, chat))
 }
 
 async fn answer(invocation: Invocation) -> Answer {

@@ -13,13 +13,13 @@ use fake_openrouter::script::{
     cut, delta, done, error, pause, processing, role, status, stop, usage,
 };
 use runtime_api::{Chunk, Invocation, RuntimeApi};
-use testkit::{Answer, Function, Rie, SESSION, TestStack, event_json};
+use testkit::{
+    Answer, CHAT, Function, QUESTION, Rie, SESSION, TestStack, event_json, question_json,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask, and the ids that they have for chat and question.
+/// The model that the events ask.
 const MODEL: &str = "openai/gpt-5-mini";
-const CHAT: &str = "q2dXzYk3vN8aLm0P";
-const QUESTION: &str = "Hf3kT9wLq2ZbV7xN";
 
 /// The function in an environment of an emulated Lambda, and somebody who is logged in.
 struct Environment {
@@ -47,13 +47,8 @@ impl Environment {
         self.lambda.invoke(event_json(event).replace(SESSION, &self.cookie))
     }
 
-    /// The question of `chat-stream.json`, in a chat of its own.
     fn ask(&self, chat: usize) -> Invocation {
-        let event = event_json("chat-stream")
-            .replace(SESSION, &self.cookie)
-            .replace(CHAT, &format!("chat-{chat:08}"))
-            .replace(QUESTION, &format!("question-{chat:08}"));
-        self.lambda.invoke(event)
+        self.lambda.invoke(question_json(&self.cookie, chat))
     }
 
     async fn answer(&self, event: &str) -> Answer {

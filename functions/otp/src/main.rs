@@ -11,8 +11,7 @@ fn main() -> ExitCode {
     start(async |init| {
         let cache = CacheConfig::from_env(init.env())?.located().await?;
         let cache = Cache::new(&cache, system_clock())?;
-        let early = cache.clone();
-        init.early(async move { early.warm().await });
+        init.early(cache.clone().warm());
 
         let env = init.with_secrets().await?;
         let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use session::{Checkup, Deps, app};
-use shared_cache::{Cache, CacheConfig, Serverless};
+use shared_cache::{Cache, CacheConfig};
 use shared_http::{
     Edge, EdgeConfig, SessionKeys, Tokens, serve_buffered, start, system_clock, system_entropy,
 };
@@ -13,12 +13,11 @@ fn main() -> ExitCode {
     start(async |init| {
         let clock = system_clock();
         let database = Database::new(&DatabaseConfig::from_env(init.env())?, clock.clone())?;
-        let early = database.clone();
-        init.early(async move { early.warm().await });
+        init.early(database.clone().warm());
         // Only a checkup asks the cache anything.
         let cache = CacheConfig::from_env(init.env())?.located().await?;
+        let serverless = cache.serverless.clone();
         let cache = Cache::new(&cache, clock.clone())?;
-        let serverless = Serverless::from_env(init.env())?;
         let checkup = Checkup::new(database.clone(), cache, serverless, clock.clone());
 
         let env = init.with_secrets().await?;

@@ -13,9 +13,8 @@ fn main() -> ExitCode {
         let cache = CacheConfig::from_env(init.env())?.located().await?;
         let cache = Cache::new(&cache, system_clock())?;
         let database = Database::new(&DatabaseConfig::from_env(init.env())?, system_clock())?;
-        let early = (cache.clone(), database.clone());
-        init.early(async move { early.0.warm().await });
-        init.early(async move { early.1.warm().await });
+        init.early(cache.clone().warm());
+        init.early(database.clone().warm());
 
         let env = init.with_secrets().await?;
         let origin = EdgeConfig::from_env(&env)?;

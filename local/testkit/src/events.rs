@@ -1,17 +1,30 @@
 //! The events of `events/`, as Lambda hands them to a function.
 
-use std::fs;
-use std::path::Path;
-
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
+use crate::repository::repository_file;
+
+/// What an event has where a session's cookie belongs.
+pub const SESSION: &str = "__Host-session=SESSION";
+/// The id of the chat that the events of `chat-stream` ask in.
+pub const CHAT: &str = "q2dXzYk3vN8aLm0P";
+/// The id of their question.
+pub const QUESTION: &str = "Hf3kT9wLq2ZbV7xN";
+
 /// The JSON of `events/<name>.json`.
 pub fn event_json(name: &str) -> String {
-    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
-    let path = events.join(format!("{name}.json"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    repository_file(format!("events/{name}.json"))
+}
+
+/// The question of `events/chat-stream.json`, asked by whose cookie this is, in a chat of its own for
+/// each `number`.
+pub fn question_json(cookie: &str, number: usize) -> String {
+    event_json("chat-stream")
+        .replace(SESSION, cookie)
+        .replace(CHAT, &format!("chat-{number:08}"))
+        .replace(QUESTION, &format!("question-{number:08}"))
 }
 
 /// The request that `events/<name>.json` is, read as the Lambda runtime reads it.

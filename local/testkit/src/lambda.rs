@@ -21,10 +21,7 @@ use local_stack::free_port;
 use runtime_api::{LambdaResponse, RuntimeApi};
 use tokio::time::sleep;
 
-use crate::{Answer, Deployed, deployed_variables, example_variables};
-
-/// What an event has where a session's cookie belongs.
-pub const SESSION: &str = "__Host-session=SESSION";
+use crate::{Answer, Deployed, deployed_variables, example_variables, repository};
 
 /// How often something is looked at while one waits for it, and how many times.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -301,9 +298,4 @@ fn installed() -> PathBuf {
         assert!(status.unwrap().success(), "local/install rie failed");
     }
     rie
-}
-
-/// The root of the checkout that this was compiled in.
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -17,14 +17,16 @@ mod collector;
 mod events;
 mod lambda;
 mod mailbox;
+mod repository;
 mod stack;
 mod template;
 
 pub use client::{Answer, Client, UiChunk};
 pub use clock::MovableClock;
 pub use collector::{Collector, Export, attribute};
-pub use events::{event, event_json};
-pub use lambda::{Function, Rie, SESSION};
+pub use events::{CHAT, QUESTION, SESSION, event, event_json, question_json};
+pub use lambda::{Function, Rie};
 pub use mailbox::Mailbox;
+pub use repository::{repository, repository_file};
 pub use stack::{ORIGIN, TestStack};
 pub use template::{Deployed, deployed_variables, example_variables};

@@ -1,10 +1,10 @@
 //! The template, as far as the functions' own tests ask about it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::path::Path;
 
 use serde_norway::Value;
+
+use crate::repository_file;
 
 /// The templates that have functions.
 const TEMPLATES: [&str; 2] = ["infra/api.yaml", "infra/schema.yaml"];
@@ -27,7 +27,7 @@ pub enum Deployed {
 /// If there is no such function, or the templates cannot be read.
 pub fn deployed_variables(function: &str) -> BTreeMap<String, Deployed> {
     for path in TEMPLATES {
-        let template: Value = serde_norway::from_str(&file(path)).expect("YAML");
+        let template: Value = serde_norway::from_str(&repository_file(path)).expect("YAML");
         let resource = &template["Resources"][function];
         if resource.is_null() {
             continue;
@@ -63,7 +63,7 @@ fn deployed(value: &Value) -> Deployed {
 ///
 /// If the file cannot be read, or a line of it has no `=`.
 pub fn example_variables() -> HashMap<String, String> {
-    let file = file(".env.example");
+    let file = repository_file(".env.example");
     let lines = file.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
         .map(|line| {
@@ -71,10 +71,4 @@ pub fn example_variables() -> HashMap<String, String> {
             (name.to_owned(), value.trim_matches('"').to_owned())
         })
         .collect()
-}
-
-/// A file of this repository.
-fn file(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -29,6 +29,17 @@ pub enum Error {
     TimedOut,
 }
 
+impl Error {
+    /// Whether all connections were found dead: their server went away, or the environment slept too
+    /// long.
+    fn is_dead_connection(&self) -> bool {
+        match self {
+            Self::Redis(error) => error.kind() == ErrorKind::ClusterConnectionNotFound,
+            Self::TimedOut => false,
+        }
+    }
+}
+
 /// The connection of all who are waiting for it.
 type Shared = Arc<OnceCell<ClusterConnection>>;
 
@@ -63,7 +74,7 @@ impl Cache {
     }
 
     /// Opens the connection if none is open, so that the next request finds one.
-    pub async fn warm(&self) -> Result<(), Error> {
+    pub async fn warm(self) -> Result<(), Error> {
         let shared = self.shared().clone();
         Ok(self.connected(&shared).await.map(drop)?)
     }
@@ -86,9 +97,9 @@ impl Cache {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Error> {
         match self.run_once(script).await {
-            // All connections were found dead. Rarely one died after it had been heard, and a limit
-            // counts twice, or a code is used up; without this, every first request after a sleep fails.
-            Err(Error::Redis(error)) if error.kind() == ErrorKind::ClusterConnectionNotFound => {
+            // Rarely one died after it had been heard, and a limit counts twice, or a code is used up;
+            // without this, every first request after a sleep fails.
+            Err(error) if error.is_dead_connection() => {
                 tracing::info!(%error, "the connection to the cache was dead, connecting again");
                 self.run_once(script).await
             }
@@ -106,13 +117,10 @@ impl Cache {
             Ok(script.invoke_async(&mut connection).await?)
         };
         let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut));
-        let is_lost = match &result {
-            // The driver would go on asking a peer that is silent; the next one asks anew.
-            Err(Error::TimedOut) => true,
-            Err(Error::Redis(error)) => error.kind() == ErrorKind::ClusterConnectionNotFound,
-            Ok(_) => false,
-        };
-        if is_lost {
+        // The driver would go on asking a peer that is silent; the next one asks anew.
+        let is_lost =
+            |error: &Error| matches!(error, Error::TimedOut) || error.is_dead_connection();
+        if result.as_ref().is_err_and(is_lost) {
             let mut current = self.shared();
             if Arc::ptr_eq(&current, &shared) {
                 *current = Shared::default();

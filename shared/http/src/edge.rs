@@ -146,9 +146,10 @@ async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Re
     let span = tracing::info_span!(
         "request", request_id, %trace_id, method = %request.method(), route
     );
-    otel::continue_trace(&span, trace_id, request.headers());
+    let is_cold = !edge.inner.started.swap(true, Ordering::Relaxed);
+    otel::began(&span, trace_id, request.headers(), is_cold);
     request.extensions_mut().insert(trace_id);
-    if !edge.inner.started.swap(true, Ordering::Relaxed) {
+    if is_cold {
         edge.measure(&[Metric::one("ColdStart")], &[("requestId", &request_id)]);
     }
     let mut response = match edge.admit(&mut request) {

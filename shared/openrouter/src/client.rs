@@ -111,7 +111,7 @@ impl OpenRouter {
     }
 
     /// Opens a connection, so that the prompt finds one: names resolved, TLS agreed.
-    pub async fn warm(&self) {
+    pub async fn warm(self) {
         let head = self.http.head(&*self.base_url).timeout(CONNECT_WITHIN).send().await;
         match head {
             Ok(_) => self.used(),

@@ -71,7 +71,7 @@ impl Database {
     }
 
     /// Opens a connection if none is open, so that the next request finds one.
-    pub async fn warm(&self) -> Result<(), Error> {
+    pub async fn warm(self) -> Result<(), Error> {
         self.connection().await.map(drop)
     }
 

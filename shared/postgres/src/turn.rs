@@ -125,7 +125,7 @@ impl Request<'_> {
 
 impl Database {
     /// Connects and prepares what a turn will need, so that the first one costs no more than others.
-    pub async fn warm_for_turns(&self) -> Result<(), Error> {
+    pub async fn warm_for_turns(self) -> Result<(), Error> {
         let client = self.connection().await?;
         tokio::try_join!(
             biased;

@@ -1,7 +1,6 @@
 //! The spans of an invocation, until they leave.
 
 use std::mem::take;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 pub(super) const STATUS: &str = "http.response.status_code";
+pub(super) const COLD_START: &str = "faas.coldstart";
 const METHOD: &str = "http.request.method";
 const ROUTE: &str = "http.route";
 
@@ -18,11 +18,12 @@ const ROUTE: &str = "http.route";
 /// Whatever else a span holds stays here: a field that is added for the log does not leave by itself.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/>
-const ATTRIBUTES: [(&str, &str); 8] = [
+const ATTRIBUTES: [(&str, &str); 9] = [
     ("request_id", "faas.invocation_id"),
     ("method", METHOD),
     ("route", ROUTE),
     (STATUS, STATUS),
+    (COLD_START, COLD_START),
     ("gen_ai.operation.name", "gen_ai.operation.name"),
     ("gen_ai.provider.name", "gen_ai.provider.name"),
     ("gen_ai.request.model", "gen_ai.request.model"),
@@ -34,11 +35,7 @@ pub(super) const MOST: usize = 512;
 
 /// Spans that have ended. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    spans: Arc<Mutex<Vec<SpanData>>>,
-    /// Whether this environment has answered a request.
-    warm: Arc<AtomicBool>,
-}
+pub(super) struct Kept(Arc<Mutex<Vec<SpanData>>>);
 
 impl Kept {
     /// All of them, and none again.
@@ -47,24 +44,22 @@ impl Kept {
     }
 
     fn spans(&self) -> MutexGuard<'_, Vec<SpanData>> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// A request's span, as OpenTelemetry names it.
-    fn name_request(&self, span: &mut SpanData) {
-        let value = |name| {
-            let named = |attribute: &&KeyValue| attribute.key.as_str() == name;
-            span.attributes.iter().find(named).map(|attribute| attribute.value.as_str())
+/// A request's span, as OpenTelemetry names it.
+fn name_request(span: &mut SpanData) {
+    let value = |name| {
+        let named = |attribute: &&KeyValue| attribute.key.as_str() == name;
+        span.attributes.iter().find(named).map(|attribute| attribute.value.as_str())
+    };
+    if let Some(method) = value(METHOD) {
+        span.name = match value(ROUTE) {
+            Some(route) => format!("{method} {route}").into(),
+            None => method.into_owned().into(),
         };
-        if let Some(method) = value(METHOD) {
-            span.name = match value(ROUTE) {
-                Some(route) => format!("{method} {route}").into(),
-                None => method.into_owned().into(),
-            };
-            span.span_kind = SpanKind::Server;
-            let coldstart = !self.warm.swap(true, Ordering::Relaxed);
-            span.attributes.push(KeyValue::new("faas.coldstart", coldstart));
-        }
+        span.span_kind = SpanKind::Server;
     }
 }
 
@@ -76,7 +71,7 @@ impl SpanProcessor for Kept {
             let known = ATTRIBUTES.iter().find(|(ours, _)| *ours == attribute.key.as_str());
             known.map(|(_, theirs)| attribute.key = Key::from_static_str(theirs)).is_some()
         });
-        self.name_request(&mut span);
+        name_request(&mut span);
         let mut spans = self.spans();
         if spans.len() < MOST {
             spans.push(span);

@@ -100,11 +100,13 @@ pub(crate) fn configure(env: &Env<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Makes `span` part of a request's trace, as the gateway's headers have it.
-pub(crate) fn continue_trace(span: &Span, trace: TraceId, headers: &HeaderMap) {
+/// Makes `span` part of a request's trace, as the gateway's headers have it, and notes on it whether it
+/// is its environment's first.
+pub(crate) fn began(span: &Span, trace: TraceId, headers: &HeaderMap, is_cold: bool) {
     if TRACES.get().is_some() {
         let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
         parent::set(span, trace, xray.unwrap_or_default());
+        span.set_attribute(kept::COLD_START, is_cold);
     }
 }
 
