@@ -37,11 +37,14 @@ pub(crate) struct ModelItem {
     modalities: Modalities,
     /// Whether it can show its reasoning.
     reasoning: bool,
-    /// What it costs.
+    /// What the provider asks for it.
     price: Price,
     /// Whose plan includes it: `free` means everybody's.
     #[schema(value_type = String, example = "free")]
     tier: Tier,
+    /// Credits that one message costs, where the plan pays for it.
+    #[schema(example = 1)]
+    credits: u32,
 }
 
 /// What a model reads and writes.
@@ -83,7 +86,7 @@ pub(crate) async fn models(State(app): State<App>) -> Result<impl IntoResponse, 
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], Json(list)))
 }
 
-fn item(OfferedModel { tier, model }: &OfferedModel) -> ModelItem {
+fn item(OfferedModel { terms, model }: &OfferedModel) -> ModelItem {
     ModelItem {
         id: model.id.to_string(),
         name: model.name.clone(),
@@ -97,6 +100,7 @@ fn item(OfferedModel { tier, model }: &OfferedModel) -> ModelItem {
             prompt: model.prompt_price.clone(),
             completion: model.completion_price.clone(),
         },
-        tier: *tier,
+        tier: terms.tier,
+        credits: terms.credits,
     }
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use shared_core::catalogue::ModelTable;
-use shared_core::env::ConfigError;
 use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_entropy};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 
@@ -13,8 +12,7 @@ fn main() -> ExitCode {
         let env = init.with_secrets().await?;
         let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
-        let table = ModelTable::parse(include_str!("../../../models.toml"));
-        let table = Arc::new(table.map_err(|error| ConfigError::new("models.toml", error))?);
+        let table = Arc::new(ModelTable::parse(include_str!("../../../models.toml"))?);
         serve_buffered(models::app(models::Deps { edge, openrouter, table })).await
     })
 }

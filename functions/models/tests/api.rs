@@ -15,6 +15,7 @@ default = "b/two"
 [[model]]
 id = "b/two"
 tier = "premium"
+credits = 3
 [[model]]
 id = "a/*"
 tier = "free"
@@ -42,16 +43,19 @@ async fn what_the_table_offers_of_what_the_provider_has() {
         .set_models(json!({ "data": [listed("a/one"), listed("c/three"), listed("b/two")] }));
     let answer = client(&stack).get("/api/models").await;
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
-    let item = |id: &str, tier: &str| {
+    let item = |id: &str, tier: &str, credits: u32| {
         json!({
             "id": id, "name": format!("Model {id}"), "contextLength": 8000, "reasoning": true,
             "modalities": { "input": ["text", "image"], "output": ["text"] },
-            "price": { "prompt": "0.000001", "completion": "0.000002" }, "tier": tier,
+            "price": { "prompt": "0.000001", "completion": "0.000002" }, "tier": tier, "credits": credits,
         })
     };
     assert_eq!(
         answer.json(),
-        json!({ "items": [item("b/two", "premium"), item("a/one", "free")], "defaultModel": "b/two", "nextCursor": null })
+        json!({
+            "items": [item("b/two", "premium", 3), item("a/one", "free", 1)],
+            "defaultModel": "b/two", "nextCursor": null,
+        })
     );
 }
 

@@ -1,12 +1,16 @@
 //! Which models are offered: the operator's table, laid over what the provider lists.
 //!
-//! The table (`models.toml` at the repository's root) says which ids are offered and in which tier.
+//! The table (`models.toml` at the repository's root) says which ids are offered, in which tier, and
+//! what one message costs.
 //! A turn checks its model against the table alone, which costs nothing; what the provider knows
 //! beyond that (names, prices, context lengths) is only for people, in `GET /api/models`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::env::ConfigError;
+use crate::figure::positive;
 
 /// A model's id at the provider, such as `anthropic/claude-sonnet-4.5`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -44,6 +48,15 @@ pub enum Tier {
     Premium,
 }
 
+/// What a turn with a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Which plans include it.
+    pub tier: Tier,
+    /// What one message costs, at least 1.
+    pub credits: u32,
+}
+
 /// The operator's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelTable {
@@ -57,9 +70,19 @@ struct Rule {
     /// An exact id, or a prefix that ends in `*`.
     id: String,
     tier: Tier,
+    #[serde(default = "one", deserialize_with = "positive")]
+    credits: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Rule {
+    fn terms(&self) -> Terms {
+        Terms { tier: self.tier, credits: self.credits }
+    }
+
     fn covers(&self, model: &str) -> bool {
         match self.id.strip_suffix('*') {
             Some(prefix) => model.starts_with(prefix),
@@ -68,26 +91,26 @@ impl Rule {
     }
 }
 
-/// The table cannot be read; the message names the line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the table of models cannot be read: {0}")]
-pub struct MalformedTable(String);
+fn unreadable(problem: impl fmt::Display) -> ConfigError {
+    ConfigError::new("models.toml", format!("cannot be read: {problem}"))
+}
 
 impl ModelTable {
-    /// Reads the table from TOML: a `default` and a list of `[[model]]` with `id` and `tier`.
-    pub fn parse(toml: &str) -> Result<Self, MalformedTable> {
+    /// Reads the table from TOML: a `default` and a list of `[[model]]` with `id`, `tier` and, if
+    /// a message costs more than one, `credits`.
+    pub fn parse(toml: &str) -> Result<Self, ConfigError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct File {
             default: String,
             model: Vec<Rule>,
         }
-        let file: File = toml::from_str(toml).map_err(|error| MalformedTable(error.to_string()))?;
+        let file: File = toml::from_str(toml).map_err(unreadable)?;
         let malformed =
-            || MalformedTable(format!("the default {:?} is not among the models", file.default));
+            || unreadable(format!("the default {:?} is not among the models", file.default));
         let default = ModelId::parse(&file.default).ok_or_else(malformed)?;
         let table = Self { default: default.clone(), rules: file.model };
-        table.tier(&default).ok_or_else(malformed)?;
+        table.offered(&default).ok_or_else(malformed)?;
         Ok(table)
     }
 
@@ -96,9 +119,9 @@ impl ModelTable {
         &self.default
     }
 
-    /// The tier of a model, or nothing where it is not offered. The first rule that fits counts.
-    pub fn tier(&self, model: &ModelId) -> Option<Tier> {
-        self.rules.iter().find(|rule| rule.covers(model.as_str())).map(|rule| rule.tier)
+    /// On which terms a model is offered, if it is. The first rule that fits counts.
+    pub fn offered(&self, model: &ModelId) -> Option<Terms> {
+        self.rules.iter().find(|rule| rule.covers(model.as_str())).map(Rule::terms)
     }
 
     /// What is offered of what the provider lists, in the table's order, then the provider's.
@@ -107,7 +130,7 @@ impl ModelTable {
             .into_iter()
             .filter_map(|model| {
                 let place = self.rules.iter().position(|rule| rule.covers(model.id.as_str()))?;
-                Some((place, OfferedModel { tier: self.rules[place].tier, model }))
+                Some((place, OfferedModel { terms: self.rules[place].terms(), model }))
             })
             .collect();
         offered.sort_by_key(|(place, _)| *place);
@@ -139,8 +162,8 @@ pub struct ListedModel {
 /// A model that is offered here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedModel {
-    /// What it asks of the user's plan.
-    pub tier: Tier,
+    /// What a turn with it takes.
+    pub terms: Terms,
     /// What the provider says of it.
     pub model: ListedModel,
 }
@@ -159,6 +182,7 @@ mod tests {
         [[model]]
         id = "anthropic/claude-opus-4.1"
         tier = "premium"
+        credits = 5
         [[model]]
         id = "anthropic/*"
         tier = "free"
@@ -183,10 +207,17 @@ mod tests {
     #[test]
     fn the_first_rule_that_fits_counts() {
         let table = ModelTable::parse(TABLE).unwrap();
-        let tier = |id| table.tier(&ModelId::parse(id).unwrap());
-        assert_eq!(tier("anthropic/claude-opus-4.1"), Some(Tier::Premium));
-        assert_eq!(tier("anthropic/claude-haiku-4.5"), Some(Tier::Free));
-        assert_eq!(tier("openai/gpt-5-mini-2"), None);
+        let offered = |id| table.offered(&ModelId::parse(id).unwrap());
+        let terms = |tier, credits| Some(Terms { tier, credits });
+        assert_eq!(offered("anthropic/claude-opus-4.1"), terms(Tier::Premium, 5));
+        assert_eq!(offered("anthropic/claude-haiku-4.5"), terms(Tier::Free, 1));
+        assert_eq!(offered("openai/gpt-5-mini-2"), None);
+    }
+
+    #[test]
+    fn no_message_is_for_nothing() {
+        let error = ModelTable::parse(&TABLE.replace("= 5", "= 0")).unwrap_err().to_string();
+        assert!(error.contains("line 6") && error.contains("at least 1"), "{error}");
     }
 
     #[test]
@@ -199,6 +230,7 @@ mod tests {
         ]);
         let ids: Vec<_> = offered.iter().map(|o| o.model.id.as_str()).collect();
         assert_eq!(ids, ["anthropic/claude-opus-4.1", "openai/gpt-5-mini"]);
+        assert_eq!(offered[0].terms, Terms { tier: Tier::Premium, credits: 5 });
     }
 
     #[test]

@@ -1,0 +1,325 @@
+//! Plans: how much a user may ask, and of which models.
+//!
+//! The operator's table (`plans.toml` at the repository's root) explains each figure. Who has which
+//! plan is in Postgres; what that means is here.
+
+use std::fmt;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::catalogue::Tier;
+use crate::env::ConfigError;
+use crate::figure::positive;
+use crate::limits::Limit;
+
+/// A plan's id, such as `premium`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PlanId(String);
+
+impl PlanId {
+    /// Accepts 1 to 32 of `[a-z0-9-]`; whether there is such a plan is the table's to say.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let well_formed = (1..=32).contains(&raw.len())
+            && raw.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        well_formed.then(|| Self(raw.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PlanId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = String::deserialize(deserializer)?;
+        Self::parse(&raw).ok_or_else(|| D::Error::custom("an id is 1 to 32 of a-z, 0-9 and '-'"))
+    }
+}
+
+/// How often a plan's credits are granted anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Every {
+    /// Each day in UTC: the free plan, and no other.
+    Day,
+    /// Each period that was paid for: all others.
+    Period,
+}
+
+/// What a user may do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What it is stored under.
+    pub id: PlanId,
+    /// What people call it.
+    pub name: String,
+    /// What may be spent on messages until credits are granted anew.
+    #[serde(deserialize_with = "positive")]
+    pub credits: u32,
+    /// When that is.
+    pub every: Every,
+    /// The tiers of models that it includes, at least one.
+    #[serde(deserialize_with = "at_least_one")]
+    pub tiers: Vec<Tier>,
+    /// How much of a chat a model is shown.
+    #[serde(deserialize_with = "positive")]
+    pub context_tokens: u32,
+    /// The longest message, in bytes of UTF-8.
+    #[serde(deserialize_with = "positive")]
+    pub message_bytes: usize,
+    /// How many turns a chat may hold.
+    #[serde(deserialize_with = "positive")]
+    pub chat_turns: u32,
+    /// The largest file, in MiB.
+    #[serde(deserialize_with = "positive")]
+    pub upload_mib: u32,
+    /// Turns in any minute.
+    #[serde(deserialize_with = "positive")]
+    pub turns_per_minute: u32,
+    /// Files in any hour.
+    #[serde(deserialize_with = "positive")]
+    pub uploads_per_hour: u32,
+    /// Changes of the user's own key in any 24 hours.
+    #[serde(deserialize_with = "positive")]
+    pub key_changes_per_day: u32,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tier>, D::Error> {
+    let tiers = Vec::deserialize(deserializer)?;
+    if tiers.is_empty() {
+        Err(D::Error::custom("a plan includes at least one tier"))
+    } else {
+        Ok(tiers)
+    }
+}
+
+impl Plan {
+    /// Whether models of this tier are part of it.
+    pub fn includes(&self, tier: Tier) -> bool {
+        self.tiers.contains(&tier)
+    }
+
+    /// The limit on turns.
+    pub fn turn_limit(&self) -> Limit {
+        Limit::per_minute(self.turns_per_minute)
+    }
+
+    /// The limit on uploads.
+    pub fn upload_limit(&self) -> Limit {
+        Limit::per_hour(self.uploads_per_hour)
+    }
+
+    /// The limit on changes of the user's own key.
+    pub fn key_change_limit(&self) -> Limit {
+        Limit::per_day(self.key_changes_per_day)
+    }
+}
+
+/// The operator's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plans {
+    /// In the table's order, the cheapest first.
+    plans: Vec<Plan>,
+    free: usize,
+}
+
+fn unreadable(problem: impl fmt::Display) -> ConfigError {
+    ConfigError::new("plans.toml", format!("cannot be read: {problem}"))
+}
+
+impl Plans {
+    /// The plan of those who pay for none.
+    const FREE: &str = "free";
+
+    /// Reads the table from TOML: a list of `[[plan]]` with all of [`Plan`]'s fields. The error names the
+    /// line, or the plan.
+    pub fn parse(toml: &str) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            plan: Vec<Plan>,
+        }
+        let File { plan: plans } = toml::from_str(toml).map_err(unreadable)?;
+        for (place, plan) in plans.iter().enumerate() {
+            if plans[..place].iter().any(|earlier| earlier.id == plan.id) {
+                return Err(unreadable(format!("there are two plans {:?}", plan.id.as_str())));
+            }
+        }
+        let free = plans.iter().position(|plan| plan.id.as_str() == Self::FREE);
+        let free = free.ok_or_else(|| unreadable("there is no plan \"free\""))?;
+        for (place, plan) in plans.iter().enumerate() {
+            let (every, why) = if place == free {
+                (Every::Day, "\"day\": nobody pays for a period of it")
+            } else {
+                (Every::Period, "\"period\": only \"free\" grants each day")
+            };
+            if plan.every != every {
+                let id = plan.id.as_str();
+                return Err(unreadable(format!("the plan {id:?} has to grant every {why}")));
+            }
+        }
+        Ok(Self { plans, free })
+    }
+
+    /// The plan of those who pay for none.
+    pub fn free(&self) -> &Plan {
+        &self.plans[self.free]
+    }
+
+    /// The plan with this id, if there is (still) one.
+    pub fn get(&self, id: &PlanId) -> Option<&Plan> {
+        self.all().find(|plan| plan.id == *id)
+    }
+
+    /// All plans, the cheapest first.
+    pub fn all(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.iter()
+    }
+
+    /// The next dearer plan, if there is one.
+    pub fn after(&self, id: &PlanId) -> Option<&Plan> {
+        self.all().skip_while(|plan| plan.id != *id).nth(1)
+    }
+
+    /// The cheapest plan that includes a tier, if one does: what somebody without it is told of.
+    pub fn first_with(&self, tier: Tier) -> Option<&Plan> {
+        self.all().find(|plan| plan.includes(tier))
+    }
+
+    /// The longest message that any plan allows, in bytes: as much as a request is worth reading
+    /// before it is known whose it is.
+    pub fn longest_message(&self) -> usize {
+        self.all().map(|plan| plan.message_bytes).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const TABLE: &str = r#"
+[[plan]]
+id = "free"
+name = "Free"
+credits = 5
+every = "day"
+tiers = ["free"]
+context_tokens = 32_000
+message_bytes = 32_768
+chat_turns = 100
+upload_mib = 5
+turns_per_minute = 10
+uploads_per_hour = 20
+key_changes_per_day = 10
+
+[[plan]]
+id = "premium"
+name = "Premium"
+credits = 250
+every = "period"
+tiers = ["free", "premium"]
+context_tokens = 200_000
+message_bytes = 131_072
+chat_turns = 1_000
+upload_mib = 25
+turns_per_minute = 60
+uploads_per_hour = 200
+key_changes_per_day = 30
+"#;
+
+    fn refusal(table: &str) -> String {
+        Plans::parse(table).unwrap_err().to_string()
+    }
+
+    fn id(raw: &str) -> PlanId {
+        PlanId::parse(raw).unwrap()
+    }
+
+    #[test]
+    fn plans_keep_the_tables_order_and_are_found_by_id() {
+        let plans = Plans::parse(TABLE).unwrap();
+        let ids: Vec<_> = plans.all().map(|plan| plan.id.as_str()).collect();
+        assert_eq!(ids, ["free", "premium"]);
+        assert_eq!((plans.free().credits, plans.free().every), (5, Every::Day));
+        let premium = plans.get(&id("premium")).unwrap();
+        assert_eq!((premium.credits, premium.every), (250, Every::Period));
+        assert_eq!(plans.get(&id("gold")), None);
+        assert_eq!(plans.longest_message(), 131_072);
+    }
+
+    #[test]
+    fn a_tier_leads_to_the_cheapest_plan_that_includes_it() {
+        let plans = Plans::parse(TABLE).unwrap();
+        assert!(!plans.free().includes(Tier::Premium));
+        assert_eq!(plans.first_with(Tier::Free).unwrap().id, id("free"));
+        assert_eq!(plans.first_with(Tier::Premium).unwrap().id, id("premium"));
+        let without = Plans::parse(&TABLE.replace(", \"premium\"]", "]")).unwrap();
+        assert_eq!(without.first_with(Tier::Premium), None);
+    }
+
+    #[test]
+    fn a_plans_limits_slide_over_a_minute_an_hour_and_a_day() {
+        let plans = Plans::parse(TABLE).unwrap();
+        let limit = |count, secs| Limit { count, window: Duration::from_secs(secs) };
+        assert_eq!(plans.free().turn_limit(), limit(10, 60));
+        assert_eq!(plans.free().upload_limit(), limit(20, 3600));
+        assert_eq!(plans.free().key_change_limit(), limit(10, 86_400));
+    }
+
+    #[test]
+    fn a_table_that_makes_no_sense_is_refused_by_line() {
+        for (right, wrong, why) in [
+            ("credits = 5\n", "credits = 0\n", "at least 1"),
+            ("message_bytes = 32_768", "message_bytes = 0", "at least 1"),
+            ("chat_turns = 100\n", "chat_turns = -1\n", "-1"),
+            ("every = \"day\"", "every = \"week\"", "week"),
+            ("tiers = [\"free\"]", "tiers = []", "at least one tier"),
+            ("tiers = [\"free\"]", "tiers = [\"gold\"]", "gold"),
+            ("id = \"free\"", "id = \"Free of charge\"", "1 to 32"),
+            ("upload_mib = 5\n", "upload_mb = 5\n", "upload_mb"),
+        ] {
+            let line = 1 + TABLE[..TABLE.find(right).unwrap()].matches('\n').count();
+            let refusal = refusal(&TABLE.replacen(right, wrong, 1));
+            assert!(refusal.contains(&format!("line {line},")), "{wrong}: {refusal}");
+            assert!(refusal.contains(why), "{wrong}: {refusal}");
+        }
+        assert!(refusal(&TABLE.replacen("upload_mib = 5\n", "", 1)).contains("upload_mib"));
+    }
+
+    #[test]
+    fn the_free_plan_is_there_once_and_alone_by_the_day() {
+        assert!(refusal("plan = []").contains("no plan \"free\""));
+        assert!(
+            refusal(&TABLE.replace("\"premium\"\nname", "\"free\"\nname"))
+                .contains("two plans \"free\"")
+        );
+        for (right, wrong, why) in [
+            ("day", "period", "the plan \"free\" has to grant every \"day\""),
+            ("period", "day", "the plan \"premium\" has to grant every \"period\""),
+        ] {
+            let (right, wrong) = (format!("every = {right:?}"), format!("every = {wrong:?}"));
+            let refusal = refusal(&TABLE.replace(&right, &wrong));
+            assert!(refusal.contains(why), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_short_and_plain() {
+        assert!(PlanId::parse("a-1").is_some() && PlanId::parse(&"a".repeat(32)).is_some());
+        for raw in ["", "A", "a b", "a_b", "é", &"a".repeat(33)] {
+            assert_eq!(PlanId::parse(raw), None, "{raw:?}");
+        }
+    }
+}
