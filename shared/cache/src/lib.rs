@@ -16,4 +16,5 @@ pub use codes::Codes;
 pub use config::{CacheConfig, Pepper};
 pub use connection::{Cache, Error};
 pub use keys::Subject;
+pub use limits::Taken;
 pub use serverless::{CacheState, DescribeError, Serverless};

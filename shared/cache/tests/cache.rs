@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
-use shared_cache::{Cache, CacheConfig, Codes, Pepper, Subject};
+use shared_cache::{Cache, CacheConfig, Codes, Pepper, Subject, Taken};
 use shared_core::ambient::Clock;
 use shared_core::email::Email;
 use shared_core::env::Env;
-use shared_core::limits::{Limit, LimitReached};
+use shared_core::limits::{Limit, LimitReached, Standing};
 use shared_core::login::{Code, Guess};
 
 fn cache(url: &str, prefix: &str) -> Cache {
@@ -28,8 +28,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn wait(seconds: u64) -> Result<(), LimitReached> {
-    Err(LimitReached { retry_after: Duration::from_secs(seconds) })
+fn wait(limit: Limit, seconds: u64) -> Result<(), LimitReached> {
+    Err(LimitReached { limit, retry_after: Duration::from_secs(seconds) })
 }
 
 #[tokio::test]
@@ -41,10 +41,10 @@ async fn a_limit_slides() {
         async |second| cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(9).await, Ok(()));
-    assert_eq!(take(9).await, wait(1));
+    assert_eq!(take(9).await, wait(limits[0], 1));
     // One that was refused does not count.
     assert_eq!(take(10).await, Ok(()));
-    assert_eq!(take(18).await, wait(1));
+    assert_eq!(take(18).await, wait(limits[0], 1));
     assert_eq!(take(19).await, Ok(()));
 }
 
@@ -59,9 +59,9 @@ async fn all_of_several_limits_hold() {
     let take =
         async |second| cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
-    assert_eq!(take(5).await, wait(5));
+    assert_eq!(take(5).await, wait(limits[0], 5));
     assert_eq!(take(10).await, Ok(()));
-    assert_eq!(take(20).await, wait(40));
+    assert_eq!(take(20).await, wait(limits[1], 40));
     assert_eq!(take(60).await, Ok(()));
 }
 
@@ -81,6 +81,116 @@ async fn a_crowd_at_once_takes_no_more_than_there_is() {
         });
     }
     assert_eq!(crowd.join_all().await.into_iter().filter(|allowed| *allowed).count(), 5);
+}
+
+/// Two plans' limits, of which a caller learns late which one counts.
+const PLANS: [Limit; 2] = [Limit::per_minute(10), Limit::per_minute(60)];
+
+#[tokio::test]
+async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
+    let server = TestCache::create().await;
+    let cache = cache(server.cache_url(), server.key_prefix());
+    for (place, plan) in PLANS.iter().enumerate() {
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let cache = cache.clone();
+            let what = format!("plan {place}");
+            crowd.spawn(async move {
+                let taken =
+                    cache.take_any(&Subject::Everybody, &what, &PLANS, at(0)).await.unwrap();
+                let reached = taken.standings()[place].reached;
+                if reached {
+                    cache.give_back(taken).await.unwrap();
+                }
+                !reached
+            });
+        }
+        let allowed = crowd.join_all().await.into_iter().filter(|allowed| *allowed).count();
+        assert_eq!(allowed, usize::try_from(plan.count).unwrap());
+
+        // Those who were refused, by either limit, left nothing behind.
+        let what = format!("plan {place}");
+        let next = cache.take_any(&Subject::Everybody, &what, &PLANS, at(1)).await.unwrap();
+        let standing = next.standings()[1];
+        assert_eq!(standing.remaining, PLANS[1].count.saturating_sub(plan.count + 1));
+        assert_eq!(standing.reached, place == 1);
+    }
+}
+
+#[tokio::test]
+async fn of_several_limits_each_says_how_it_stands() {
+    let server = TestCache::create().await;
+    let cache = cache(server.cache_url(), server.key_prefix());
+    let limits = [
+        Limit { count: 2, window: Duration::from_secs(10) },
+        Limit { count: 3, window: Duration::from_mins(1) },
+    ];
+    // Remaining, milliseconds until one more is allowed, reached.
+    let take = async |millis| {
+        let now = at(0) + Duration::from_millis(millis);
+        let taken = cache.take_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+        let figures = |standing: &Standing| {
+            (standing.remaining, standing.reset_after.as_millis(), standing.reached)
+        };
+        let standings = taken.standings();
+        assert!(standings.iter().map(|standing| standing.limit).eq(limits));
+        [figures(&standings[0]), figures(&standings[1])]
+    };
+    assert_eq!(take(0).await, [(1, 10_000, false), (2, 60_000, false)]);
+    assert_eq!(take(4_000).await, [(0, 6_000, false), (1, 56_000, false)]);
+    assert_eq!(take(9_999).await, [(0, 1, true), (0, 50_001, false)]);
+    // The first limit leaves one again, and that is enough.
+    assert_eq!(take(14_000).await, [(0, 5_999, false), (0, 46_000, true)]);
+    // Four are within the longer window now, and two have to leave it.
+    assert_eq!(take(14_001).await, [(0, 5_998, true), (0, 49_999, true)]);
+    // What neither allowed was not written down.
+    assert_eq!(take(74_000).await, [(1, 10_000, false), (2, 60_000, false)]);
+}
+
+#[tokio::test]
+async fn what_is_given_back_is_one_and_ones_own() {
+    let server = TestCache::create().await;
+    let cache = cache(server.cache_url(), server.key_prefix());
+    let limits = [Limit::per_minute(2), Limit::per_minute(3)];
+    let take =
+        async |second| cache.take_any(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+    let remaining = |taken: &Taken| taken.standings()[1].remaining;
+    assert_eq!(remaining(&take(0).await), 2);
+    assert_eq!(remaining(&take(5).await), 1);
+    let third = take(5).await;
+    assert!(third.standings()[0].reached && !third.standings()[1].reached);
+    let fourth = take(5).await;
+    assert!(fourth.standings()[1].reached);
+    // It was refused, so there is nothing to give back, though others took one at the same time.
+    cache.give_back(fourth).await.unwrap();
+    assert!(take(5).await.standings()[1].reached);
+
+    cache.give_back(third).await.unwrap();
+    let again = take(6).await;
+    assert_eq!(remaining(&again), 0);
+    // The first one counts as long as it would have.
+    assert_eq!(again.standings()[0].reset_after, Duration::from_secs(54));
+    cache.give_back(again).await.unwrap();
+
+    let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
+    let key = format!("{}{{everybody}}:x", server.key_prefix());
+    let times: Vec<i64> = direct.lrange(&key, 0, -1).unwrap();
+    assert_eq!(times, [at(0).as_millisecond(), at(5).as_millisecond()]);
+    assert!((1..=60).contains(&direct.ttl::<_, i64>(&key).unwrap()));
+}
+
+#[tokio::test]
+async fn what_has_left_every_window_is_dropped() {
+    let server = TestCache::create().await;
+    let cache = cache(server.cache_url(), server.key_prefix());
+    for second in 0..100 {
+        let limits = [Limit::per_minute(100), Limit { count: 5, window: Duration::from_secs(3) }];
+        let taken = cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        taken.unwrap();
+    }
+    let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
+    let key = format!("{}{{everybody}}:x", server.key_prefix());
+    assert_eq!(direct.llen::<_, i64>(&key).unwrap(), 60);
 }
 
 #[tokio::test]

@@ -29,10 +29,57 @@ impl Limit {
     }
 }
 
+/// How a limit stands after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit.
+    pub limit: Limit,
+    /// How many more are allowed now.
+    pub remaining: u32,
+    /// When one more is allowed than now.
+    pub reset_after: Duration,
+    /// Whether it did not allow this request.
+    pub reached: bool,
+}
+
+impl Standing {
+    /// Whether this request is allowed.
+    pub fn allowed(&self) -> Result<(), LimitReached> {
+        if self.reached { Err(LimitReached::new(self.limit, self.reset_after)) } else { Ok(()) }
+    }
+}
+
 /// A limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; try again in {} s", .retry_after.as_secs())]
 pub struct LimitReached {
+    /// The limit.
+    pub limit: Limit,
     /// When the next one is allowed; whole seconds, at least one.
     pub retry_after: Duration,
+}
+
+impl LimitReached {
+    /// `wait` is made whole seconds, at least one.
+    pub fn new(limit: Limit, wait: Duration) -> Self {
+        Self { limit, retry_after: Duration::from_secs(whole_seconds(wait).max(1)) }
+    }
+}
+
+/// Rounded up: whoever is as patient as they are told does not come too early.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_whole_seconds_and_never_too_short() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            let reached = LimitReached::new(Limit::per_minute(1), Duration::from_millis(millis));
+            assert_eq!(reached.retry_after, Duration::from_secs(seconds), "{millis} ms");
+        }
+    }
 }

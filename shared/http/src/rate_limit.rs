@@ -1,0 +1,116 @@
+//! How much of a limit is left, as headers: `ratelimit-limit`, `ratelimit-remaining` and
+//! `ratelimit-reset` as in [draft-ietf-httpapi-ratelimit-headers-06][draft], which was the last to
+//! have these three. Later drafts fold them into one structured field, which fewer clients read.
+//!
+//! [draft]: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-06
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::{IntoResponseParts, ResponseParts};
+use shared_core::limits::{LimitReached, Standing, whole_seconds};
+
+/// What a client may still do. Goes onto any response: `(rate_limit, response).into_response()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many are allowed within the window.
+    pub limit: u32,
+    /// How many of them are left.
+    pub remaining: u32,
+    /// When there is one more than now; whole seconds in the header, rounded up.
+    pub reset: Duration,
+}
+
+impl From<Standing> for RateLimit {
+    fn from(standing: Standing) -> Self {
+        let Standing { limit, remaining, reset_after, reached: _ } = standing;
+        Self { limit: limit.count, remaining, reset: reset_after }
+    }
+}
+
+impl From<LimitReached> for RateLimit {
+    fn from(LimitReached { limit, retry_after }: LimitReached) -> Self {
+        Self { limit: limit.count, remaining: 0, reset: retry_after }
+    }
+}
+
+impl IntoResponseParts for RateLimit {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        let headers = response.headers_mut();
+        headers.insert("ratelimit-limit", self.limit.into());
+        headers.insert("ratelimit-remaining", self.remaining.into());
+        headers.insert("ratelimit-reset", whole_seconds(self.reset).into());
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::{IntoResponse, Response};
+    use http::StatusCode;
+    use shared_core::limits::Limit;
+    use shared_core::login::LoginError;
+    use shared_core::turn::TurnError;
+
+    use super::*;
+    use crate::ApiError;
+
+    /// The headers that are about limits, and the status.
+    fn told(response: &Response) -> String {
+        let names = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after"];
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            Some(format!("{name}: {}", value.to_str().unwrap()))
+        };
+        let status = response.status().as_u16().to_string();
+        std::iter::once(status)
+            .chain(names.into_iter().filter_map(header))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    #[test]
+    fn a_response_tells_what_is_left() {
+        let standing = Standing {
+            limit: Limit::per_minute(10),
+            remaining: 7,
+            reset_after: Duration::from_millis(41_001),
+            reached: false,
+        };
+        let response = (RateLimit::from(standing), StatusCode::OK.into_response()).into_response();
+        insta::assert_snapshot!(
+            told(&response),
+            @"200, ratelimit-limit: 10, ratelimit-remaining: 7, ratelimit-reset: 42"
+        );
+    }
+
+    #[test]
+    fn a_refusal_tells_when_to_come_again() {
+        let reached = LimitReached::new(Limit::per_minute(10), Duration::from_millis(500));
+        let response = ApiError::from(TurnError::from(reached)).into_response();
+        insta::assert_snapshot!(
+            told(&response),
+            @"429, ratelimit-limit: 10, ratelimit-remaining: 0, ratelimit-reset: 1, retry-after: 1"
+        );
+    }
+
+    /// Which limit it was would tell how often others have asked for an address' code.
+    #[test]
+    fn a_refused_login_does_not_tell_which_limit_it_was() {
+        let reached = LimitReached::new(Limit::per_hour(5), Duration::from_secs(30));
+        let response = ApiError::from(LoginError::from(reached)).into_response();
+        insta::assert_snapshot!(told(&response), @"429, retry-after: 30");
+    }
+
+    #[test]
+    fn any_refusal_can_tell_what_is_left() {
+        let rate_limit = RateLimit { limit: 10, remaining: 3, reset: Duration::from_mins(1) };
+        let response = (rate_limit, ApiError::from(TurnError::ChatNotFound)).into_response();
+        insta::assert_snapshot!(
+            told(&response),
+            @"404, ratelimit-limit: 10, ratelimit-remaining: 3, ratelimit-reset: 60"
+        );
+    }
+}
