@@ -1,12 +1,14 @@
-//! A stand-in for the parts of AWS that the functions call: Secrets Manager's `BatchGetSecretValue`
-//! and `ElastiCache`'s `DescribeServerlessCaches`. It is a real server on a loopback port, driven by
-//! AWS's own SDK, so that protocols, signing, retries and timeouts are real too.
+//! A stand-in for the parts of AWS that the functions call: Secrets Manager's `BatchGetSecretValue`,
+//! `ElastiCache`'s `DescribeServerlessCaches`, and KMS's `GenerateDataKey` and `Decrypt`. It is a real
+//! server on a loopback port, driven by AWS's own SDK, so that protocols, signing, retries and timeouts
+//! are real too.
 //!
 //! A request has to be signed (the form of the signature is checked, not its value), and it is
-//! recorded. A test puts secrets and caches in, and scripts what goes wrong with [`Trouble`].
+//! recorded. A test puts secrets, caches and keys in, and scripts what goes wrong with [`Trouble`].
 
 mod answer;
 mod caches;
+mod keys;
 mod memory;
 mod secrets;
 mod server;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+pub use crate::keys::KeyState;
 pub use crate::memory::Call;
 use crate::memory::Memory;
 
@@ -105,6 +108,16 @@ impl FakeAws {
     /// Adds a serverless cache, or replaces it: `status` is `available`, `creating`, `modifying`, ….
     pub fn put_cache(&self, name: &str, status: &str, endpoint: (&str, u16)) {
         self.memory.put_cache(name, status, endpoint);
+    }
+
+    /// Adds a symmetric key to KMS, or replaces it by another of the same id, and returns its ARN.
+    pub fn put_key(&self, id: &str) -> String {
+        self.memory.put_key(id)
+    }
+
+    /// Lets a key be used, or not; there is nothing to do for one that does not exist.
+    pub fn set_key_state(&self, arn: &str, state: KeyState) {
+        self.memory.set_key_state(arn, state);
     }
 
     /// Lets the next `calls` calls go wrong, after those that earlier scripts are about.

@@ -1,4 +1,4 @@
-//! What the server remembers: secrets, caches, calls, and what is to go wrong.
+//! What the server remembers: secrets, caches, keys, calls, and what is to go wrong.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::Trouble;
 use crate::caches::Cache;
+use crate::keys::{Key, KeyState};
 use crate::secrets::{Content, Secret};
 
 /// A call that was made.
@@ -24,6 +25,7 @@ pub struct Call {
 pub(crate) struct Memory {
     secrets: Mutex<BTreeMap<String, Secret>>,
     caches: Mutex<BTreeMap<String, Cache>>,
+    keys: Mutex<BTreeMap<String, Key>>,
     calls: Mutex<Vec<Call>>,
     script: Mutex<VecDeque<Trouble>>,
 }
@@ -54,6 +56,23 @@ impl Memory {
             .filter(|cache| name.is_none_or(|name| cache.name == name))
             .cloned()
             .collect()
+    }
+
+    pub(crate) fn put_key(&self, id: &str) -> String {
+        let key = Key::new(id);
+        let arn = key.arn.clone();
+        locked(&self.keys).insert(arn.clone(), key);
+        arn
+    }
+
+    pub(crate) fn set_key_state(&self, arn: &str, state: KeyState) {
+        if let Some(key) = locked(&self.keys).get_mut(arn) {
+            key.state = state;
+        }
+    }
+
+    pub(crate) fn key(&self, arn: &str) -> Option<Key> {
+        locked(&self.keys).get(arn).cloned()
     }
 
     pub(crate) fn script(&self, calls: usize, trouble: &Trouble) {

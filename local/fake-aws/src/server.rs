@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Protocol, Refusal, answer};
 use crate::memory::{Call, Memory};
 use crate::signature::Signature;
-use crate::{Trouble, caches, secrets};
+use crate::{Trouble, caches, keys, secrets};
 
 pub(crate) fn router(memory: Arc<Memory>) -> Router {
     Router::new().fallback(serve).with_state(memory)
@@ -81,6 +81,14 @@ impl Request {
             (Protocol::Query, "DescribeServerlessCaches") => {
                 signed_for("elasticache")?;
                 caches::describe(memory, &self.parameters)
+            }
+            (Protocol::Json, "GenerateDataKey") => {
+                signed_for("kms")?;
+                keys::generate_data_key(memory, &self.parameters)
+            }
+            (Protocol::Json, "Decrypt") => {
+                signed_for("kms")?;
+                keys::decrypt(memory, &self.parameters)
             }
             (Protocol::Json, _) => Err(Refusal::new(400, "UnknownOperationException", "")),
             (Protocol::Query, operation) => {

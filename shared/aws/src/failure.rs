@@ -25,6 +25,7 @@ pub struct Failure {
 enum What {
     Refused { status: u16, code: Option<String>, request: Option<String> },
     Unreadable { status: u16 },
+    Incomplete,
     TimedOut,
     Unreachable(Option<io::ErrorKind>),
     NeverSent,
@@ -57,13 +58,20 @@ impl Failure {
         Self { service, what }
     }
 
+    /// An answer of `service` that could be read, and lacks what it has to hold.
+    pub fn incomplete(service: &'static str) -> Self {
+        Self { service, what: What::Incomplete }
+    }
+
     /// The service's code for its refusal, such as `AccessDeniedException`.
     pub fn code(&self) -> Option<&str> {
         match &self.what {
             What::Refused { code, .. } => code.as_deref(),
-            What::Unreadable { .. } | What::TimedOut | What::Unreachable(_) | What::NeverSent => {
-                None
-            }
+            What::Unreadable { .. }
+            | What::Incomplete
+            | What::TimedOut
+            | What::Unreachable(_)
+            | What::NeverSent => None,
         }
     }
 }
@@ -79,6 +87,7 @@ impl fmt::Display for What {
             Self::Unreadable { status } => {
                 write!(f, "an answer that cannot be read, status {status}")
             }
+            Self::Incomplete => f.write_str("an answer that lacks what was asked for"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Unreachable(Some(kind)) => write!(f, "cannot be reached: {kind}"),
             Self::Unreachable(None) => f.write_str("cannot be reached"),

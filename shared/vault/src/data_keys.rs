@@ -1,0 +1,106 @@
+//! The data keys that this process has unwrapped.
+//!
+//! KMS bills each call and takes some ten milliseconds for it, so a key is unwrapped once, however
+//! many ask for it at the same time: whoever comes second waits with the first, and shares the
+//! failure too, instead of lining up behind it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use shared_core::vault::WrappedKey;
+
+use crate::cipher::Cipher;
+use crate::error::VaultError;
+
+/// How many keys are kept. One serves a whole deployment; others come with a new master key.
+const KEPT: usize = 16;
+
+type Unwrapping = BoxFuture<'static, Result<Cipher, VaultError>>;
+
+/// Keys by their wrapped form as a whole, not by its id: a row that was changed is not the key that
+/// was unwrapped, and nothing must be sealed under what its row cannot give back.
+#[derive(Default)]
+pub(crate) struct DataKeys(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Least lately used first.
+    kept: VecDeque<(WrappedKey, Cipher)>,
+    /// What is being unwrapped, for as long as somebody waits for it: a call that nobody drives would
+    /// find its time over when the next one comes.
+    coming: Vec<(WrappedKey, WeakShared<Unwrapping>)>,
+}
+
+impl DataKeys {
+    /// The data key of `key`: kept from before, or by `unwrap`.
+    pub(crate) async fn get<F>(
+        self: &Arc<Self>,
+        key: &WrappedKey,
+        unwrap: impl FnOnce() -> F,
+    ) -> Result<Cipher, VaultError>
+    where
+        F: Future<Output = Result<Cipher, VaultError>> + Send + 'static,
+    {
+        let coming = {
+            let mut state = self.state();
+            if let Some(cipher) = state.kept(key) {
+                return Ok(cipher);
+            }
+            state.coming(key).unwrap_or_else(|| {
+                let unwrapping = Arc::clone(self).unwrap_and_keep(key.clone(), unwrap());
+                let unwrapping = unwrapping.boxed().shared();
+                state.coming.extend(unwrapping.downgrade().map(|weak| (key.clone(), weak)));
+                unwrapping
+            })
+        };
+        coming.await
+    }
+
+    /// Keeps a key that was made here.
+    pub(crate) fn keep(&self, key: WrappedKey, cipher: Cipher) {
+        self.state().keep(key, cipher);
+    }
+
+    async fn unwrap_and_keep(
+        self: Arc<Self>,
+        key: WrappedKey,
+        unwrap: impl Future<Output = Result<Cipher, VaultError>>,
+    ) -> Result<Cipher, VaultError> {
+        let unwrapped = unwrap.await;
+        let mut state = self.state();
+        state.coming.retain(|(coming, _)| *coming != key);
+        if let Ok(cipher) = &unwrapped {
+            state.keep(key, cipher.clone());
+        }
+        unwrapped
+    }
+
+    /// Nothing is left half done under this lock, so one that a panic poisoned is still good.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn kept(&mut self, key: &WrappedKey) -> Option<Cipher> {
+        let place = self.kept.iter().position(|(kept, _)| kept == key)?;
+        let (key, cipher) = self.kept.remove(place)?;
+        self.kept.push_back((key, cipher.clone()));
+        Some(cipher)
+    }
+
+    fn keep(&mut self, key: WrappedKey, cipher: Cipher) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((key, cipher));
+    }
+
+    fn coming(&mut self, key: &WrappedKey) -> Option<Shared<Unwrapping>> {
+        self.coming.retain(|(_, unwrapping)| unwrapping.upgrade().is_some());
+        let (_, unwrapping) = self.coming.iter().find(|(coming, _)| coming == key)?;
+        unwrapping.upgrade()
+    }
+}

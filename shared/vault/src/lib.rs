@@ -1,0 +1,30 @@
+//! Envelope encryption of the API keys that people bring.
+//!
+//! A secret is encrypted (AES-256-GCM) under a *data key*, and the data key under a *master key* that
+//! never leaves KMS, or on a developer's machine lies in a file. The database keeps the ciphertext and
+//! the wrapped data key; neither opens without the master key. `docs/decisions/0010-envelope-encryption.md`
+//! has the reasons.
+//!
+//! ```text
+//! VAULT_KEYS ── master key ──wraps──▶ data key ──encrypts, bound to the user──▶ secret
+//!               KMS or a file         WrappedKey, one for many users            Sealed, one per secret
+//! ```
+//!
+//! Data keys are few and stay in the process once unwrapped, so a warm [`Vault`] asks KMS nothing.
+//! It knows no database: keys and ciphertexts go in and come out as values.
+
+mod cipher;
+mod config;
+mod data_keys;
+mod error;
+mod file;
+mod kms;
+mod master;
+mod vault;
+
+pub use config::VaultConfig;
+pub use error::VaultError;
+pub use file::FileKeys;
+pub use kms::KmsKeys;
+pub use master::MasterKeys;
+pub use vault::Vault;

@@ -1,0 +1,154 @@
+//! KMS away, too busy, or not willing.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use fake_aws::{FakeAws, KeyState, Trouble};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use shared_vault::{Vault, VaultError};
+use tokio::time::timeout;
+
+use crate::setup::{SECRET, Stored, data_key};
+
+const SLOW: Trouble = Trouble::Slow(Duration::from_millis(200));
+
+/// What making and opening a key come to.
+async fn refusals(stored: &Stored, vault: &Vault) -> [VaultError; 2] {
+    let made = vault.new_data_key(data_key(9)).await.unwrap_err();
+    [made, stored.open(vault).await.unwrap_err()]
+}
+
+#[tokio::test]
+async fn a_throttled_call_is_tried_again() {
+    let stored = Stored::new().await;
+    stored.fake.script(2, &Trouble::Throttled);
+    assert_eq!(stored.open(&stored.vault()).await.unwrap(), SECRET);
+    assert_eq!(stored.unwrapped(), 3);
+}
+
+#[tokio::test]
+async fn all_who_wait_learn_of_a_failure_at_once_and_the_next_one_asks_again() {
+    let stored = Stored::new().await;
+    let vault = stored.vault();
+    stored.fake.script(3, &Trouble::Broken);
+    for refused in join_all((0..20).map(|_| stored.open(&vault))).await {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, VaultError::Unavailable(_)), "{error}");
+    }
+    assert_eq!(stored.unwrapped(), 3);
+    assert_eq!(stored.open(&vault).await.unwrap(), SECRET);
+    assert_eq!(stored.unwrapped(), 4);
+}
+
+#[tokio::test]
+async fn a_failure_is_over_though_somebody_has_not_yet_heard_of_it() {
+    let stored = Stored::new().await;
+    let vault = stored.vault();
+    stored.fake.script(3, &Trouble::Broken);
+    let mut busy = pin!(stored.open(&vault));
+    assert!(busy.as_mut().now_or_never().is_none());
+    stored.open(&vault).await.unwrap_err();
+    assert_eq!(stored.open(&vault).await.unwrap(), SECRET);
+    busy.await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_silent_kms_is_given_up_within_six_seconds_and_found_again() {
+    let stored = Stored::new().await;
+    let vault = stored.vault();
+    // For a third attempt there is no time left.
+    stored.fake.script(2, &Trouble::Slow(Duration::from_mins(1)));
+    let began = Instant::now();
+    let error = stored.open(&vault).await.unwrap_err();
+    assert!(matches!(error, VaultError::Unavailable(_)), "{error}");
+    assert_eq!(error.to_string(), "KMS: no answer in time");
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_eq!(stored.open(&vault).await.unwrap(), SECRET);
+}
+
+#[tokio::test]
+async fn nobody_there_is_unavailable() {
+    let mut stored = Stored::new().await;
+    let vault = stored.vault();
+    stored.fake = FakeAws::start().await.unwrap();
+    tokio::task::yield_now().await;
+    for error in refusals(&stored, &vault).await {
+        assert!(matches!(error, VaultError::Unavailable(_)), "{error}");
+        assert!(error.to_string().starts_with("KMS: cannot be reached"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_takes_nothing_from_those_who_wait_on() {
+    let stored = Stored::new().await;
+    let vault = stored.vault();
+    stored.fake.script(1, &SLOW);
+    let hasty = timeout(Duration::from_millis(50), stored.open(&vault));
+    let (hasty, patient) = tokio::join!(hasty, stored.open(&vault));
+    assert!(hasty.is_err());
+    assert_eq!(patient.unwrap(), SECRET);
+    assert_eq!(stored.unwrapped(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_made_anew_by_the_next() {
+    let stored = Stored::new().await;
+    let vault = stored.vault();
+    stored.fake.script(1, &Trouble::Slow(Duration::from_mins(1)));
+    timeout(Duration::from_millis(50), stored.open(&vault)).await.unwrap_err();
+    let opened = timeout(Duration::from_secs(20), stored.open(&vault)).await;
+    assert_eq!(opened.unwrap().unwrap(), SECRET);
+    assert_eq!(stored.unwrapped(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_is_not_an_outage() {
+    let stored = Stored::new().await;
+    let warm = stored.vault();
+    stored.open(&warm).await.unwrap();
+    for (state, code) in [
+        (KeyState::Disabled, "DisabledException"),
+        (KeyState::PendingDeletion, "KMSInvalidStateException"),
+    ] {
+        stored.fake.set_key_state(&stored.arn, state);
+        for error in refusals(&stored, &stored.vault()).await {
+            assert!(matches!(&error, VaultError::MasterUnusable(_)), "{error}");
+            assert!(error.to_string().contains(code), "{error}");
+        }
+        // What is unwrapped stays so until the process ends.
+        assert_eq!(stored.open(&warm).await.unwrap(), SECRET);
+    }
+    stored.fake.set_key_state(&stored.arn, KeyState::Enabled);
+    assert_eq!(stored.open(&stored.vault()).await.unwrap(), SECRET);
+}
+
+#[tokio::test]
+async fn a_key_that_is_gone_is_not_an_outage() {
+    let mut stored = Stored::new().await;
+    stored.fake = FakeAws::start().await.unwrap();
+    let vault = stored.vault();
+    for error in refusals(&stored, &vault).await {
+        assert!(matches!(&error, VaultError::MasterUnusable(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn no_permission_is_not_an_outage_and_names_what_it_takes() {
+    let stored = Stored::new().await;
+    stored.fake.script(2, &Trouble::Denied);
+    for error in refusals(&stored, &stored.vault()).await {
+        assert!(matches!(&error, VaultError::Denied(_)), "{error}");
+        assert!(error.to_string().contains("kms:Decrypt"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_key_is_no_key() {
+    let stored = Stored::new().await;
+    let answer = Trouble::Answer { status: 200, body: "{}".to_owned() };
+    stored.fake.script(2, &answer);
+    let [made, opened] = refusals(&stored, &stored.vault()).await;
+    assert_eq!(made.to_string(), "KMS: an answer that lacks what was asked for");
+    assert_eq!(opened, VaultError::Forged);
+}
