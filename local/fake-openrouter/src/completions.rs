@@ -40,10 +40,7 @@ pub(crate) async fn complete(
     let seen = body.as_ref().map_or(Value::Null, Value::clone);
     memory.remember_request(RecordedRequest::new(&headers, seen));
 
-    let key = Key::of(&headers)?;
-    if key.is_poor() {
-        return Err(ApiError::usual(402, ""));
-    }
+    Key::of(&headers, &memory)?.may_ask()?;
     let invalid = |message: &str| ApiError::typed(400, message, "invalid_request");
     let body = body.map_err(|_| invalid("Invalid JSON in the request body"))?;
     let prompt = Prompt::read(&body)

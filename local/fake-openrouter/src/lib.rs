@@ -39,12 +39,19 @@
 //!
 //! A key starts with `sk-or-v1-`; its end chooses the account:
 //!
-//! | key | account |
-//! | --- | --- |
-//! | `…dead` | unknown: 401 everywhere |
-//! | `…poor` | spent: `limit_remaining` 0, and 402 on completions |
-//! | `…slow` | `GET /key` takes 5 seconds |
-//! | other | in good standing |
+//! | key | account | completions | `GET /key` |
+//! | --- | --- | --- | --- |
+//! | `…dead` | unknown | 401 | 401 |
+//! | `…poor` | spent | 402 | `limit_remaining` 0 |
+//! | `…busy` | limited | 429 | 429 |
+//! | `…slow` | in good standing | | takes 5 seconds |
+//! | `…down` | in good standing | | 503 |
+//! | `…expired` | its time is over | 401 (*) | `expires_at` in the past (*) |
+//! | `…managed` | may manage keys only | 403 (*) | `is_management_key` |
+//! | other | in good standing | | |
+//!
+//! What is marked (*) is a guess: `OpenRouter` documents that such keys are refused, not how. A test
+//! makes any key unknown with [`FakeOpenRouter::revoke`].
 
 mod account;
 mod catalogue;
@@ -127,6 +134,11 @@ impl FakeOpenRouter {
     /// Replaces the document of `GET /models`.
     pub fn set_models(&self, models: Value) {
         self.memory.set_models(models);
+    }
+
+    /// Makes `key` unknown from now on, as its owner does by deleting it. Streams that are open go on.
+    pub fn revoke(&self, key: impl Into<String>) {
+        self.memory.revoke(key.into());
     }
 
     /// How many streams are open now. One that hangs before its headers counts.

@@ -1,7 +1,8 @@
-//! What the server remembers: scripts, requests, generations, the open streams, the model list.
+//! What the server remembers: scripts, requests, generations, the open streams, the model list, and
+//! which keys are revoked.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ pub(crate) struct Memory {
     requests: Mutex<VecDeque<RecordedRequest>>,
     generations: Mutex<VecDeque<Record>>,
     models: Mutex<Value>,
+    revoked: Mutex<HashSet<String>>,
     streams: watch::Sender<Streams>,
     /// Sets this run's generation ids apart from an earlier run's, which a database may still hold.
     run: u64,
@@ -42,6 +44,7 @@ impl Memory {
             requests: Mutex::default(),
             generations: Mutex::default(),
             models: Mutex::new(catalogue::document()),
+            revoked: Mutex::default(),
             streams: watch::Sender::default(),
             // The hasher's random seed: all the randomness this needs, and no dependency.
             run: RandomState::new().hash_one(0),
@@ -85,6 +88,14 @@ impl Memory {
 
     pub(crate) fn models(&self) -> Value {
         locked(&self.models).clone()
+    }
+
+    pub(crate) fn revoke(&self, key: String) {
+        locked(&self.revoked).insert(key);
+    }
+
+    pub(crate) fn is_revoked(&self, key: &str) -> bool {
+        locked(&self.revoked).contains(key)
     }
 
     pub(crate) fn stream_opened(&self) {

@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use serde_json::Value;
 
+use crate::account;
+
 /// A request as it arrived, accepted or not.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
@@ -28,6 +30,11 @@ impl RecordedRequest {
             headers: headers.clone(),
             body,
         }
+    }
+
+    /// The key that pays, known or not; nothing without one.
+    pub fn key(&self) -> &str {
+        account::bearer(&self.headers).unwrap_or_default()
     }
 
     /// The `model` asked for, or nothing.

@@ -58,7 +58,7 @@ async fn generation(
     Query(parameters): Parameters,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    Key::of(&headers)?;
+    Key::of(&headers, &memory)?;
     let id = parameters
         .get("id")
         .ok_or_else(|| ApiError::typed(400, "Missing id", "invalid_request"))?;

@@ -10,9 +10,9 @@
 //! Pure: the same events give the same answer, however the bytes that carried them were cut.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use crate::chat::Part;
+use crate::failure::ModelFailure;
 
 /// One thing that a model says, whoever the provider is.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,53 +90,6 @@ pub struct Usage {
     pub cached_tokens: u32,
     /// What the provider charges, in billionths of a US dollar; unknown for some models.
     pub cost_nano_usd: Option<i64>,
-}
-
-/// Why a model did not answer, in terms of what the person in front of it can do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ModelFailure {
-    /// The account that pays for the model is empty.
-    #[error("the account that pays for this model has no credit left")]
-    OutOfCredit,
-    /// The provider's moderation refused the question.
-    #[error("the model's provider refused this message{}", reasons_in_brackets(.reasons))]
-    Refused {
-        /// The provider's words, such as "violence"; may be empty.
-        reasons: Vec<String>,
-    },
-    /// The provider timed out reading the request.
-    #[error("the model's provider took too long to take the message; send it again")]
-    RequestTimedOut,
-    /// The conversation does not fit into the model.
-    #[error(
-        "this conversation is too long for the model; start a new chat or choose another model"
-    )]
-    TooLarge,
-    /// Too many requests at the provider.
-    #[error("this model is busy; try again in {} s", .retry_after.as_secs())]
-    RateLimited {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The provider does not know the model (any more).
-    #[error("this model is not available at its provider; choose another one")]
-    UnknownModel,
-    /// The provider is down or overloaded.
-    #[error("this model is unavailable; try again in {} s or choose another one", .retry_after.as_secs())]
-    Unavailable {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The provider broke: it answered nonsense, or its connection did not last.
-    #[error("the model's provider failed; send the message again or choose another model")]
-    Broken,
-    /// The model said nothing for too long.
-    #[error("the model stopped answering; send the message again or choose another model")]
-    Silent,
-}
-
-fn reasons_in_brackets(reasons: &[String]) -> String {
-    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }
 
 /// One event of the AI SDK's UI Message Stream v1, borrowed from where its text already is.

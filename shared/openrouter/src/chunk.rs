@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared_core::answer::{FinishReason, ModelEvent, Usage};
+use shared_core::money::nano_usd;
 
-use crate::failure::{ErrorObject, failure_of};
+use crate::failure::{ErrorObject, Payer, Refusal};
 
 /// Text that borrows from the event unless it holds escapes. A type of its own, because serde
 /// borrows a `Cow` only where it is a field by itself.
@@ -78,10 +79,15 @@ struct CompletionDetails {
     reasoning_tokens: Option<u32>,
 }
 
+/// What one answer can cost at most, in US dollars. It is added up to what a key has spent, so a figure
+/// that is negative or absurd must neither lower that sum nor overflow it.
+const DEAREST_ANSWER_USD: f64 = 1_000_000.0;
+
 /// Tells `hear` what one event says. Usage comes with or without choices; an error may come with a
 /// choice that "finished" by it. An event that is not what the protocol says is `Err`.
 pub(crate) fn read(
     data: &[u8],
+    payer: Payer,
     hear: &mut impl FnMut(ModelEvent<'_>),
 ) -> Result<(), serde_json::Error> {
     if data == b"[DONE]" {
@@ -107,7 +113,7 @@ pub(crate) fn read(
         hear(ModelEvent::Used(usage_of(&usage)));
     }
     if let Some(error) = chunk.error {
-        hear(ModelEvent::Failed(failure_of(error.status(), Some(&error), None)));
+        hear(ModelEvent::Failed(Refusal::of_event(payer, &error).failure()));
     }
     Ok(())
 }
@@ -157,17 +163,8 @@ fn usage_of(usage: &UsageObject) -> Usage {
             .as_ref()
             .and_then(|d| d.cached_tokens)
             .unwrap_or(0),
-        cost_nano_usd: usage.cost.map(nano),
+        cost_nano_usd: usage.cost.map(|usd| nano_usd(usd.clamp(0.0, DEAREST_ANSWER_USD))),
     }
-}
-
-/// Rounded to a billionth of a dollar; providers price by the millionth of a token's millionth.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a float too large for i64 becomes the largest one"
-)]
-fn nano(usd: f64) -> i64 {
-    (usd * 1e9).round() as i64
 }
 
 #[cfg(test)]
@@ -176,7 +173,8 @@ mod tests {
 
     fn heard(json: &str) -> Vec<String> {
         let mut heard = Vec::new();
-        read(json.as_bytes(), &mut |event| heard.push(format!("{event:?}"))).unwrap();
+        let mut hear = |event: ModelEvent<'_>| heard.push(format!("{event:?}"));
+        read(json.as_bytes(), Payer::Platform, &mut hear).unwrap();
         heard
     }
 
@@ -191,6 +189,23 @@ mod tests {
             )),
             [expected]
         );
+    }
+
+    #[test]
+    fn a_cost_that_makes_no_sense_is_brought_within_bounds() {
+        for (cost, nano_usd) in [
+            ("0", "Some(0)"),
+            ("-0.25", "Some(0)"),
+            ("-1e300", "Some(0)"),
+            ("999999.5", "Some(999999500000000)"),
+            ("1000000.01", "Some(1000000000000000)"),
+            ("1e300", "Some(1000000000000000)"),
+            ("null", "None"),
+        ] {
+            let heard = heard(&format!(r#"{{"usage":{{"cost":{cost}}}}}"#));
+            let expected = format!("cost_nano_usd: {nano_usd} }})");
+            assert!(heard[0].ends_with(&expected), "{cost}: {heard:?}");
+        }
     }
 
     #[test]

@@ -3,19 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use shared_core::answer::ModelFailure;
 use shared_core::catalogue::{ListedModel, ModelId};
 use shared_core::causes;
 use shared_core::env::ConfigError;
+use shared_core::failure::ModelFailure;
 use shared_core::ids::{TraceId, UserId};
+use shared_core::keys::{KeyError, KeyFacts, ProviderKey};
 use shared_core::prompt::PromptMessage;
 
-use crate::failure::{ErrorResponse, failure_of};
+use crate::failure::{ErrorResponse, Payer, Refusal};
+use crate::key::{CHECK_WITHIN, CheckFailure, read_check};
 use crate::models::{ListError, read_list};
 use crate::{ModelStream, OpenRouterConfig};
 
@@ -51,6 +54,15 @@ pub struct Ask<'a> {
     /// where its operator has it send [traces](https://openrouter.ai/docs/guides/features/broadcast).
     #[serde(serialize_with = "as_trace")]
     pub trace: TraceId,
+    /// The key that pays: the person's own, or else the platform's.
+    #[serde(skip)]
+    pub key: Option<&'a ProviderKey>,
+}
+
+impl Ask<'_> {
+    fn payer(&self) -> Payer {
+        if self.key.is_some() { Payer::Person } else { Payer::Platform }
+    }
 }
 
 fn hashed<S: Serializer>(user: &UserId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -77,18 +89,13 @@ struct ChatRequest<'a> {
 impl OpenRouter {
     /// Prepares the client, without connecting.
     pub fn new(config: &OpenRouterConfig) -> Result<Self, ConfigError> {
-        let unusable =
-            |error: &dyn std::fmt::Display| ConfigError::new("OPENROUTER_API_KEY", error);
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", config.api_key.expose_secret()))
-                .map_err(|_| unusable(&"holds characters that a header cannot"))?;
-        authorization.set_sensitive(true);
         let referer = HeaderValue::from_str(&config.app_origin)
             .map_err(|error| ConfigError::new("APP_ORIGIN", error))?;
-        let headers = HeaderMap::from_iter([
-            (reqwest::header::AUTHORIZATION, authorization),
-            (HeaderName::from_static("http-referer"), referer),
-        ]);
+        let mut headers =
+            HeaderMap::from_iter([(HeaderName::from_static("http-referer"), referer)]);
+        if let Some(key) = &config.api_key {
+            headers.insert(AUTHORIZATION, bearer(key)?);
+        }
         let http = Client::builder()
             .default_headers(headers)
             .tls_backend_preconfigured(tls()?)
@@ -131,8 +138,12 @@ impl OpenRouter {
     )]
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<ModelStream, ModelFailure> {
         let url = format!("{}/chat/completions", self.base_url);
-        let request = self.http.post(url).json(&ChatRequest { ask, stream: true }).send();
-        let response = match tokio::time::timeout(self.silence, request).await {
+        let mut request = self.http.post(url).json(&ChatRequest { ask, stream: true });
+        if let Some(key) = ask.key {
+            // Instead of the platform's: a request's own header comes before the client's.
+            request = request.bearer_auth(key.expose());
+        }
+        let response = match tokio::time::timeout(self.silence, request.send()).await {
             Err(_) => return Err(ModelFailure::Silent),
             Ok(Err(error)) => {
                 tracing::warn!(error = causes(&error), "the provider cannot be reached");
@@ -142,9 +153,9 @@ impl OpenRouter {
         };
         self.used();
         if response.status().is_success() {
-            return Ok(ModelStream::new(response, self.silence));
+            return Ok(ModelStream::new(response, ask.payer(), self.silence));
         }
-        Err(refusal(response).await)
+        Err(refusal(response, ask.payer()).await)
     }
 
     /// All models that the provider lists.
@@ -157,36 +168,65 @@ impl OpenRouter {
         read_list(&body)
     }
 
+    /// What `OpenRouter` says of a person's key, if models can be asked with it.
+    ///
+    /// Answers within four seconds: a person waits for it, and a gateway that waits no longer.
+    #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
+    pub async fn check_key(&self, key: &ProviderKey, now: Timestamp) -> Result<KeyFacts, KeyError> {
+        let request = self.http.get(format!("{}/key", self.base_url));
+        let request = request.bearer_auth(key.expose()).timeout(CHECK_WITHIN);
+        let response = request.send().await.map_err(CheckFailure::from)?;
+        self.used();
+        let facts = read_check(response).await?;
+        facts.usable(now)?;
+        Ok(facts)
+    }
+
     fn used(&self) {
         *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
+fn bearer(key: &SecretString) -> Result<HeaderValue, ConfigError> {
+    let mut value =
+        HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())).map_err(|_| {
+            ConfigError::new("OPENROUTER_API_KEY", "holds characters that a header cannot")
+        })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// Reads an error response.
-async fn refusal(mut response: Response) -> ModelFailure {
-    let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER);
-    let retry_after =
-        retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+async fn refusal(mut response: Response, payer: Payer) -> ModelFailure {
     let mut body = Vec::new();
-    let read = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ERROR {
-                break;
-            }
-        }
-    };
     // What has come by then has to do.
+    let read = read_body(&mut response, LONGEST_ERROR, &mut body);
     let _ = tokio::time::timeout(CONNECT_WITHIN, read).await;
     let error = serde_json::from_slice::<ErrorResponse>(&body).ok().map(|response| response.error);
     let error_type = error.as_ref().map_or("", |error| error.error_type());
+    let status = response.status().as_u16();
     tracing::warn!(
         upstream.status = status,
         upstream.error_type = error_type,
+        own_key = payer == Payer::Person,
         "the provider refused a question"
     );
-    failure_of(status, error.as_ref(), retry_after)
+    Refusal::of_response(payer, status, response.headers(), error.as_ref()).failure()
+}
+
+/// Appends what a response says to `body`, until it is over or more than `most` bytes long.
+pub(crate) async fn read_body(
+    response: &mut Response,
+    most: usize,
+    body: &mut Vec<u8>,
+) -> reqwest::Result<()> {
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > most {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.

@@ -10,8 +10,8 @@ use shared_core::env::{ConfigError, Env};
 pub struct OpenRouterConfig {
     /// `OPENROUTER_BASE_URL`: `https://openrouter.ai/api/v1` by default.
     pub base_url: String,
-    /// `OPENROUTER_API_KEY`: the platform's own key.
-    pub api_key: SecretString,
+    /// `OPENROUTER_API_KEY`: the platform's own key. Without it, only a person's own key pays.
+    pub api_key: Option<SecretString>,
     /// `APP_ORIGIN`: tells `OpenRouter` which app is asking.
     pub app_origin: String,
     /// `MODEL_SILENCE_SECONDS`: how long a model may say nothing, 60 s by default.
@@ -21,12 +21,18 @@ pub struct OpenRouterConfig {
 impl OpenRouterConfig {
     /// Reads the variables named at each field.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let api_key = Some(env.secret("OPENROUTER_API_KEY")?);
+        Ok(Self { api_key, ..Self::without_key(env)? })
+    }
+
+    /// The same without the platform's key: for a function that has no business with it.
+    pub fn without_key(env: &Env<'_>) -> Result<Self, ConfigError> {
         let base_url = env
             .optional("OPENROUTER_BASE_URL")
             .unwrap_or_else(|| "https://openrouter.ai/api/v1".into());
         Ok(Self {
             base_url: base_url.trim_end_matches('/').to_owned(),
-            api_key: env.secret("OPENROUTER_API_KEY")?,
+            api_key: None,
             app_origin: env.required("APP_ORIGIN")?,
             silence: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
         })

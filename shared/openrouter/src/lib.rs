@@ -3,11 +3,15 @@
 //! [`OpenRouter::ask`] sends a prompt and, once the provider has accepted it, gives a [`ModelStream`]
 //! that yields what the model says, as [`ModelEvent`](shared_core::answer::ModelEvent)s. Protocol as
 //! documented at <https://openrouter.ai/docs/api-reference/streaming>.
+//!
+//! The platform's key pays, or a person's own where the [`Ask`] brings one. [`OpenRouter::check_key`]
+//! says what `OpenRouter` knows of such a key.
 
 mod chunk;
 mod client;
 mod config;
 mod failure;
+mod key;
 mod models;
 mod sse;
 mod stream;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use shared_core::answer::{ModelEvent, ModelFailure};
+use shared_core::answer::ModelEvent;
+use shared_core::failure::ModelFailure;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk;
+use crate::failure::Payer;
 use crate::sse::SseParser;
 use shared_core::causes;
 
@@ -17,6 +19,7 @@ const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct ModelStream {
     response: Response,
+    payer: Payer,
     parser: SseParser,
     silence: Duration,
     received_at: Instant,
@@ -35,10 +38,10 @@ pub enum Batch {
 }
 
 impl ModelStream {
-    pub(crate) fn new(response: Response, silence: Duration) -> Self {
+    pub(crate) fn new(response: Response, payer: Payer, silence: Duration) -> Self {
         let now = Instant::now();
         let parser = SseParser::default();
-        Self { response, parser, silence, received_at: now, heard_at: now }
+        Self { response, payer, parser, silence, received_at: now, heard_at: now }
     }
 
     /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.
@@ -87,10 +90,10 @@ impl ModelStream {
 
     fn heard(&mut self, bytes: &[u8], hear: &mut impl FnMut(ModelEvent<'_>)) -> Batch {
         self.received_at = Instant::now();
-        let (mut batch, mut spoke) = (Batch::Heard, false);
+        let (mut batch, mut spoke, payer) = (Batch::Heard, false, self.payer);
         let fed = self.parser.feed(bytes, |data| {
             spoke = true;
-            let read = chunk::read(data, &mut |event| {
+            let read = chunk::read(data, payer, &mut |event| {
                 if matches!(event, ModelEvent::Done | ModelEvent::Failed(_)) {
                     batch = Batch::Ended;
                 }

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::client::{KEY, ask, get, open};
+use crate::client::{Answer, KEY, ask, get, open, post, question, send};
+
+async fn ask_with(fake: &FakeOpenRouter, key: &str) -> Answer {
+    let body = question("fake/echo", "hello").to_string();
+    send(fake, post(fake, key, &body)).await.rest(Instant::now()).await
+}
 
 #[tokio::test]
 async fn a_good_key_shows_its_limits() {
@@ -34,6 +39,48 @@ async fn a_poor_key_is_good_but_has_nothing_left() {
     let answer = get(&fake, "/key", Some("sk-or-v1-123poor")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["data"]["limit_remaining"], 0.0);
+}
+
+#[tokio::test]
+async fn a_busy_key_is_told_when_to_come_back() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = get(&fake, "/key", Some("sk-or-v1-123busy")).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), "2");
+    assert_eq!(answer.header("x-ratelimit-remaining"), "0");
+}
+
+#[tokio::test]
+async fn a_key_may_be_good_where_it_cannot_be_looked_up() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    assert_eq!(get(&fake, "/key", Some("sk-or-v1-123down")).await.status, 503);
+    assert!(ask_with(&fake, "sk-or-v1-123down").await.is_done());
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_ask_says_why() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let expired = get(&fake, "/key", Some("sk-or-v1-123expired")).await.json()["data"].take();
+    assert_eq!(expired["expires_at"], "2026-01-01T00:00:00Z");
+    let managed = get(&fake, "/key", Some("sk-or-v1-123managed")).await.json()["data"].take();
+    assert_eq!(managed["is_management_key"], true);
+    let good = get(&fake, "/key", Some(KEY)).await.json()["data"].take();
+    assert_eq!((&good["expires_at"], &good["is_management_key"]), (&Value::Null, &json!(false)));
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_unknown_everywhere_and_no_other_is() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let answer = ask_with(&fake, "sk-or-v1-one").await;
+    assert!(answer.is_done());
+    fake.revoke("sk-or-v1-one");
+    let generation = format!("/generation?id={}", answer.header("x-generation-id"));
+    for path in ["/key", &generation] {
+        assert_eq!(get(&fake, path, Some("sk-or-v1-one")).await.status, 401, "{path}");
+        assert_eq!(get(&fake, path, Some("sk-or-v1-two")).await.status, 200, "{path}");
+    }
+    assert_eq!(ask_with(&fake, "sk-or-v1-one").await.status, 401);
+    assert!(ask_with(&fake, "sk-or-v1-two").await.is_done());
 }
 
 #[tokio::test]

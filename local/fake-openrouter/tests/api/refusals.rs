@@ -47,6 +47,22 @@ async fn an_account_without_credit_cannot_ask() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_not_ask_is_refused() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let body = question("fake/echo", "hello").to_string();
+    for (key, status, error_type) in [
+        ("sk-or-v1-123busy", 429, "rate_limit_exceeded"),
+        ("sk-or-v1-123expired", 401, "authentication"),
+        ("sk-or-v1-123managed", 403, "permission_denied"),
+    ] {
+        let answer = refused(&fake, post(&fake, key, &body)).await;
+        assert_eq!(answer.status, status, "{key}");
+        assert_eq!(answer.header("x-ratelimit-limit").is_empty(), status != 429, "{key}");
+        assert_eq!(answer.json()["error"]["metadata"]["error_type"], error_type);
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_request_is_a_bad_request() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let deep = "[".repeat(100_000);
@@ -181,6 +197,7 @@ async fn refused_requests_are_recorded_too() {
     refused(&fake, post(&fake, "nobody", "{")).await;
     let [request] = fake.requests().try_into().unwrap();
     assert_eq!(request.authorization.as_deref(), Some("Bearer nobody"));
+    assert_eq!(request.key(), "nobody");
     assert_eq!(request.body, Value::Null);
     assert!(request.messages().is_empty());
 }

@@ -1,0 +1,335 @@
+//! A person's own key at OpenRouter: what it looks like, when it pays, and how it fails.
+//!
+//! ```text
+//! text ──parse──▶ ProviderKey ──OpenRouter──▶ KeyFacts ──usable──▶ sealed and stored
+//! ```
+//!
+//! The key itself is only ever in a [`ProviderKey`], which does not print itself. What is shown of it
+//! is [`ProviderKey::masked`].
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::LimitReached;
+use crate::money::{nano_usd, usd};
+use crate::session::SessionError;
+
+/// What every key begins with. The rest has changed before (`v1-` and 64 hex digits today), so
+/// nothing more is asked of it.
+const PREFIX: &str = "sk-or-";
+/// Twice the four characters that are shown of a key.
+const SHORTEST_REST: usize = 8;
+/// Longer than any key has been, and short enough for a header.
+const LONGEST: usize = 256;
+
+/// A key that may be one of `OpenRouter`'s: only `OpenRouter` can say.
+#[derive(Clone)]
+pub struct ProviderKey(SecretString);
+
+/// The text cannot be a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "that is no OpenRouter key: it begins with {PREFIX}; copy the whole of it from openrouter.ai/settings/keys"
+)]
+pub struct MalformedKey;
+
+impl ProviderKey {
+    /// Accepts `sk-or-` and at least eight more printable ASCII characters, with the white space
+    /// around it that people copy along.
+    pub fn parse(raw: &str) -> Result<Self, MalformedKey> {
+        let key = raw.trim();
+        let well_formed = key.len() <= LONGEST
+            && key.strip_prefix(PREFIX).is_some_and(|rest| rest.len() >= SHORTEST_REST)
+            && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if well_formed { Ok(Self(SecretString::from(key))) } else { Err(MalformedKey) }
+    }
+
+    /// The key: for `OpenRouter` and for sealing, never for a log or an answer.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What its owner knows it by: `sk-or-...1c96`.
+    pub fn masked(&self) -> String {
+        let key = self.expose();
+        let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
+        format!("{PREFIX}...{end}")
+    }
+}
+
+/// Nothing of the key.
+impl fmt::Debug for ProviderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderKey")
+    }
+}
+
+/// When a person's own key pays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyUse {
+    /// For every turn.
+    Always,
+    /// Where the plan does not: its credits are gone, or the model is not in it. The default, because
+    /// nobody's money is to be spent where it need not be.
+    #[default]
+    AfterCredits,
+}
+
+impl KeyUse {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::AfterCredits => "after_credits",
+        }
+    }
+
+    /// From the word in the database.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Always, Self::AfterCredits].into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+/// Whether turns can be paid with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyStatus {
+    /// As far as is known.
+    Active,
+    /// `OpenRouter` refused it in a turn. It has to be replaced.
+    Refused,
+}
+
+impl KeyStatus {
+    /// Of a key that was refused, or was not.
+    pub const fn of(is_refused: bool) -> Self {
+        if is_refused { Self::Refused } else { Self::Active }
+    }
+}
+
+/// What a person lets their key spend in a month, at most. Beside the limit that the key has at
+/// `OpenRouter`, which covers what other apps spend, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonthlyCap {
+    nano_usd: i64,
+}
+
+/// The smallest and the largest cap, in US dollars. No cap at all is said by having none.
+const CAPS: std::ops::RangeInclusive<f64> = 0.01..=100_000.0;
+
+/// The number is no monthly cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a monthly cap is between {} and {} US dollars, or null for none", CAPS.start(), CAPS.end()
+)]
+pub struct InvalidCap;
+
+impl MonthlyCap {
+    /// Accepts 0.01 to 100,000 US dollars.
+    pub fn from_usd(usd: f64) -> Result<Self, InvalidCap> {
+        if CAPS.contains(&usd) { Ok(Self { nano_usd: nano_usd(usd) }) } else { Err(InvalidCap) }
+    }
+
+    /// A cap that was stored.
+    pub const fn from_nano_usd(nano_usd: i64) -> Self {
+        Self { nano_usd }
+    }
+
+    /// In billionths of a US dollar, as it is stored.
+    pub const fn nano_usd(self) -> i64 {
+        self.nano_usd
+    }
+
+    /// In US dollars, as it was asked for.
+    pub fn usd(self) -> f64 {
+        usd(self.nano_usd)
+    }
+}
+
+/// What `OpenRouter` says of a key. Amounts are in billionths of a US dollar.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// What `OpenRouter` calls it: the key with all but its ends left out, or its owner's name for it.
+    pub label: Option<String>,
+    /// What it may spend; nothing where it may spend all that its account has.
+    pub limit_nano_usd: Option<i64>,
+    /// What is left of the limit. Not the difference to what was spent: a limit may start anew each
+    /// day, week or month.
+    pub remaining_nano_usd: Option<i64>,
+    /// What it has spent, ever.
+    pub usage_nano_usd: i64,
+    /// When it stops working, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// It manages an account's other keys, and cannot ask a model.
+    pub is_management_key: bool,
+}
+
+impl KeyFacts {
+    /// Whether models can be asked with it.
+    ///
+    /// A key whose limit is used up is one: it is its owner's, works again once they have raised the
+    /// limit or its day is over, and until then each turn says so.
+    pub fn usable(&self, now: Timestamp) -> Result<(), KeyError> {
+        if self.is_management_key {
+            return Err(KeyError::ManagementKey);
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(KeyError::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// Why something about a person's own key failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not a key.
+    #[error(transparent)]
+    Malformed(#[from] MalformedKey),
+    /// Not a cap.
+    #[error(transparent)]
+    InvalidCap(#[from] InvalidCap),
+    /// `OpenRouter` does not know it (any more).
+    #[error(
+        "OpenRouter does not know this key; make a new one at openrouter.ai/settings/keys and copy the whole of it"
+    )]
+    Unknown,
+    /// It manages other keys.
+    #[error(
+        "this is a management key, which cannot ask models; make an ordinary one at openrouter.ai/settings/keys"
+    )]
+    ManagementKey,
+    /// Its time is over.
+    #[error("this key has expired; make a new one at openrouter.ai/settings/keys")]
+    Expired,
+    /// `OpenRouter` was asked too often.
+    #[error(
+        "OpenRouter takes no more questions about keys right now; try again in {} s", .retry_after.as_secs()
+    )]
+    CheckBusy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// `OpenRouter` could not be asked, or did not answer.
+    #[error(
+        "OpenRouter could not be asked about this key; nothing was changed, try again in a minute"
+    )]
+    CheckUnavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// There is none.
+    #[error("you have no key here; add one first")]
+    Missing,
+    /// Too many changes.
+    #[error(
+        "your plan allows {} keys to be tried in 24 hours; try again in {} s", .0.limit.count, .0.retry_after.as_secs()
+    )]
+    Limited(#[from] LimitReached),
+    /// The session was logged out or has expired.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Postgres is away, or what seals keys.
+    #[error("your key cannot be reached right now; try again in a minute")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "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";
+
+    #[test]
+    fn a_key_is_taken_with_the_space_around_it() {
+        assert_eq!(ProviderKey::parse(&format!("\u{a0} {KEY}\r\n")).unwrap().expose(), KEY);
+        assert!(ProviderKey::parse("sk-or-12345678").is_ok());
+        assert!(ProviderKey::parse(&format!("sk-or-{}", "x".repeat(250))).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_is_refused_with_what_to_do() {
+        for raw in [
+            "",
+            "sk-or-",
+            "sk-or-1234567",
+            "sk-proj-0123456789",
+            "SK-OR-0123456789",
+            "Bearer sk-or-0123456789",
+            "sk-or-v1-0123 456789",
+            "sk-or-v1-0123\n456789",
+            "sk-or-v1-0123456789é",
+            "sk-or-v1-\u{7f}0123456789",
+            &format!("sk-or-{}", "x".repeat(251)),
+        ] {
+            assert!(ProviderKey::parse(raw).is_err(), "{raw:?}");
+        }
+        let words = ProviderKey::parse("hunter2").unwrap_err().to_string();
+        assert!(words.contains("sk-or-") && words.contains("settings/keys"), "{words}");
+        assert!(!words.contains("hunter2"), "{words}");
+    }
+
+    #[test]
+    fn of_a_key_its_last_four_characters_are_shown() {
+        assert_eq!(ProviderKey::parse(KEY).unwrap().masked(), "sk-or-...1c96");
+        assert_eq!(ProviderKey::parse("sk-or-12345678").unwrap().masked(), "sk-or-...5678");
+    }
+
+    #[test]
+    fn a_key_does_not_print_itself() {
+        let key = ProviderKey::parse(KEY).unwrap();
+        assert_eq!(format!("{key:?} {:#?}", Some(&key)), "ProviderKey Some(\n    ProviderKey,\n)");
+    }
+
+    #[test]
+    fn when_a_key_pays_is_one_of_two_words() {
+        for (pays, stored, sent) in [
+            (KeyUse::Always, "always", "\"always\""),
+            (KeyUse::AfterCredits, "after_credits", "\"afterCredits\""),
+        ] {
+            assert_eq!((pays.as_str(), KeyUse::parse(stored)), (stored, Some(pays)));
+            assert_eq!(serde_json::to_string(&pays).unwrap(), sent);
+            assert_eq!(serde_json::from_str::<KeyUse>(sent).unwrap(), pays);
+        }
+        assert_eq!(KeyUse::parse("afterCredits"), None);
+    }
+
+    #[test]
+    fn a_key_is_active_until_it_is_refused() {
+        for (is_refused, sent) in [(false, "\"active\""), (true, "\"refused\"")] {
+            assert_eq!(serde_json::to_string(&KeyStatus::of(is_refused)).unwrap(), sent);
+        }
+    }
+
+    #[test]
+    fn a_cap_is_an_amount_that_somebody_might_mean() {
+        for (usd, nano) in [(0.01, 10_000_000), (19.99, 19_990_000_000), (1e5, 100_000_000_000_000)]
+        {
+            let cap = MonthlyCap::from_usd(usd).unwrap();
+            assert_eq!(cap.nano_usd(), nano);
+            assert_eq!(MonthlyCap::from_nano_usd(nano).usd().to_bits(), f64::to_bits(usd));
+        }
+        for usd in [0.0, -1.0, 0.009, 100_000.01, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(MonthlyCap::from_usd(usd), Err(InvalidCap), "{usd}");
+        }
+        let words = InvalidCap.to_string();
+        assert!(words.contains("0.01") && words.contains("100000 US dollars"), "{words}");
+    }
+
+    #[test]
+    fn a_key_that_cannot_ask_is_told_from_one_that_has_nothing_left() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let spent = KeyFacts { remaining_nano_usd: Some(0), ..KeyFacts::default() };
+        assert!(spent.usable(at(0)).is_ok());
+
+        let ending = KeyFacts { expires_at: Some(at(100)), ..KeyFacts::default() };
+        assert!(ending.usable(at(99)).is_ok());
+        assert!(matches!(ending.usable(at(100)), Err(KeyError::Expired)));
+
+        let managing = KeyFacts { is_management_key: true, ..KeyFacts::default() };
+        assert!(matches!(managing.usable(at(0)), Err(KeyError::ManagementKey)));
+    }
+}

@@ -1,0 +1,83 @@
+//! A client of the fake, and what it writes into its log.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use fake_openrouter::FakeOpenRouter;
+use shared_core::env::Env;
+use shared_core::keys::ProviderKey;
+use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::DefaultGuard;
+
+/// What every key in these tests holds, and no other text does.
+pub(crate) const SECRET: &str = "c0ffee";
+pub(crate) const GOOD: &str = "sk-or-v1-c0ffee-mine";
+
+pub(crate) fn key(text: &str) -> ProviderKey {
+    ProviderKey::parse(text).unwrap()
+}
+
+/// A client with this key of the platform's.
+pub(crate) fn with_platform_key(base_url: &str, platform: &str) -> OpenRouter {
+    OpenRouter::new(&OpenRouterConfig::from_env(&env(base_url, platform)).unwrap()).unwrap()
+}
+
+/// A client that has only what people bring.
+pub(crate) fn without_platform_key(base_url: &str) -> OpenRouter {
+    let env = env(base_url, "");
+    let client = OpenRouter::new(&OpenRouterConfig::without_key(&env).unwrap()).unwrap();
+    assert!(!env.asked().contains("OPENROUTER_API_KEY"));
+    client
+}
+
+fn env<'a>(base_url: &'a str, platform: &'a str) -> Env<'a> {
+    Env::new(move |name| match name {
+        "OPENROUTER_BASE_URL" => Some(base_url.to_owned()),
+        "OPENROUTER_API_KEY" => Some(platform.to_owned()),
+        "APP_ORIGIN" => Some("https://chat.example.com".to_owned()),
+        _ => None,
+    })
+}
+
+/// The fake, and a client of it without a key of the platform's.
+pub(crate) async fn start() -> (FakeOpenRouter, OpenRouter) {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let client = without_platform_key(&fake.base_url());
+    (fake, client)
+}
+
+/// All that this thread logs, its libraries included, while this lives.
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<u8>>>,
+    _guard: DefaultGuard,
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    pub(crate) fn start() -> Self {
+        let lines = Arc::<Mutex<Vec<u8>>>::default();
+        let written = Arc::clone(&lines);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || Lines(Arc::clone(&written)))
+            .finish();
+        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
+    }
+}
