@@ -23,6 +23,16 @@ impl MovableClock {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
 
+    /// Makes it show `at`.
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.as_microsecond(), Ordering::SeqCst);
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
     /// The clock as an app is given it.
     pub fn clock(&self) -> Clock {
         let micros = Arc::clone(&self.0);

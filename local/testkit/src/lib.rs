@@ -11,15 +11,18 @@
     reason = "only tests use this, and they want to stop where it breaks"
 )]
 
+mod books;
 mod client;
 mod clock;
 mod collector;
 mod events;
 mod lambda;
 mod mailbox;
+mod own_key;
 mod repository;
 mod stack;
 mod template;
+mod turn;
 
 pub use client::{Answer, Client, UiChunk};
 pub use clock::MovableClock;
@@ -30,3 +33,4 @@ pub use mailbox::Mailbox;
 pub use repository::{repository, repository_file};
 pub use stack::{ORIGIN, TestStack};
 pub use template::{Deployed, deployed_variables, example_variables};
+pub use turn::{answer_of, message_id, new_turn, next_turn};

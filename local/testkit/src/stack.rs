@@ -12,13 +12,15 @@ use shared_core::catalogue::ModelTable;
 use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
+use shared_core::plans::Plans;
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
 use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_entropy};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
+use shared_vault::{Vault, VaultConfig};
 use tokio_postgres::{Client, NoTls};
 
-use crate::MovableClock;
+use crate::{MovableClock, repository, repository_file};
 
 /// Where the app is, as far as its tests are concerned.
 pub const ORIGIN: &str = "https://chat.example.com";
@@ -42,6 +44,7 @@ impl TestStack {
     pub async fn start() -> Self {
         let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
         let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
+        let vault_keys = repository().join("local/testkit/vault-keys");
         let variables = HashMap::from([
             ("APP_ORIGIN", ORIGIN.to_owned()),
             ("SESSION_KEYS", SESSION_KEYS.to_owned()),
@@ -53,6 +56,7 @@ impl TestStack {
             ("OPENROUTER_BASE_URL", provider.base_url()),
             ("OPENROUTER_API_KEY", "sk-or-v1-test".to_owned()),
             ("MAIL_FROM", "Chat <login@chat.example.com>".to_owned()),
+            ("VAULT_KEYS", format!("file:{}", vault_keys.display())),
         ]);
         Self { clock: MovableClock::new(), provider, variables, database, _cache: cache }
     }
@@ -108,10 +112,29 @@ impl TestStack {
         OpenRouter::new(&OpenRouterConfig::from_env(&self.env()).unwrap()).unwrap()
     }
 
-    /// All models, those of the fake too.
+    /// A vault that has unwrapped no data key yet.
+    pub fn vault(&self) -> Vault {
+        Vault::new(&VaultConfig::from_env(&self.env()).unwrap(), system_entropy())
+    }
+
+    /// The models: the fake's own are free, and a message to one of `openai/*` costs three credits.
     pub fn table(&self) -> Arc<ModelTable> {
-        let table = "default = \"fake/echo\"\n[[model]]\nid = \"fake/*\"\ntier = \"free\"\n[[model]]\nid = \"openai/*\"\ntier = \"premium\"";
+        let table = r#"
+            default = "fake/echo"
+            [[model]]
+            id = "fake/*"
+            tier = "free"
+            [[model]]
+            id = "openai/*"
+            tier = "premium"
+            credits = 3
+        "#;
         Arc::new(ModelTable::parse(table).unwrap())
+    }
+
+    /// The plans, as they are deployed.
+    pub fn plans(&self) -> Arc<Plans> {
+        Arc::new(Plans::parse(&repository_file("plans.toml")).unwrap())
     }
 
     /// Logs `address` in, past the mail.
@@ -127,6 +150,13 @@ impl TestStack {
         let user =
             self.database().sign_in(&Email::parse(address).unwrap(), &new, now).await.unwrap();
         Session { user: user.id, id: new.id, expires_at: new.expires_at }
+    }
+
+    /// Gives a session's user the premium plan with 250 credits, from now on for 30 days.
+    pub async fn premium(&self, session: &Session) {
+        let sql = "insert into entitlements (id, user_id, plan, credits, starts_at, ends_at)
+                   values (gen_random_uuid(), $1, 'premium', 250, $2, $2::timestamptz + interval '30 days')";
+        self.owner().await.execute(sql, &[&session.user.0, &self.clock.now()]).await.unwrap();
     }
 
     /// The cookie of a session.

@@ -7,7 +7,7 @@ use serde_norway::Value;
 use crate::repository_file;
 
 /// The templates that have functions.
-const TEMPLATES: [&str; 2] = ["infra/api.yaml", "infra/schema.yaml"];
+const TEMPLATES: [&str; 3] = ["infra/api.yaml", "infra/async.yaml", "infra/schema.yaml"];
 
 /// What the template says of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,13 @@ pub struct PromptMessage {
     pub content: String,
 }
 
+/// About how many tokens a prompt has: a token of English is about four bytes, and tokenizers differ more
+/// from each other than from that.
+pub fn estimated_tokens(prompt: &[PromptMessage]) -> u32 {
+    let bytes: usize = prompt.iter().map(|message| message.content.len()).sum();
+    u32::try_from(bytes / 4).unwrap_or(u32::MAX)
+}
+
 /// Puts a prompt together.
 ///
 /// The summary joins the system prompt: several providers take one system message only. Messages

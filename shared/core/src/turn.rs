@@ -1,14 +1,13 @@
 //! A turn: one question and its answer. What may be asked, and how it fails.
 
-use crate::answer::{ModelFailure, without_nul};
-use crate::catalogue::ModelId;
+use crate::answer::without_nul;
+use crate::catalogue::{ModelId, Terms};
 use crate::chat::Part;
+use crate::credits::Refused;
+use crate::failure::ModelFailure;
 use crate::ids::{ChatId, MalformedId, MessageId};
-use crate::limits::{Limit, LimitReached};
+use crate::limits::LimitReached;
 use crate::session::SessionError;
-
-/// Turns of one user.
-pub const TURNS_PER_USER: Limit = Limit::per_minute(30);
 
 /// Text of a question: not empty, within the size that was configured, without NUL characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,9 +83,18 @@ pub struct NewTurn {
     pub answer: MessageId,
     /// The model that is asked.
     pub model: ModelId,
+    /// What it asks of the user's plan.
+    pub terms: Terms,
 }
 
 impl NewTurn {
+    /// The same turn with another id for its answer.
+    #[must_use]
+    pub fn tried_again(&self) -> Self {
+        let answer = MessageId::parse(&format!("{}-2", self.answer));
+        Self { answer: answer.unwrap_or_else(|_| self.answer.clone()), ..self.clone() }
+    }
+
     /// The same question as a new one, if it was to replace or to repeat one that is not there:
     /// one that was refused before it could be stored, and that the person sends again.
     pub fn as_new_question(&self) -> Option<Self> {
@@ -150,11 +158,17 @@ pub enum TurnError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Too many turns.
-    #[error(transparent)]
+    #[error("your plan allows {} turns a minute; try again in {} s", .0.limit.count, .0.retry_after.as_secs())]
     Limited(#[from] LimitReached),
     /// Postgres is away: nothing was stored, nothing was asked.
     #[error("the chat cannot be reached right now; nothing was sent, try again in a minute")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The user's plan does not allow it, or nobody pays.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The user's own key cannot be opened: it was sealed for somebody else, or by a key that is gone.
+    #[error("your key can no longer be read here; replace it or remove it in the settings")]
+    KeyUnreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The model did not answer.
     #[error(transparent)]
     Model(#[from] ModelFailure),

@@ -2,12 +2,29 @@
 //!
 //! `docs/errors.md` and the `OpenAPI` document are made from it.
 
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// By hand: utoipa's derive does not see the names that the table below gives to serde.
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
+            .description(Some(
+                "What went wrong, for programs. `docs/errors.md` says what each means, and what \
+                 `details` there are.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $status:literal $code:literal,)+) => {
         /// What went wrong, for programs. The words beside it are for people and may change.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
         }
@@ -88,7 +105,7 @@ error_codes! {
     InvalidId = 422 "invalid_id",
     /// There is no question in the request, it is empty, or it holds parts other than text.
     InvalidMessage = 422 "invalid_message",
-    /// The question's text is longer than allowed; `details.limitBytes` says how long it may be.
+    /// The question's text is longer than allowed. `details`: `limitBytes` says how long it may be; where that is the plan's limit, `upgrade` is as for `credits_exhausted`.
     MessageTooLong = 413 "message_too_long",
     /// There is no such model here; `GET /api/models` lists those there are.
     ModelUnknown = 404 "model_unknown",
@@ -100,8 +117,39 @@ error_codes! {
     MessageExists = 409 "message_exists",
     /// Too many turns; `retry-after` says when to go on.
     TooManyTurns = 429 "too_many_turns",
+    /// What is left of the day's or the paid period's credits does not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new ones come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `ownKeyHelps`, true: an OpenRouter key of one's own would do.
+    CreditsExhausted = 402 "credits_exhausted",
+    /// The model is not part of the plan. `details`: `upgrade`, the plan that has it, as for `credits_exhausted`; `ownKeyHelps`, true: an OpenRouter key of one's own would do, too.
+    ModelNeedsPremium = 403 "model_needs_premium",
+    /// The chat holds as many turns as the plan allows; start a new one, or upgrade. `details`: `limitTurns`; `upgrade`, as for `credits_exhausted`.
+    ChatFull = 403 "chat_full",
+    /// The question and what was said before it are more than the plan takes; start a new chat, or upgrade. `details`: `tokens`, an estimate of what they are; `limitTokens`; `upgrade`, as for `credits_exhausted`.
+    ContextTooLarge = 413 "context_too_large",
+    /// The user's own key is stored and cannot be opened any more; replace it or remove it.
+    KeyUnreadable = 403 "key_unreadable",
+    /// The user's own key has spent what the user allows it in a month. `details`: `monthlyCapUsd`, what that is; `resetsAt`, when the next month begins.
+    KeyCapReached = 402 "key_cap_reached",
     /// The list of models cannot be fetched right now.
     ModelsUnavailable = 503 "models_unavailable",
+
+    /// That is no key which can ask models: it does not begin with `sk-or-`, manages other keys, or has expired. The message says which.
+    InvalidKey = 422 "invalid_key",
+    /// OpenRouter does not know this key.
+    KeyUnknown = 422 "key_unknown",
+    /// A monthly cap is between 0.01 and 100000 US dollars.
+    InvalidCap = 422 "invalid_cap",
+    /// OpenRouter could not be asked about the key; nothing was changed. `retry-after` says when to try again.
+    KeyCheckUnavailable = 503 "key_check_unavailable",
+    /// There is no key of yours here.
+    KeyNotFound = 404 "key_not_found",
+    /// Too many changes of the key; `retry-after` says when to go on.
+    TooManyKeyChanges = 429 "too_many_key_changes",
+    /// OpenRouter no longer accepts your own key; replace it or remove it.
+    KeyRefused = 403 "key_refused",
+    /// Your own key has nothing left to spend; top it up, raise its limit, or remove it.
+    KeyExhausted = 402 "key_exhausted",
+    /// OpenRouter limits how often your own key may ask; `retry-after` says when to try again.
+    KeyBusy = 429 "key_busy",
 
     /// The account that pays for the model has no credit left.
     ModelOutOfCredit = 402 "model_out_of_credit",
@@ -117,8 +165,23 @@ error_codes! {
     ModelFailed = 502 "model_failed",
     /// The model is unavailable; `retry-after` says when to try again.
     ModelUnavailable = 503 "model_unavailable",
-    /// The model said nothing for too long; what it said before is kept.
+    /// The model said nothing for too long, or its answer took longer than a turn may; what it said before is kept.
     ModelTimedOut = 504 "model_timed_out",
     /// The answer was made but could not be saved. Only ever the end of a stream.
     AnswerNotSaved = 503 "answer_not_saved",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_codes_are_those_on_the_wire() {
+        let schema = serde_json::to_value(ErrorCode::schema()).unwrap();
+        let wire: Vec<_> =
+            ErrorCode::ALL.iter().map(|code| serde_json::to_value(code).unwrap()).collect();
+        assert_eq!(schema["enum"].as_array().unwrap(), &wire);
+        let said: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(wire, said);
+    }
 }

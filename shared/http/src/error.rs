@@ -7,15 +7,18 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared_core::account::AccountError;
-use shared_core::answer::ModelFailure;
 use shared_core::catalogue::CatalogueError;
+use shared_core::credits::{Refused, UPGRADE_PATH, Upgrade};
+use shared_core::failure::ModelFailure;
+use shared_core::keys::KeyError;
 use shared_core::limits::LimitReached;
 use shared_core::login::LoginError;
+use shared_core::money::usd;
 use shared_core::session::SessionError;
 use shared_core::turn::TurnError;
 use utoipa::ToSchema;
 
-use crate::ErrorCode;
+use crate::{ErrorCode, RateLimit};
 
 /// When a store is away, a client that asks again at once only adds to its trouble.
 const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -27,6 +30,7 @@ pub struct ApiError {
     message: String,
     details: Option<Value>,
     retry_after: Option<Duration>,
+    rate_limit: Option<RateLimit>,
 }
 
 /// The body of every error response, and the `errorText` of a stream that breaks off.
@@ -52,7 +56,13 @@ pub struct ErrorDetail {
 impl ApiError {
     /// An error with a code and words for people.
     pub fn new(code: ErrorCode, message: impl std::fmt::Display) -> Self {
-        Self { code, message: message.to_string(), details: None, retry_after: None }
+        Self {
+            code,
+            message: message.to_string(),
+            details: None,
+            retry_after: None,
+            rate_limit: None,
+        }
     }
 
     /// The code.
@@ -80,8 +90,10 @@ impl ApiError {
         self
     }
 
-    fn limited(code: ErrorCode, limit: &LimitReached) -> Self {
-        Self::new(code, limit).retry_after(limit.retry_after)
+    /// A limit of a signed-in user's, which is theirs to know.
+    fn limited(code: ErrorCode, reached: LimitReached) -> Self {
+        let rate_limit = Some(reached.into());
+        Self { rate_limit, ..Self::new(code, reached).retry_after(reached.retry_after) }
     }
 }
 
@@ -90,7 +102,8 @@ impl IntoResponse for ApiError {
         let status =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response =
-            (status, [(header::CONTENT_TYPE, "application/json")], self.to_json()).into_response();
+            (status, [(header::CONTENT_TYPE, "application/json")], self.rate_limit, self.to_json())
+                .into_response();
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
         }
@@ -110,7 +123,10 @@ impl From<LoginError> for ApiError {
             LoginError::WrongCode { tries_left } => Self::new(ErrorCode::CodeWrong, &error)
                 .with_details(json!({ "triesLeft": tries_left })),
             LoginError::CodeExpired => Self::new(ErrorCode::CodeExpired, &error),
-            LoginError::Limited(limit) => Self::limited(ErrorCode::TooManyCodes, limit),
+            // Which of the limits it was would tell how often others have asked for this address.
+            LoginError::Limited(limit) => {
+                Self::new(ErrorCode::TooManyCodes, &error).retry_after(limit.retry_after)
+            }
             LoginError::MailFailed(source) => {
                 tracing::error!(%source, "a login mail could not be handed over");
                 Self::new(ErrorCode::MailFailed, &error)
@@ -153,6 +169,32 @@ impl From<CatalogueError> for ApiError {
     }
 }
 
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        match &error {
+            KeyError::Malformed(_) | KeyError::ManagementKey | KeyError::Expired => {
+                Self::new(ErrorCode::InvalidKey, &error)
+            }
+            KeyError::InvalidCap(_) => Self::new(ErrorCode::InvalidCap, &error),
+            KeyError::Unknown => Self::new(ErrorCode::KeyUnknown, &error),
+            KeyError::CheckBusy { retry_after } => {
+                Self::new(ErrorCode::KeyBusy, &error).retry_after(*retry_after)
+            }
+            KeyError::CheckUnavailable(source) => {
+                tracing::error!(%source, "a key could not be checked");
+                Self::new(ErrorCode::KeyCheckUnavailable, &error).retry_after(STORE_RETRY)
+            }
+            KeyError::Missing => Self::new(ErrorCode::KeyNotFound, &error),
+            KeyError::Limited(limit) => Self::limited(ErrorCode::TooManyKeyChanges, *limit),
+            KeyError::Session(session) => Self::from(*session),
+            KeyError::Unavailable(source) => {
+                tracing::error!(%source, "a key cannot be reached");
+                Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
+            }
+        }
+    }
+}
+
 impl From<TurnError> for ApiError {
     fn from(error: TurnError) -> Self {
         match &error {
@@ -168,10 +210,15 @@ impl From<TurnError> for ApiError {
             TurnError::MessageNotFound => Self::new(ErrorCode::MessageNotFound, &error),
             TurnError::MessageExists => Self::new(ErrorCode::MessageExists, &error),
             TurnError::Session(session) => Self::from(*session),
-            TurnError::Limited(limit) => Self::limited(ErrorCode::TooManyTurns, limit),
+            TurnError::Limited(reached) => Self::limited(ErrorCode::TooManyTurns, *reached),
             TurnError::Unavailable(source) => {
                 tracing::error!(%source, "a turn could not begin");
                 Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
+            }
+            TurnError::Refused(refused) => Self::from(refused),
+            TurnError::KeyUnreadable(source) => {
+                tracing::error!(%source, "somebody's own key cannot be opened");
+                Self::new(ErrorCode::KeyUnreadable, &error)
             }
             TurnError::Model(failure) => Self::from(failure.clone()),
             TurnError::NotSaved => Self::new(ErrorCode::AnswerNotSaved, &error),
@@ -179,10 +226,53 @@ impl From<TurnError> for ApiError {
     }
 }
 
+impl From<&Refused> for ApiError {
+    fn from(refused: &Refused) -> Self {
+        let upgrade = |upgrade: &Option<Upgrade>| {
+            upgrade
+                .as_ref()
+                .map(|to| json!({ "plan": to.plan, "name": to.name, "at": UPGRADE_PATH }))
+        };
+        let (code, details) = match refused {
+            Refused::CreditsExhausted { needed, allowances, upgrade: to } => (
+                ErrorCode::CreditsExhausted,
+                json!({
+                    "needed": needed, "allowances": allowances, "upgrade": upgrade(to),
+                    "ownKeyHelps": true,
+                }),
+            ),
+            Refused::ModelNeedsPlan { upgrade: to } => (
+                ErrorCode::ModelNeedsPremium,
+                json!({ "upgrade": upgrade(to), "ownKeyHelps": true }),
+            ),
+            Refused::ChatFull { turns, upgrade: to } => {
+                (ErrorCode::ChatFull, json!({ "limitTurns": turns, "upgrade": upgrade(to) }))
+            }
+            Refused::MessageTooLong { limit, upgrade: to } => {
+                (ErrorCode::MessageTooLong, json!({ "limitBytes": limit, "upgrade": upgrade(to) }))
+            }
+            Refused::ContextTooLarge { tokens, limit, upgrade: to } => (
+                ErrorCode::ContextTooLarge,
+                json!({ "tokens": tokens, "limitTokens": limit, "upgrade": upgrade(to) }),
+            ),
+            Refused::CapReached { cap_nano_usd, resets_at } => (
+                ErrorCode::KeyCapReached,
+                json!({ "monthlyCapUsd": usd(*cap_nano_usd), "resetsAt": resets_at }),
+            ),
+        };
+        Self::new(code, refused).with_details(details)
+    }
+}
+
 impl From<ModelFailure> for ApiError {
     fn from(failure: ModelFailure) -> Self {
         match &failure {
             ModelFailure::OutOfCredit => Self::new(ErrorCode::ModelOutOfCredit, &failure),
+            ModelFailure::KeyRefused => Self::new(ErrorCode::KeyRefused, &failure),
+            ModelFailure::KeyExhausted => Self::new(ErrorCode::KeyExhausted, &failure),
+            ModelFailure::KeyBusy { retry_after } => {
+                Self::new(ErrorCode::KeyBusy, &failure).retry_after(*retry_after)
+            }
             ModelFailure::Refused { reasons } => Self::new(ErrorCode::ModelRefused, &failure)
                 .with_details(json!({ "reasons": reasons })),
             ModelFailure::RequestTimedOut => Self::new(ErrorCode::ModelRequestTimedOut, &failure),
@@ -195,7 +285,62 @@ impl From<ModelFailure> for ApiError {
                 Self::new(ErrorCode::ModelUnavailable, &failure).retry_after(*retry_after)
             }
             ModelFailure::Broken => Self::new(ErrorCode::ModelFailed, &failure),
-            ModelFailure::Silent => Self::new(ErrorCode::ModelTimedOut, &failure),
+            ModelFailure::Silent | ModelFailure::OutOfTime => {
+                Self::new(ErrorCode::ModelTimedOut, &failure)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_core::keys::{InvalidCap, MalformedKey};
+    use shared_core::limits::Limit;
+
+    use super::*;
+
+    const IN_7_S: Duration = Duration::from_secs(7);
+
+    /// Code, status and `retry-after`, as a client has them.
+    fn told(error: impl Into<ApiError>) -> (&'static str, u16, Option<String>) {
+        let error = error.into();
+        let code = error.code().as_str();
+        assert!(!error.to_json().contains("10.0.0.7"), "{}", error.to_json());
+        let response = error.into_response();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
+        (code, response.status().as_u16(), retry_after)
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_apart() {
+        let internal = || "10.0.0.7 does not answer".into();
+        let limit = LimitReached::new(Limit::per_day(10), IN_7_S);
+        for (error, code, status, retry_after) in [
+            (KeyError::Malformed(MalformedKey), "invalid_key", 422, None),
+            (KeyError::ManagementKey, "invalid_key", 422, None),
+            (KeyError::Expired, "invalid_key", 422, None),
+            (KeyError::Unknown, "key_unknown", 422, None),
+            (KeyError::InvalidCap(InvalidCap), "invalid_cap", 422, None),
+            (KeyError::CheckBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
+            (KeyError::CheckUnavailable(internal()), "key_check_unavailable", 503, Some("5")),
+            (KeyError::Missing, "key_not_found", 404, None),
+            (KeyError::Limited(limit), "too_many_key_changes", 429, Some("7")),
+            (KeyError::Session(SessionError::Ended), "session_ended", 401, None),
+            (KeyError::Unavailable(internal()), "unavailable", 503, Some("5")),
+        ] {
+            assert_eq!(told(error), (code, status, retry_after.map(str::to_owned)));
+        }
+    }
+
+    #[test]
+    fn a_turn_says_what_is_wrong_with_the_key_that_pays() {
+        for (failure, code, status, retry_after) in [
+            (ModelFailure::KeyRefused, "key_refused", 403, None),
+            (ModelFailure::KeyExhausted, "key_exhausted", 402, None),
+            (ModelFailure::KeyBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
+        ] {
+            assert_eq!(told(failure), (code, status, retry_after.map(str::to_owned)));
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{ApiError, ErrorCode};
 
@@ -64,8 +64,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::new(ErrorCode::InvalidRequest, "the body has to be a JSON object"));
     }
     serde_json::from_slice(body).map_err(|error| {
-        let code =
-            if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::MalformedJson };
+        // Some wrong values, such as a number for an enum, serde_json takes for broken JSON.
+        let is_json = error.is_data() || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        let code = if is_json { ErrorCode::InvalidRequest } else { ErrorCode::MalformedJson };
         ApiError::new(code, error)
     })
 }
@@ -79,4 +80,34 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn not_json() -> ApiError {
     ApiError::new(ErrorCode::UnsupportedMediaType, "send JSON, with content-type: application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[serde(rename = "word")]
+        _word: Word,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Word {
+        #[serde(rename = "one")]
+        One,
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_from_broken_json() {
+        let code = |body: &str| parse::<Body>(body.as_bytes()).unwrap_err().code();
+        for body in [r#"{"word":"two"}"#, r#"{"word":1}"#, r#"{"word":null}"#, "{}", "[]", "7"] {
+            assert_eq!(code(body), ErrorCode::InvalidRequest, "{body}");
+        }
+        for body in ["", "{", r#"{"word":"one"} {}"#, r#"{"word":}"#, "word=one"] {
+            assert_eq!(code(body), ErrorCode::MalformedJson, "{body}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Logs: JSON lines on Lambda, readable ones at a terminal. And on Lambda, traces by parameter.
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -30,8 +31,16 @@ fn log(json: bool, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) 
 /// traces alone is none where there are no traces.
 fn layers(log: BoxedLayer, traces: Option<BoxedLayer>) -> Vec<BoxedLayer> {
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = log.with_filter(chosen.and(filter_fn(|metadata| metadata.target() != otel::TARGET)));
+    let log = log.with_filter(chosen.and(filter_fn(is_for_the_log)));
     [Some(log.boxed()), traces].into_iter().flatten().collect()
+}
+
+/// Whatever `RUST_LOG` says: at its most talkative, the runtime writes down whole events, with the
+/// cookies, keys and questions in them, and the headers of answers.
+fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
+    let may_hold_an_event =
+        metadata.target().starts_with("lambda_runtime") && *metadata.level() == Level::TRACE;
+    metadata.target() != otel::TARGET && !may_hold_an_event
 }
 
 #[cfg(test)]
@@ -64,6 +73,18 @@ mod tests {
     fn a_span_that_is_for_traces_alone_is_none_without_them() {
         let text = logged(None, || assert!(in_a_call()));
         assert!(text.contains("r-1") && text.contains("said") && !text.contains("m-1"), "{text}");
+    }
+
+    #[test]
+    fn no_event_is_logged_however_much_is() {
+        let runtime = filter_fn(is_for_the_log);
+        let log = log(true, std::io::sink).with_filter(runtime).boxed();
+        with_default(tracing_subscriber::registry().with(vec![log]), || {
+            use tracing::enabled;
+            assert!(!enabled!(target: "lambda_runtime::layers::api_response", Level::TRACE));
+            assert!(enabled!(target: "lambda_runtime::layers::api_response", Level::DEBUG));
+            assert!(enabled!(target: "keys", Level::TRACE));
+        });
     }
 
     #[test]

@@ -9,8 +9,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
+use serde_json::json;
 use shared_core::answer::{FinishReason, UiEvent, Usage};
+use shared_core::credits::Charge;
 use shared_core::ids::MessageId;
+use shared_core::money::usd;
+use shared_core::usage::PaidBy;
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use crate::{ApiError, ErrorCode, PipeBody, PipeWriter, pipe};
 
@@ -35,7 +41,7 @@ pub struct UiStream {
 impl Drop for UiStream {
     fn drop(&mut self) {
         if !self.ended {
-            self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"));
+            self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"), None);
             self.flush();
         }
     }
@@ -58,7 +64,10 @@ enum Chunk<'a> {
     FinishStep,
     Finish {
         finish_reason: &'a str,
-        message_metadata: FinishMetadata<'a>,
+        message_metadata: MessageMetadata<'a>,
+    },
+    MessageMetadata {
+        message_metadata: MessageMetadata<'a>,
     },
     Error {
         error_text: &'a str,
@@ -71,25 +80,89 @@ struct StartMetadata<'a> {
     model: &'a str,
 }
 
-/// What the browser is told about a finished answer.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FinishMetadata<'a> {
-    model: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageMetadata>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost_usd: Option<f64>,
+/// What an answer took.
+#[derive(Clone, Debug)]
+pub struct Took<'a> {
+    /// The model that answered.
+    pub model: &'a str,
+    /// Tokens and cost, if the provider has said.
+    pub usage: Option<Usage>,
+    /// Who paid.
+    pub charge: Charge,
 }
 
-#[derive(Serialize)]
+/// What a turn took: the metadata of `finish`, and of a `message-metadata` event before an `error`.
+/// (`start` carries `model` alone.)
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageMetadata<'a> {
+    /// The model that answered.
+    #[schema(example = "openai/gpt-5-mini")]
+    model: &'a str,
+    /// The provider's count, if it has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    usage: Option<TokenUsage>,
+    /// What the provider charged, in US dollars, to whoever paid; if it has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 0.000_15)]
+    cost_usd: Option<f64>,
+    #[schema(schema_with = paid_by)]
+    paid_by: PaidBy,
+    /// Credits that the turn cost: 0 if a key paid, or if the model said nothing.
+    credits: u32,
+    /// Credits that were left then of the day or the paid period that paid. Only if credits paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    credits_left: Option<u32>,
+    /// The plan whose credits these are: whoever has bought one has those of `free` beside it. Only if
+    /// credits paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "free")]
+    credits_of: Option<&'a str>,
+}
+
+/// What was read and written, in tokens.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names on the wire")]
-struct UsageMetadata {
+struct TokenUsage {
+    /// The system prompt, what was said before, and the question.
     prompt_tokens: u32,
+    /// The answer, reasoning included.
     completion_tokens: u32,
+    /// Reasoning, of the answer's.
     reasoning_tokens: u32,
+    /// What the provider had cached, of the prompt's.
     cached_tokens: u32,
+}
+
+/// The words of [`PaidBy`].
+fn paid_by() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([PaidBy::Credits, PaidBy::Key].map(|word| json!(word))))
+        .description(Some("Who paid: the platform, for credits, or the user's own key."))
+        .build()
+}
+
+impl<'a> From<&'a Took<'a>> for MessageMetadata<'a> {
+    fn from(took: &'a Took<'a>) -> Self {
+        let usage = took.usage.map(|usage| TokenUsage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            cached_tokens: usage.cached_tokens,
+        });
+        let (paid_by, credits, credits_left, credits_of) = match &took.charge {
+            Charge::Credits { credits, left, of } => {
+                (PaidBy::Credits, *credits, Some(*left), Some(of.as_str()))
+            }
+            Charge::Key => (PaidBy::Key, 0, None, None),
+        };
+        let cost_usd = took.usage.and_then(|usage| usage.cost_nano_usd).map(usd);
+        Self { model: took.model, usage, cost_usd, paid_by, credits, credits_left, credits_of }
+    }
 }
 
 impl UiStream {
@@ -129,26 +202,19 @@ impl UiStream {
     }
 
     /// The answer is complete and stored.
-    pub fn finish(&mut self, reason: FinishReason, model: &str, usage: Option<Usage>) {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "billionths of a dollar are exact up to 9 million dollars"
-        )]
-        let cost_usd = usage.and_then(|usage| usage.cost_nano_usd).map(|nano| nano as f64 / 1e9);
-        let usage = usage.map(|usage| UsageMetadata {
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            cached_tokens: usage.cached_tokens,
-        });
+    pub fn finish(&mut self, reason: FinishReason, took: &Took<'_>) {
         self.chunk(&Chunk::FinishStep);
-        let message_metadata = FinishMetadata { model, usage, cost_usd };
+        let message_metadata = MessageMetadata::from(took);
         self.chunk(&Chunk::Finish { finish_reason: reason.as_str(), message_metadata });
         self.done();
     }
 
-    /// The answer broke off. The text is the same JSON as the body of an error response.
-    pub fn error(&mut self, error: &ApiError) {
+    /// The answer broke off, and `took` something all the same. The text is the same JSON as the body
+    /// of an error response.
+    pub fn error(&mut self, error: &ApiError, took: Option<&Took<'_>>) {
+        if let Some(took) = took {
+            self.chunk(&Chunk::MessageMetadata { message_metadata: MessageMetadata::from(took) });
+        }
         self.chunk(&Chunk::Error { error_text: &error.to_json() });
         self.done();
     }
@@ -225,6 +291,7 @@ fn response(body: PipeBody) -> Response {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use shared_core::plans::PlanId;
 
     use super::*;
 
@@ -245,7 +312,10 @@ mod tests {
             stream.event(&UiEvent::TextDelta { part: 0, delta: "a \"b\"\n" });
             stream.event(&UiEvent::TextEnd { part: 0 });
             let usage = Usage { prompt_tokens: 3, cost_nano_usd: Some(1_500), ..Usage::default() };
-            stream.finish(FinishReason::Stop, "fake/echo", Some(usage));
+            let of = PlanId::parse("free").unwrap();
+            let charge = Charge::Credits { credits: 1, left: 4, of };
+            let took = Took { model: "fake/echo", usage: Some(usage), charge };
+            stream.finish(FinishReason::Stop, &took);
         })
         .await;
         insta::assert_snapshot!(body, @r#"
@@ -268,7 +338,7 @@ mod tests {
         data: {"type":"finish-step"}
 
         id: 7
-        data: {"type":"finish","finishReason":"stop","messageMetadata":{"model":"fake/echo","usage":{"promptTokens":3,"completionTokens":0,"reasoningTokens":0,"cachedTokens":0},"costUsd":1.5e-6}}
+        data: {"type":"finish","finishReason":"stop","messageMetadata":{"model":"fake/echo","usage":{"promptTokens":3,"completionTokens":0,"reasoningTokens":0,"cachedTokens":0},"costUsd":1.5e-6,"paidBy":"credits","credits":1,"creditsLeft":4,"creditsOf":"free"}}
 
         data: [DONE]
         "#);
@@ -277,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn an_error_says_the_same_as_an_error_response() {
         let error = ApiError::new(ErrorCode::ModelFailed, "it broke");
-        let body = written(|stream| stream.error(&error)).await;
+        let body = written(|stream| stream.error(&error, None)).await;
         insta::assert_snapshot!(body, @r#"
         id: 1
         data: {"type":"error","errorText":"{\"error\":{\"code\":\"model_failed\",\"message\":\"it broke\"}}"}

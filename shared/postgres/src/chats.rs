@@ -1,10 +1,11 @@
 //! `chats`: the head of a tree of messages.
 
-pub(crate) const LOCK: &str = "
-    select
-      from chats
+/// For a turn that is withdrawn, if its answer is there; whoever takes it back holds the chat.
+pub(crate) const UNCOUNT_TURN: &str = "
+    update chats
+       set turns = greatest(turns - 1, 0)
      where id = $1
-       for update";
+       and exists (select from messages where id = $2)";
 
 /// For a turn that is withdrawn: back to the newest message that stays.
 pub(crate) const MOVE_HEAD_BACK: &str = "

@@ -17,11 +17,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// A peer that vanished without a word (an expired NAT entry, a failed-over host) acknowledges nothing;
 /// the kernel's own patience is a quarter of an hour.
 const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
-/// `role`: whoever the URL logs in as, statements run as the app's role, which row-level security
-/// binds; a superuser's URL must not switch it off. The timeouts end on the server what no request
-/// waits for any more. Every statement here looks rows up by their keys: planning it once is enough,
-/// and planning it anew each time would cost more than running it.
-const SESSION: &str = "-c role=app_user -c statement_timeout=8000 \
+/// The timeouts end on the server what no request waits for any more. Every statement here looks rows
+/// up by their keys: planning it once is enough, and planning it anew each time would cost more than
+/// running it.
+const SESSION: &str = "-c statement_timeout=8000 \
     -c idle_in_transaction_session_timeout=8000 -c plan_cache_mode=force_generic_plan -c jit=off";
 /// A transaction that has not ended by then is lost with its server. Longer than the server's own
 /// limit for a statement, which says more.
@@ -36,12 +35,22 @@ pub struct Database {
 impl Database {
     /// Prepares the pool, without connecting. The clock dates IAM tokens.
     pub fn new(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
+        Self::as_role("app_user", config, clock)
+    }
+
+    /// Whoever the URL logs in as, statements run as `role`, which row-level security binds: a
+    /// superuser's URL must not switch it off.
+    pub(crate) fn as_role(
+        role: &str,
+        config: &DatabaseConfig,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
         let mut postgres = config.parsed()?;
         postgres
             .connect_timeout(CONNECT_WITHIN)
             .tcp_user_timeout(UNACKNOWLEDGED_FOR)
             .keepalives_idle(UNACKNOWLEDGED_FOR)
-            .options(SESSION)
+            .options(format!("-c role={role} {SESSION}"))
             .application_name("chat");
         // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
         // hot path a round trip, and `retrying` mends what it would find.
@@ -84,8 +93,8 @@ impl Database {
     /// A connection dies silently while a Lambda environment sleeps or Postgres restarts; the first
     /// write finds out. All statements of a transaction leave in one write, so a dead connection
     /// means that none of them was heard, but for the rare case of a commit whose acknowledgement
-    /// got lost: then the ids of the second run meet their own rows, and it fails without doubling
-    /// anything.
+    /// got lost. What is run has to bear that: it changes nothing the second time, or it undoes the
+    /// first, as a turn's beginning does.
     #[tracing::instrument(
         target = "otel", name = "transaction", skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")

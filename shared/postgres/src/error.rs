@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use deadpool_postgres::PoolError;
 use shared_core::causes;
+use shared_core::credits::Refusal;
 use tokio_postgres::error::SqlState;
 
 /// A transaction failed; nothing of it was stored.
@@ -21,6 +22,9 @@ pub enum Error {
     /// A message with this id is stored already.
     #[error("a message with this id exists")]
     MessageExists,
+    /// Nobody pays for the turn, or the plan forbids it.
+    #[error("the turn is refused")]
+    TurnRefused(Box<Refusal>),
     /// The answer to finish is not waiting to be finished.
     #[error("the answer is not open any more")]
     AnswerNotOpen,
@@ -29,10 +33,11 @@ pub enum Error {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Raised by `enter_session`, and the next two by `begin_turn`.
+/// Raised by `enter_session`, and the next three by `begin_turn`.
 const SESSION_ENDED: &str = "US001";
 const CHAT_NOT_FOUND: &str = "US002";
 const MESSAGE_NOT_FOUND: &str = "US003";
+const TURN_REFUSED: &str = "US004";
 
 impl From<tokio_postgres::Error> for Error {
     /// A constraint's name is the rule that was broken.
@@ -44,7 +49,11 @@ impl From<tokio_postgres::Error> for Error {
             (SESSION_ENDED, _) => Self::SessionEnded,
             (CHAT_NOT_FOUND, _) => Self::ChatNotFound,
             (MESSAGE_NOT_FOUND, _) => Self::MessageNotFound,
-            (_, Some("messages_pkey")) => Self::MessageExists,
+            (TURN_REFUSED, _) => match serde_json::from_str(db.detail().unwrap_or_default()) {
+                Ok(refusal) => Self::TurnRefused(refusal),
+                Err(unreadable) => Self::Unavailable(unreadable.into()),
+            },
+            (_, Some("messages_pkey" | "turns_pkey" | "credit_ledger_pkey")) => Self::MessageExists,
             _ => Self::Unavailable(error.into()),
         }
     }
@@ -57,6 +66,11 @@ impl From<PoolError> for Error {
 }
 
 impl Error {
+    /// The database answered what its schema does not allow.
+    pub(crate) fn unexpected(what: &'static str) -> Self {
+        Self::Unavailable(what.into())
+    }
+
     /// Whether the connection was dead: its server went away, or the environment slept too long.
     pub(crate) fn is_dead_connection(&self) -> bool {
         match self {
@@ -65,6 +79,7 @@ impl Error {
             | Self::ChatNotFound
             | Self::MessageNotFound
             | Self::MessageExists
+            | Self::TurnRefused(_)
             | Self::AnswerNotOpen => false,
         }
     }

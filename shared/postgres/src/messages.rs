@@ -1,8 +1,7 @@
 //! `messages`: questions and answers, a tree per chat.
 
-/// Everything before the model is asked; the function is in the first migration.
-pub(crate) const BEGIN_TURN: &str =
-    "select said_by, said from begin_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// Everything before the model is asked; the function is in the third migration.
+pub(crate) const BEGIN_TURN: &str = "select said_by, said, sealed from begin_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 
 /// Only an answer that is still open can be finished, so whoever comes second changes nothing. Who
 /// comes again with the same ending, because nobody told them that they had succeeded, has.
@@ -23,10 +22,11 @@ pub(crate) const FINISH: &str = "
      where id = $1
        and (status = 'streaming' or (status = $2 and finished_at = $13))";
 
-/// Takes messages back, unless somebody has gone on below them meanwhile.
+/// Takes messages back if the answer `$2` is there, unless somebody has gone on below them meanwhile.
 pub(crate) const WITHDRAW: &str = "
     delete from messages
      where id = any ($1)
+       and exists (select from messages where id = $2)
        and not exists (select
                          from messages below
                         where below.parent_id = any ($1)
@@ -36,7 +36,7 @@ pub(crate) const WITHDRAW: &str = "
 pub(crate) const CLOSE: &str = "
     update messages
        set status = 'failed',
-           error_code = 'too_many_turns',
+           error_code = $2,
            finished_at = created_at
      where id = $1
        and status = 'streaming'";
@@ -48,11 +48,3 @@ pub(crate) const STEP_BACK: &str = "
      where id = $1
        and chat_id = $3
        and not exists (select from messages where id = $2)";
-
-/// Answers, because another answer to an old question is a turn too.
-pub(crate) const COUNT_TURNS_SINCE: &str = "
-    select count(*), min(created_at)
-      from messages
-     where user_id = $1
-       and role = 'assistant'
-       and created_at > $2";

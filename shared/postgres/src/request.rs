@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use shared_core::session::Session;
 use tokio_postgres::types::ToSql;
@@ -32,23 +33,37 @@ impl Request<'_> {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
+        let [rows] = self.query_all([(sql, params)]).await?;
+        Ok(rows)
+    }
+
+    /// Runs several in one transaction, and still in one round trip: none waits for another's answer.
+    pub(crate) async fn query_all<const N: usize>(
+        &self,
+        statements: [(&str, &[&(dyn ToSql + Sync)]); N],
+    ) -> Result<[Vec<Row>; N], Error> {
         self.database
             .retrying(|client| async move {
-                let (enter, statement) =
-                    tokio::try_join!(biased; client.prepare_cached(ENTER), client.prepare_cached(sql))?;
-                let (begun, entered, rows, committed) = tokio::join!(
+                let sqls = statements.iter().map(|(sql, _)| client.prepare_cached(sql));
+                let (enter, prepared) =
+                    tokio::try_join!(biased; client.prepare_cached(ENTER), try_join_all(sqls))?;
+                let queries = prepared
+                    .iter()
+                    .zip(statements)
+                    .map(|(statement, (_, params))| client.query(statement, params));
+                let (begun, entered, answers, committed) = tokio::join!(
                     biased;
                     client.batch_execute("begin"),
                     self.enter(&client, &enter),
-                    client.query(&statement, params),
+                    join_all(queries),
                     client.batch_execute("commit"),
                 );
                 // In the order in which they were sent: the first that failed says why.
                 begun?;
                 entered?;
-                let rows = rows?;
+                let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
                 committed?;
-                Ok(rows)
+                rows.try_into().map_err(|_| Error::unexpected("as many answers as statements"))
             })
             .await
     }

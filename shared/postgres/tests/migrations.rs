@@ -4,6 +4,7 @@
 
 use local_stack::PrivateServers;
 use shared_postgres::{DatabaseConfig, Destructive, MigrateError, Migrated, migrate};
+use testkit::repository_file;
 use tokio_postgres::{Client, NoTls};
 
 #[expect(clippy::disallowed_methods, reason = "the connection's task ends with the test")]
@@ -90,6 +91,71 @@ async fn an_edited_migration_is_refused() {
     let edited = "update refinery_schema_history set checksum = '1' where version = 1";
     connect(&url).await.batch_execute(edited).await.unwrap();
     assert!(matches!(run(&url).await, Err(MigrateError::Run(_))));
+}
+
+/// The statements of a section of `docs/operations.md`.
+fn statements(section: &str) -> Vec<String> {
+    let page = repository_file("docs/operations.md");
+    let (_, from) = page.split_once(&format!("\n## {section}\n")).unwrap();
+    let section = from.split("\n## ").next().unwrap();
+    let blocks = section.split("```sql\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_operators_statements_give_one_person_a_plan_and_take_it_back() {
+    let [give, take] = <[String; 2]>::try_from(statements("Models and plans")).unwrap();
+    let (who, insert) = give.split_once("insert into").unwrap();
+    assert!(insert.trim_end().ends_with("commit;"), "{insert}");
+    let take = format!("{who}{take}commit;");
+
+    let servers = PrivateServers::start().await.unwrap();
+    let url = as_on_rds(&servers).await;
+    run(&url).await.unwrap();
+    let operator = connect(&url).await;
+    for email in ["ada@example.com", "eve@example.com"] {
+        let log_in = format!(
+            "begin; select set_config('app.login_email', '{email}', true);
+             insert into users values (gen_random_uuid(), '{email}', null, now()); commit"
+        );
+        operator.batch_execute(&log_in).await.unwrap();
+    }
+    let superuser = connect(&url.replace("app_admin@", "postgres@")).await;
+    let plans = async || {
+        let sql = "select string_agg(concat_ws(' ', email, plan, credits), ',')
+                     from users u, current_period(u.id, now())";
+        superuser.query_one(sql, &[]).await.unwrap().get::<_, Option<String>>(0)
+    };
+    operator.batch_execute(&give).await.unwrap();
+    assert_eq!(plans().await.as_deref(), Some("ada@example.com premium 250"));
+    operator.batch_execute(&give.replace("ada@", "eve@")).await.unwrap();
+    operator.batch_execute(&take).await.unwrap();
+    assert_eq!(plans().await.as_deref(), Some("eve@example.com premium 250"));
+    // Who does not exist is given nothing.
+    let nobody = give.replace("ada@", "nobody@");
+    assert!(operator.batch_execute(&nobody).await.is_err());
+}
+
+#[tokio::test]
+async fn the_operators_statement_forgets_keys_that_nobody_can_read() {
+    let [forget] = <[String; 1]>::try_from(statements("Changing secrets")).unwrap();
+    let servers = PrivateServers::start().await.unwrap();
+    let url = as_on_rds(&servers).await;
+    run(&url).await.unwrap();
+    let superuser = connect(&url.replace("app_admin@", "postgres@")).await;
+    let a_key = "insert into users values (gen_random_uuid(), 'ada@example.com', null, now());
+                 insert into data_keys values (gen_random_uuid(), 'lost', '', now());
+                 insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, use, usage_nano_usd, checked_at)
+                 select u.id, d.id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from users u, data_keys d";
+    superuser.batch_execute(a_key).await.unwrap();
+    let count = async || {
+        let count =
+            "select (select count(*) from provider_keys) + (select count(*) from data_keys)";
+        superuser.query_one(count, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(count().await, 2);
+    connect(&url).await.batch_execute(&forget).await.unwrap();
+    assert_eq!(count().await, 0);
 }
 
 #[tokio::test]

@@ -1,61 +1,24 @@
 //! Turns in the database: what is stored, what is read back, and who may.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
-
 use std::time::Duration;
 
-use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
-use shared_core::catalogue::ModelId;
-use shared_core::ids::{ChatId, MessageId};
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, Place, Question};
 use shared_postgres::{BegunTurn, Ending, Error, Outcome};
-use testkit::TestStack;
-
-fn id(raw: &str) -> MessageId {
-    MessageId::parse(raw).unwrap()
-}
-
-fn turn(chat: &str, place: Place, answer: &str) -> NewTurn {
-    NewTurn {
-        chat: ChatId::parse(chat).unwrap(),
-        place,
-        question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
-        answer: id(answer),
-        model: ModelId::parse("fake/echo").unwrap(),
-    }
-}
-
-fn next(chat: &str, number: usize) -> NewTurn {
-    turn(
-        chat,
-        Place::Next { question: id(&format!("question-{number}")) },
-        &format!("answer-{number:02}"),
-    )
-}
+use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
     // Each turn a second later, as people type.
     stack.clock.advance(Duration::from_secs(1));
-    stack.database().request(session, stack.clock.clock().now()).begin_turn(&turn).await
+    stack
+        .database()
+        .request(session, stack.clock.clock().now())
+        .begin_turn(&turn, &stack.plans())
+        .await
 }
 
 async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
-    let mut answer = Answer::default();
-    let usage = Usage {
-        prompt_tokens: 3,
-        completion_tokens: 2,
-        cost_nano_usd: Some(7),
-        ..Usage::default()
-    };
-    for event in [
-        ModelEvent::Identified { generation: "gen-1", model: "fake/other" },
-        ModelEvent::Text(text),
-        ModelEvent::Finished(FinishReason::Stop),
-        ModelEvent::Used(usage),
-    ] {
-        answer.hear(&event, &mut |_| ());
-    }
+    let answer = answer_of(text);
     let ending =
         Ending { answer: &answer, outcome: Outcome::Complete, at: stack.clock.clock().now() };
     stack.database().finish_turn(begun, ending).await
@@ -70,7 +33,7 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=3 {
-        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
     for (content, age) in [("old", "2 hours"), ("new", "1 hour")] {
@@ -79,7 +42,7 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
         );
         stack.owner().await.execute(&sql, &[&ada.user.0]).await.unwrap();
     }
-    let begun = begin(&stack, &ada, next("the-chat", 4)).await.unwrap();
+    let begun = begin(&stack, &ada, next_turn("the-chat", 4)).await.unwrap();
     assert_eq!(
         texts(&begun),
         ["reply 1", "question of answer-02", "reply 2", "question of answer-03", "reply 3"]
@@ -91,7 +54,7 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
 async fn an_answer_is_stored_with_what_it_took() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
-    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
     let row = "select status, parts::text, model, generation_id, finish_reason, prompt_tokens, cost_nano_usd
                  from messages where id = 'answer-01'";
     let owner = stack.owner().await;
@@ -110,7 +73,7 @@ async fn an_answer_is_stored_with_what_it_took() {
 async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
-    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
     stack.database().request(&ada, stack.clock.clock().now()).log_out().await.unwrap();
     finish(&stack, &begun, "reply").await.unwrap();
 }
@@ -120,15 +83,15 @@ async fn an_id_is_used_once_and_a_chat_has_one_owner() {
     let stack = TestStack::start().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
-    begin(&stack, &ada, next("adas-chat", 1)).await.unwrap();
-    let again = begin(&stack, &ada, next("adas-chat", 1)).await;
+    begin(&stack, &ada, next_turn("adas-chat", 1)).await.unwrap();
+    let again = begin(&stack, &ada, next_turn("adas-chat", 1)).await;
     assert!(matches!(again, Err(Error::MessageExists)), "{again:?}");
-    let elsewhere = begin(&stack, &eve, next("eves-chat", 1)).await;
+    let elsewhere = begin(&stack, &eve, next_turn("eves-chat", 1)).await;
     assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
-    let intruding = begin(&stack, &eve, next("adas-chat", 2)).await;
+    let intruding = begin(&stack, &eve, next_turn("adas-chat", 2)).await;
     assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
-    let again = Place::Again { question: id("question-1") };
-    let peeking = begin(&stack, &eve, turn("adas-chat", again, "answer-77")).await;
+    let again = Place::Again { question: message_id("question-1") };
+    let peeking = begin(&stack, &eve, new_turn("adas-chat", again, "answer-77")).await;
     assert!(matches!(peeking, Err(Error::ChatNotFound)), "{peeking:?}");
     // Nothing is left of what was refused.
     stack.until_count(1, "select count(*) from chats").await;
@@ -140,11 +103,11 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
-        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place = Place::Again { question: id("question-2") };
-    let mut again = turn("the-chat", place, "answer-2b");
+    let place = Place::Again { question: message_id("question-2") };
+    let mut again = new_turn("the-chat", place, "answer-2b");
     again.question = Question::parse(["what a client says now does not count"], 100).unwrap();
     let begun = begin(&stack, &ada, again).await.unwrap();
     assert_eq!(begun.question.as_str(), "question of answer-02");
@@ -152,9 +115,11 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     let siblings = "select count(*) from messages where parent_id = 'question-2'";
     stack.until_count(2, siblings).await;
 
-    let unknown = turn("the-chat", Place::Again { question: id("question-9") }, "answer-9b");
+    let unknown =
+        new_turn("the-chat", Place::Again { question: message_id("question-9") }, "answer-9b");
     assert!(matches!(begin(&stack, &ada, unknown).await, Err(Error::MessageNotFound)));
-    let of_an_answer = turn("the-chat", Place::Again { question: id("answer-01") }, "answer-9c");
+    let of_an_answer =
+        new_turn("the-chat", Place::Again { question: message_id("answer-01") }, "answer-9c");
     assert!(matches!(begin(&stack, &ada, of_an_answer).await, Err(Error::MessageNotFound)));
 }
 
@@ -163,11 +128,12 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
-        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place = Place::Instead { question: id("question-2"), aside: id("stepped-aside") };
-    let begun = begin(&stack, &ada, turn("the-chat", place, "answer-2b")).await.unwrap();
+    let place =
+        Place::Instead { question: message_id("question-2"), aside: message_id("stepped-aside") };
+    let begun = begin(&stack, &ada, new_turn("the-chat", place, "answer-2b")).await.unwrap();
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
     let rows = stack
         .owner()
@@ -189,9 +155,10 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
             edge("stepped-aside", Some("answer-01")),
         ]
     );
-    let unknown = Place::Instead { question: id("question-9"), aside: id("stepped-aside-2") };
+    let unknown =
+        Place::Instead { question: message_id("question-9"), aside: message_id("stepped-aside-2") };
     assert!(matches!(
-        begin(&stack, &ada, turn("the-chat", unknown, "answer-9b")).await,
+        begin(&stack, &ada, new_turn("the-chat", unknown, "answer-9b")).await,
         Err(Error::MessageNotFound)
     ));
 }
@@ -204,23 +171,29 @@ async fn a_withdrawn_turn_was_never_there() {
     let owner = stack.owner().await;
     let snapshot = async || owner.query_one(everything, &[]).await.unwrap().get::<_, String>(0);
 
-    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
-    stack.database().withdraw_turn(&begun).await.unwrap();
+    let begun = begin(&stack, &ada, next_turn("the-chat", 9)).await.unwrap();
+    stack.database().withdraw_turn(&begun, "too_many_turns", stack.clock.now()).await.unwrap();
     assert_eq!(snapshot().await, "");
     stack.until_count(0, "select count(*) from chats").await;
 
     for number in 1..=2 {
-        let begun = begin(&stack, &ada, next("the-chat", number)).await.unwrap();
+        let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, "reply").await.unwrap();
     }
     let before = snapshot().await;
-    for place in [
-        Place::Next { question: id("question-3") },
-        Place::Again { question: id("question-2") },
-        Place::Instead { question: id("question-2"), aside: id("stepped-aside") },
+    for (answer, place) in [
+        ("answer-03", Place::Next { question: message_id("question-3") }),
+        ("answer-04", Place::Again { question: message_id("question-2") }),
+        (
+            "answer-05",
+            Place::Instead {
+                question: message_id("question-2"),
+                aside: message_id("stepped-aside"),
+            },
+        ),
     ] {
-        let begun = begin(&stack, &ada, turn("the-chat", place, "answer-03")).await.unwrap();
-        stack.database().withdraw_turn(&begun).await.unwrap();
+        let begun = begin(&stack, &ada, new_turn("the-chat", place, answer)).await.unwrap();
+        stack.database().withdraw_turn(&begun, "too_many_turns", stack.clock.now()).await.unwrap();
         assert_eq!(snapshot().await, before);
     }
 }
@@ -229,9 +202,9 @@ async fn a_withdrawn_turn_was_never_there() {
 async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
-    let first = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
-    let second = begin(&stack, &ada, next("the-chat", 2)).await.unwrap();
-    stack.database().withdraw_turn(&first).await.unwrap();
+    let first = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
+    let second = begin(&stack, &ada, next_turn("the-chat", 2)).await.unwrap();
+    stack.database().withdraw_turn(&first, "too_many_turns", stack.clock.now()).await.unwrap();
     stack.until_count(4, "select count(*) from messages").await;
     let failed =
         "select count(*) from messages where id = 'answer-01' and error_code = 'too_many_turns'";
@@ -243,7 +216,7 @@ async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
 async fn an_ending_that_is_stored_twice_has_succeeded_twice() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
-    let begun = begin(&stack, &ada, next("the-chat", 1)).await.unwrap();
+    let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, "reply").await.unwrap();
     // The same ending, because its acknowledgement was lost.
     finish(&stack, &begun, "reply").await.unwrap();
@@ -262,7 +235,9 @@ async fn a_session_that_ended_opens_no_door() {
     let other = stack.session("ada@example.com").await;
     database.request(&logged_out, now()).log_out().await.unwrap();
     assert!(ended(database.request(&logged_out, now()).user().await));
-    assert!(ended(begin(&stack, &logged_out, next("the-chat", 1)).await.map(|_| unreachable!())));
+    assert!(ended(
+        begin(&stack, &logged_out, next_turn("the-chat", 1)).await.map(|_| unreachable!())
+    ));
     assert!(database.request(&other, now()).user().await.is_ok());
 
     // In use every day, it lives for thirty days.

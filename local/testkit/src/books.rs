@@ -1,0 +1,57 @@
+//! What must hold of credits, whatever happened.
+
+use crate::TestStack;
+
+/// Rules, each as a query for what breaks it.
+const RULES: [(&str, &str); 5] = [
+    (
+        "a balance is the sum of its ledger",
+        "select count(*)
+           from allowances a
+          where balance <> (select sum(amount) from credit_ledger l
+                             where (l.user_id, l.plan, l.starts_at) = (a.user_id, a.plan, a.starts_at))",
+    ),
+    (
+        "an allowance is granted once",
+        "select count(*)
+           from allowances a
+          where granted <> (select sum(amount) from credit_ledger l
+                             where l.kind = 'grant'
+                               and (l.user_id, l.plan, l.starts_at) = (a.user_id, a.plan, a.starts_at))",
+    ),
+    (
+        "what is gone of an allowance is what turns have taken or hold",
+        "select count(*)
+           from allowances a
+          where granted - balance <> (select coalesce(sum(credits), 0) from turns t
+                                       where t.state in ('open', 'settled')
+                                         and (t.user_id, t.plan, t.starts_at) = (a.user_id, a.plan, a.starts_at))",
+    ),
+    (
+        "a turn that credits pay has one reserve, and one ending once it is not open",
+        "select count(*)
+           from turns t
+          where paid_by = 'credits'
+            and (1, case state when 'open' then 0 else 1 end) <>
+                (select count(*) filter (where kind = 'reserve'), count(*) filter (where kind <> 'reserve')
+                   from credit_ledger l where l.reference = t.answer_id)",
+    ),
+    (
+        "a reserve has its turn",
+        "select count(*)
+           from credit_ledger l
+          where kind = 'reserve'
+            and not exists (select from turns t where t.answer_id = l.reference)",
+    ),
+];
+
+impl TestStack {
+    /// Fails if any credit is not where it belongs.
+    pub async fn assert_books_are_right(&self) {
+        let owner = self.owner().await;
+        for (rule, broken) in RULES {
+            let broken: i64 = owner.query_one(broken, &[]).await.unwrap().get(0);
+            assert_eq!(broken, 0, "{rule}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Turns as the database is given them.
+
+use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
+use shared_core::catalogue::{ModelId, Terms, Tier};
+use shared_core::ids::{ChatId, MessageId};
+use shared_core::turn::{NewTurn, Place, Question};
+
+/// A message's id.
+pub fn message_id(raw: &str) -> MessageId {
+    MessageId::parse(raw).unwrap()
+}
+
+/// A turn of a free model that costs one credit.
+pub fn new_turn(chat: &str, place: Place, answer: &str) -> NewTurn {
+    NewTurn {
+        chat: ChatId::parse(chat).unwrap(),
+        place,
+        question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
+        answer: message_id(answer),
+        model: ModelId::parse("fake/echo").unwrap(),
+        terms: Terms { tier: Tier::Free, credits: 1 },
+    }
+}
+
+/// The turn with this number, which names its messages: the next one of its chat.
+pub fn next_turn(chat: &str, number: usize) -> NewTurn {
+    let question = message_id(&format!("question-{number}"));
+    new_turn(chat, Place::Next { question }, &format!("answer-{number:02}"))
+}
+
+/// An answer that took 3 and 2 tokens, and 7 billionths of a dollar.
+pub fn answer_of(text: &str) -> Answer {
+    let mut answer = Answer::default();
+    let usage = Usage {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+        cost_nano_usd: Some(7),
+        ..Usage::default()
+    };
+    for event in [
+        ModelEvent::Identified { generation: "gen-1", model: "fake/other" },
+        ModelEvent::Text(text),
+        ModelEvent::Finished(FinishReason::Stop),
+        ModelEvent::Used(usage),
+    ] {
+        answer.hear(&event, &mut |_| ());
+    }
+    answer
+}

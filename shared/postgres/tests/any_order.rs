@@ -1,0 +1,174 @@
+//! Whatever happens to turns, in whatever order and at once: no credit is lost, and none spent twice.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use shared_core::answer::Answer;
+use shared_core::catalogue::{Terms, Tier};
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::session::Session;
+use shared_core::turn::NewTurn;
+use shared_postgres::{
+    BegunTurn, Database, DatabaseConfig, DeadTurns, Ending, Error, Jobs, Outcome,
+};
+use testkit::{TestStack, answer_of, next_turn};
+
+/// What may happen to one turn after it has begun, or when it begins.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Begin {
+        premium: bool,
+    },
+    Finish {
+        said: bool,
+    },
+    FinishTwice {
+        said: bool,
+    },
+    Withdraw,
+    /// Whoever runs it is killed.
+    Die,
+    Sweep,
+}
+
+/// Things that happen at once, and the time that passes before them.
+#[derive(Clone, Debug)]
+struct Moment {
+    passes: Duration,
+    steps: Vec<Step>,
+}
+
+fn moments() -> impl Strategy<Value = Vec<Moment>> {
+    let step = prop_oneof![
+        5 => any::<bool>().prop_map(|premium| Step::Begin { premium }),
+        2 => any::<bool>().prop_map(|said| Step::Finish { said }),
+        1 => any::<bool>().prop_map(|said| Step::FinishTwice { said }),
+        1 => Just(Step::Withdraw),
+        1 => Just(Step::Die),
+        1 => Just(Step::Sweep),
+    ];
+    let passes = prop_oneof![
+        4 => Just(Duration::from_secs(1)),
+        1 => Just(TURN_DIES_AFTER),
+        1 => Just(Duration::from_hours(7)),
+    ];
+    let moment = (passes, prop::collection::vec(step, 1..10))
+        .prop_map(|(passes, steps)| Moment { passes, steps });
+    prop::collection::vec(moment, 1..12)
+}
+
+/// One user's systems.
+struct World {
+    stack: TestStack,
+    database: Database,
+    jobs: Jobs,
+    session: Session,
+    turns: AtomicUsize,
+}
+
+impl World {
+    async fn new() -> Self {
+        let stack = TestStack::start().await;
+        let session = stack.session("ada@example.com").await;
+        stack.premium(&session).await;
+        let few = "update entitlements set credits = 7";
+        stack.owner().await.execute(few, &[]).await.unwrap();
+        let jobs = DatabaseConfig::at(&stack.owner_url());
+        let jobs = Jobs::new(&jobs, stack.clock.clock()).unwrap();
+        Self { database: stack.database(), jobs, session, turns: AtomicUsize::new(0), stack }
+    }
+
+    async fn live(&self, moments: Vec<Moment>) {
+        let mut open = Vec::new();
+        for Moment { passes, steps } in moments {
+            self.stack.clock.advance(passes);
+            let at_once = steps.into_iter().map(|step| {
+                let turn = match step {
+                    Step::Begin { .. } | Step::Sweep => None,
+                    Step::Finish { .. } | Step::FinishTwice { .. } | Step::Withdraw | Step::Die => {
+                        open.pop()
+                    }
+                };
+                self.step(step, turn)
+            });
+            let at_once: Vec<_> = at_once.collect();
+            open.extend(join_all(at_once).await.into_iter().flatten());
+            self.stack.assert_books_are_right().await;
+        }
+        self.stack.clock.advance(TURN_DIES_AFTER + Duration::from_secs(1));
+        self.sweep().await;
+        assert_eq!(self.sweep().await, DeadTurns::default());
+        self.stack.assert_books_are_right().await;
+        self.stack.until_count(0, "select count(*) from turns where state = 'open'").await;
+    }
+
+    async fn step(&self, step: Step, turn: Option<BegunTurn>) -> Option<BegunTurn> {
+        match (step, turn) {
+            (Step::Begin { premium }, _) => return self.begin(premium).await,
+            (Step::Sweep, _) => _ = self.sweep().await,
+            (Step::Finish { said }, Some(turn)) => self.finish(&turn, said).await,
+            (Step::FinishTwice { said }, Some(turn)) => {
+                tokio::join!(self.finish(&turn, said), self.finish(&turn, said));
+            }
+            (Step::Withdraw, Some(turn)) => {
+                let now = self.stack.clock.now();
+                self.database.withdraw_turn(&turn, "unavailable", now).await.unwrap();
+            }
+            (Step::Die | Step::Finish { .. } | Step::FinishTwice { .. } | Step::Withdraw, _) => {}
+        }
+        None
+    }
+
+    async fn begin(&self, premium: bool) -> Option<BegunTurn> {
+        let number = self.turns.fetch_add(1, Ordering::Relaxed);
+        let terms = if premium {
+            Terms { tier: Tier::Premium, credits: 3 }
+        } else {
+            Terms { tier: Tier::Free, credits: 1 }
+        };
+        // Some in a chat of their own, some in one.
+        let chat = if number.is_multiple_of(2) {
+            "the-chat".to_owned()
+        } else {
+            format!("chat-{number:04}")
+        };
+        let turn = NewTurn { terms, ..next_turn(&chat, number) };
+        let request = self.database.request(&self.session, self.stack.clock.now());
+        match request.begin_turn(&turn, &self.stack.plans()).await {
+            Ok(begun) => Some(begun),
+            Err(Error::TurnRefused(_)) => None,
+            Err(other) => unreachable!("{other}"),
+        }
+    }
+
+    /// A turn that was swept meanwhile is stored all the same.
+    async fn finish(&self, turn: &BegunTurn, said: bool) {
+        let answer = if said { answer_of("hello") } else { Answer::default() };
+        let ending =
+            Ending { answer: &answer, outcome: Outcome::Complete, at: self.stack.clock.now() };
+        self.database.finish_turn(turn, ending).await.unwrap();
+    }
+
+    async fn sweep(&self) -> DeadTurns {
+        let now = self.stack.clock.now();
+        self.jobs.end_dead_turns(now - TURN_DIES_AFTER, now).await.unwrap()
+    }
+}
+
+#[test]
+fn in_whatever_order_turns_begin_end_and_die_the_books_are_right() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let config =
+        Config { cases: 16, max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
+    let property = |moments: Vec<Moment>| {
+        runtime.block_on(async { World::new().await.live(moments).await });
+        Ok(())
+    };
+    TestRunner::new(config).run(&moments(), property).unwrap();
+}

@@ -1,0 +1,84 @@
+//! A transaction that was committed, and whose answer got lost with its connection.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::net::SocketAddr;
+
+use shared_postgres::Payer;
+use testkit::{TestStack, next_turn};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What begins the row that says who has paid: the server sends it once it has committed.
+const RECEIPT: &[u8] = b"paid";
+
+/// Passes everything on, but for the first receipt: it is swallowed, and the connection with it.
+async fn swallowing(listener: TcpListener, server: SocketAddr) {
+    let mut connections = JoinSet::new();
+    let mut has_swallowed = false;
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        if has_swallowed {
+            connections.spawn(async move {
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+            continue;
+        }
+        let (mut ask, mut answer) = ([0; 8192], [0; 8192]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut ask) => match read.unwrap() {
+                    0 => break,
+                    count => server.write_all(&ask[..count]).await.unwrap(),
+                },
+                read = server.read(&mut answer) => {
+                    let answer = &answer[..read.unwrap()];
+                    if answer.windows(RECEIPT.len()).any(|bytes| bytes == RECEIPT) {
+                        has_swallowed = true;
+                        break;
+                    }
+                    client.write_all(answer).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
+    let mut stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let database = stack.database();
+    let now = stack.clock.now();
+    // One credit is left: what the first try has reserved is what the second needs.
+    for number in 1..=4 {
+        let turn = next_turn("the-chat", number);
+        database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = stack.env().required("DATABASE_URL").unwrap();
+    let server = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let through = listener.local_addr().unwrap().to_string();
+    stack.set("DATABASE_URL", url.replace(&server, &through));
+    let unreliable = stack.database();
+    let mut proxy = JoinSet::new();
+    proxy.spawn(swallowing(listener, server.parse().unwrap()));
+
+    let turn = next_turn("the-chat", 5);
+    let begun = unreliable.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+    assert!(matches!(begun.payer, Payer::Credits { credits: 1, left: 0, .. }), "{begun:?}");
+    assert_eq!(begun.answer.as_str(), "answer-05-2");
+    stack.assert_books_are_right().await;
+    for (expected, what) in [
+        (1, "turns where answer_id = 'answer-05' and state = 'withdrawn'"),
+        (1, "turns where answer_id = 'answer-05-2' and state = 'open'"),
+        (0, "messages where id = 'answer-05'"),
+        (1, "messages where id = 'question-5'"),
+        (1, "chats where turns = 5 and head_id = 'answer-05-2'"),
+    ] {
+        stack.until_count(expected, &format!("select count(*) from {what}")).await;
+    }
+}
