@@ -12,14 +12,15 @@ Use Markdown where it helps: code in fenced blocks, tables for comparisons.";
 pub struct ChatConfig {
     /// `SYSTEM_PROMPT`: what every model is told first.
     pub system_prompt: String,
-    /// `MESSAGE_LIMIT_BYTES`: how much text a question may hold, 32 KiB by default.
-    pub message_limit: usize,
     /// `BODY_LIMIT_BYTES`: how large a request may be, 1 MiB by default; the AI SDK's client sends
     /// the whole history along.
     pub body_limit: usize,
     /// `HEARTBEAT_SECONDS`: a stream that is silent for this long says that it is still there, 10 s
     /// by default.
     pub heartbeat: Duration,
+    /// `TURN_SECONDS`: how long a turn may take from question to last word, 280 s by default; Lambda ends
+    /// the function at 300.
+    pub longest_turn: Duration,
 }
 
 impl ChatConfig {
@@ -29,9 +30,9 @@ impl ChatConfig {
             system_prompt: env
                 .optional("SYSTEM_PROMPT")
                 .unwrap_or_else(|| DEFAULT_SYSTEM_PROMPT.to_owned()),
-            message_limit: env.parsed("MESSAGE_LIMIT_BYTES", 32 * 1024)?,
             body_limit: env.parsed("BODY_LIMIT_BYTES", 1024 * 1024)?,
             heartbeat: env.seconds("HEARTBEAT_SECONDS", 10)?,
+            longest_turn: env.seconds("TURN_SECONDS", 280)?,
         })
     }
 }

@@ -4,7 +4,9 @@
 
 mod config;
 mod listen;
+mod own_key;
 mod post_chat;
+mod ready;
 mod report;
 mod request;
 mod storing;
@@ -16,9 +18,12 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use shared_cache::Cache;
 use shared_core::catalogue::ModelTable;
-use shared_http::{Edge, Tasks, Tokens};
+use shared_core::plans::Plans;
+use shared_http::{Edge, MessageMetadata, Tasks, Tokens};
 use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
+use shared_vault::Vault;
+use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -40,6 +45,10 @@ pub struct Deps {
     pub openrouter: OpenRouter,
     /// Which models are offered.
     pub table: Arc<ModelTable>,
+    /// What users may.
+    pub plans: Arc<Plans>,
+    /// Opens the keys that users bring.
+    pub vault: Vault,
     /// Turns go on when their reader is gone.
     pub tasks: Tasks,
     /// Limits and the system prompt.
@@ -71,6 +80,11 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
+/// The document cannot say what is inside a stream of events: the route's words name these.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(MessageMetadata<'static>)))]
+struct InTheStream;
+
 fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::new().routes(routes!(post_chat::post_chat))
+    OpenApiRouter::with_openapi(InTheStream::openapi()).routes(routes!(post_chat::post_chat))
 }

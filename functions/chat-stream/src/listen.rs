@@ -1,6 +1,7 @@
 //! Listening to a model: each chunk is heard, told to the browser, and kept.
 
-use shared_core::answer::{Answer, FinishReason, ModelEvent, ModelFailure};
+use shared_core::answer::{Answer, FinishReason, ModelEvent};
+use shared_core::failure::ModelFailure;
 use shared_http::UiStream;
 use shared_openrouter::{Batch, ModelStream};
 use tokio::time::{Duration, Instant, sleep};
@@ -15,13 +16,14 @@ pub(crate) struct Heard {
     pub(crate) failure: Option<ModelFailure>,
 }
 
-/// Passes on what the model says until it is done.
+/// Passes on what the model says until it is done, or there is no more time.
 #[tracing::instrument(target = "otel", skip_all)]
 pub(crate) async fn listen(
     stream: &mut ModelStream,
     answer: &mut Answer,
     out: &mut UiStream,
     heartbeat: Duration,
+    deadline: Instant,
 ) -> Heard {
     let mut heard = Heard { first_word: None, longest_delay: Duration::ZERO, failure: None };
     let quiet = sleep(heartbeat);
@@ -42,6 +44,11 @@ pub(crate) async fn listen(
             let now = Instant::now();
             quiet.as_mut().reset(now + heartbeat);
             heard.longest_delay = heard.longest_delay.max(now - stream.received_at());
+        }
+        // Whoever runs this is ended soon after, and what it holds would be lost.
+        if Instant::now() >= deadline {
+            heard.failure.get_or_insert(ModelFailure::OutOfTime);
+            break;
         }
         if heard.first_word.is_none() && !answer.is_empty() {
             heard.first_word = Some(Instant::now());

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use chat_stream::{ChatConfig, Deps, app};
 use shared_cache::{Cache, CacheConfig};
 use shared_core::catalogue::ModelTable;
-use shared_core::env::ConfigError;
+use shared_core::plans::Plans;
 use shared_http::{
     Edge, EdgeConfig, SessionKeys, Tokens, serve_streaming, start, system_clock, system_entropy,
 };
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
+use shared_vault::{Vault, VaultConfig};
 
 fn main() -> ExitCode {
     start(async |init| {
@@ -25,7 +26,6 @@ fn main() -> ExitCode {
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
         init.tasks().spawn(openrouter.clone().warm());
 
-        let table = ModelTable::parse(include_str!("../../../models.toml"));
         let origin = EdgeConfig::from_env(&env)?;
         let deps = Deps {
             edge: Edge::new(&origin, system_clock(), system_entropy()),
@@ -33,7 +33,9 @@ fn main() -> ExitCode {
             cache,
             database,
             openrouter,
-            table: Arc::new(table.map_err(|error| ConfigError::new("models.toml", error))?),
+            table: Arc::new(ModelTable::parse(include_str!("../../../models.toml"))?),
+            plans: Arc::new(Plans::parse(include_str!("../../../plans.toml"))?),
+            vault: Vault::new(&VaultConfig::from_env(&env)?, system_entropy()),
             tasks: init.tasks().clone(),
             config: Arc::new(ChatConfig::from_env(&env)?),
         };

@@ -17,19 +17,28 @@ use crate::turn::{self, Asker};
 /// Answers with the AI SDK's UI Message Stream v1 as server-sent events. An error before the model
 /// answers is an HTTP status; one after it is the stream's `error` event, whose `errorText` is the
 /// JSON of an error body. What was said until then is kept.
+///
+/// What the turn took is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish`
+/// event, or of a `message-metadata` event before an `error`, where that ends a turn that
+/// was stored. It says which model answered, the tokens and what they cost in US dollars, who paid, and
+/// what is left of the credits.
 #[utoipa::path(
     post, path = "/api/chat", tag = "chat", request_body = ChatRequest,
     responses(
-        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes"),
+        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes", headers(
+            ("ratelimit-limit" = u32, description = "turns that the plan allows in a minute"),
+            ("ratelimit-remaining" = u32, description = "how many of them are left"),
+            ("ratelimit-reset" = u64, description = "seconds until there is one more"),
+        )),
         (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
-        (status = 402, body = ErrorBody, description = "`model_out_of_credit`"),
-        (status = 403, body = ErrorBody, description = "`model_refused`, or `cross_site`"),
+        (status = 402, body = ErrorBody, description = "`credits_exhausted`, `key_exhausted` or `key_cap_reached`; or `model_out_of_credit`, of the platform's account"),
+        (status = 403, body = ErrorBody, description = "`model_needs_premium`, `chat_full`, `model_refused`, `key_refused`, `key_unreadable`, or `cross_site`"),
         (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found` or `message_not_found`"),
         (status = 408, body = ErrorBody, description = "`model_request_timed_out`"),
         (status = 409, body = ErrorBody, description = "`message_exists`, with `x-should-retry: false`"),
-        (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large` or `conversation_too_long`"),
+        (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
         (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id` or `invalid_message`"),
-        (status = 429, body = ErrorBody, description = "`too_many_turns` or `model_busy`, with `retry-after`"),
+        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`, with `retry-after`"),
         (status = 502, body = ErrorBody, description = "`model_failed`"),
         (status = 503, body = ErrorBody, description = "`unavailable` or `model_unavailable`, with `retry-after`"),
         (status = 504, body = ErrorBody, description = "`model_timed_out`"),
@@ -44,7 +53,7 @@ pub(crate) async fn post_chat(
     let now = deps.edge.clock().now();
     let rules = Rules {
         table: &deps.table,
-        message_limit: deps.config.message_limit,
+        message_limit: deps.plans.longest_message(),
         entropy: deps.edge.entropy(),
         now,
     };
@@ -59,5 +68,5 @@ pub(crate) async fn post_chat(
     let tasks = deps.tasks.clone();
     tasks.spawn(turn::turn(deps, Asker { session, trace, now }, turn, respond).in_current_span());
     let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
-    Ok(response.await.map_err(broke)??)
+    response.await.map_err(broke)?
 }

@@ -1,7 +1,8 @@
 //! What a turn leaves in the log and in CloudWatch: how long it took, and what it cost.
 
 use shared_core::answer::Answer;
-use shared_http::{ApiError, Metric};
+use shared_core::money::usd;
+use shared_http::{ApiError, ErrorCode, Metric};
 use shared_postgres::BegunTurn;
 use tokio::time::Instant;
 
@@ -35,6 +36,7 @@ pub(crate) fn report(
         prompt_tokens = usage.prompt_tokens,
         completion_tokens = usage.completion_tokens,
         cost_nano_usd = usage.cost_nano_usd,
+        own_key = begun.payer.key().is_some(),
         failure = heard.failure.as_ref().map(tracing::field::display),
         "the model is done",
     );
@@ -44,15 +46,20 @@ pub(crate) fn report(
         Metric::count("CompletionTokens", usage.completion_tokens.into()),
         Metric::count("TurnFailed", f64::from(u8::from(heard.failure.is_some()))),
     ];
-    // A double holds every cost below 9 million dollars to the billionth.
-    #[expect(clippy::cast_precision_loss, reason = "see above")]
-    metrics.extend(usage.cost_nano_usd.map(|cost| Metric::usd("CostUsd", cost as f64 / 1e9)));
+    // What the platform pays; a user's own key is its owner's.
+    if begun.payer.key().is_none() {
+        metrics.extend(usage.cost_nano_usd.map(|cost| Metric::usd("CostUsd", usd(cost))));
+    }
     metrics.extend(first_word.map(|after| Metric::time("TimeToFirstByte", after)));
     deps.edge.measure(&metrics, &[("model", begun.model.as_str())]);
 }
 
-/// Counts a turn that the provider would not begin.
+/// Counts a turn that the provider would not begin; unless it is the user's own key that it would not take.
 pub(crate) fn report_refusal(deps: &Deps, begun: &BegunTurn, error: &ApiError) {
+    if matches!(error.code(), ErrorCode::KeyRefused | ErrorCode::KeyExhausted | ErrorCode::KeyBusy)
+    {
+        return;
+    }
     let about = [("model", begun.model.as_str()), ("code", error.code().as_str())];
     deps.edge.measure(&[Metric::one("TurnFailed")], &about);
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared_core::ambient::Entropy;
-use shared_core::catalogue::{ModelId, ModelTable};
+use shared_core::catalogue::{ModelId, ModelTable, Terms};
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::turn::{NewTurn, Place, Question, TurnError};
 use utoipa::ToSchema;
@@ -88,7 +88,7 @@ impl ChatRequest {
     /// The turn that is asked for, if it can be asked.
     pub(crate) fn into_turn(self, rules: &Rules<'_>) -> Result<NewTurn, Unreadable> {
         let chat = ChatId::parse(&self.id).map_err(malformed("id"))?;
-        let model = model(self.model, rules.table)?;
+        let (model, terms) = model(self.model, rules.table)?;
         let message =
             self.message.or_else(|| self.messages.and_then(|mut messages| messages.pop()));
         let message = message.ok_or(TurnError::NoMessage)?;
@@ -116,16 +116,18 @@ impl ChatRequest {
                 }
             },
         };
-        Ok(NewTurn { chat, place, question, answer: new_id(), model })
+        Ok(NewTurn { chat, place, question, answer: new_id(), model, terms })
     }
 }
 
-fn model(asked: Option<String>, table: &ModelTable) -> Result<ModelId, TurnError> {
-    let Some(asked) = asked else {
-        return Ok(table.default_model().clone());
+fn model(asked: Option<String>, table: &ModelTable) -> Result<(ModelId, Terms), TurnError> {
+    let model = match &asked {
+        Some(asked) => ModelId::parse(asked),
+        None => Some(table.default_model().clone()),
     };
-    let model = ModelId::parse(&asked).filter(|model| table.tier(model).is_some());
-    model.ok_or(TurnError::UnknownModel { model: asked.chars().take(128).collect() })
+    let offered = model.and_then(|model| table.offered(&model).map(|terms| (model, terms)));
+    let asked = asked.unwrap_or_default();
+    offered.ok_or_else(|| TurnError::UnknownModel { model: asked.chars().take(128).collect() })
 }
 
 fn texts(parts: &[IncomingPart]) -> Result<Vec<&str>, TurnError> {

@@ -1,10 +1,14 @@
 //! A turn in the database: how it begins, how it ends, and what the database's errors mean.
 
+use jiff::Timestamp;
 use shared_core::answer::Answer;
+use shared_core::catalogue::Terms;
+use shared_core::credits::Charge;
+use shared_core::plans::Plans;
 use shared_core::session::SessionError;
 use shared_core::turn::{NewTurn, TurnError};
-use shared_http::{ApiError, Metric};
-use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Request};
+use shared_http::{ApiError, ErrorCode, Metric};
+use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Payer, Request};
 use tokio::time::{Duration, sleep};
 
 use crate::Deps;
@@ -14,9 +18,12 @@ use crate::Deps;
 pub(crate) async fn begin(
     database: &Request<'_>,
     turn: &NewTurn,
+    plans: &Plans,
 ) -> Result<BegunTurn, DatabaseError> {
-    match (database.begin_turn(turn).await, turn.as_new_question()) {
-        (Err(DatabaseError::MessageNotFound), Some(turn)) => database.begin_turn(&turn).await,
+    match (database.begin_turn(turn, plans).await, turn.as_new_question()) {
+        (Err(DatabaseError::MessageNotFound), Some(turn)) => {
+            database.begin_turn(&turn, plans).await
+        }
         (result, _) => result,
     }
 }
@@ -59,13 +66,50 @@ pub(crate) async fn store(
     Err(NotStored)
 }
 
-/// The outcome of a turn whose reader was told of `error`.
+/// The outcome of a turn whose reader was told of `error`: that the key is refused only if the provider was
+/// asked about it.
 pub(crate) fn failed(error: &ApiError) -> Outcome {
-    Outcome::Failed { code: error.code().as_str() }
+    let refused_key = error.code() == ErrorCode::KeyRefused;
+    Outcome::Failed { code: error.code().as_str(), refused_key }
 }
 
-pub(crate) fn turn_error(error: DatabaseError) -> TurnError {
+/// Takes back a turn that was never sent, and answers with why.
+pub(crate) async fn withdraw(
+    deps: &Deps,
+    begun: &BegunTurn,
+    why: ApiError,
+    now: Timestamp,
+) -> ApiError {
+    let mut away = None;
+    for wait in TRIES {
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        match deps.database.withdraw_turn(begun, why.code().as_str(), now).await {
+            Ok(()) => return why,
+            Err(error) => away = Some(error),
+        }
+    }
+    // Its credits come back all the same, when the sweep finds it.
+    away.map_or(why, |error| TurnError::Unavailable(error.into()).into())
+}
+
+/// What a turn that has ended costs: nothing, where the model said nothing.
+pub(crate) fn charge(payer: &Payer, answer: &Answer) -> Charge {
+    match payer {
+        Payer::Key(_) => Charge::Key,
+        Payer::Credits { credits, left, of } if answer.is_empty() => {
+            Charge::Credits { credits: 0, left: left + credits, of: of.clone() }
+        }
+        Payer::Credits { credits, left, of } => {
+            Charge::Credits { credits: *credits, left: *left, of: of.clone() }
+        }
+    }
+}
+
+pub(crate) fn turn_error(error: DatabaseError, terms: Terms, plans: &Plans) -> TurnError {
     match error {
+        DatabaseError::TurnRefused(refusal) => refusal.explained(terms, plans),
         DatabaseError::SessionEnded => SessionError::Ended.into(),
         DatabaseError::ChatNotFound => TurnError::ChatNotFound,
         DatabaseError::MessageNotFound => TurnError::MessageNotFound,

@@ -1,29 +1,29 @@
 //! A chat turn.
 //!
 //! ```text
-//!            ┌─ cache: may this user ask again?                          ┐ at once,
-//!  prepare ──┤─ postgres: question and open answer in, context out       │ one round
+//!            ┌─ cache: how often has this user asked?                    ┐ at once,
+//!  prepare ──┤─ postgres: who pays? question and open answer in, context out │ one round
 //!            └─ openrouter: a connection, if none is open                ┘ trip each
 //!                │
-//!                ▼  system prompt + summary + context + question
+//!                ▼  system prompt + summary + context + question (ready.rs)
 //!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
 //!                │
 //!   run ─────────┤  each chunk: heard, told to the browser, kept       (from here, an event)
 //!                ▼
-//!            postgres: answer and what it took ──▶ `finish`, [DONE]
+//!            postgres: answer, what it took, who paid ──▶ `finish`, [DONE]
 //! ```
 //!
 //! The task that runs this outlives its reader: a closed tab does not end a turn.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use shared_cache::Subject;
 use shared_core::answer::{Answer, FinishReason};
 use shared_core::ids::TraceId;
-use shared_core::prompt::prompt;
+use shared_core::plans::Plan;
 use shared_core::session::Session;
-use shared_core::turn::{NewTurn, TURNS_PER_USER, TurnError};
-use shared_http::{ApiError, UiStream};
+use shared_core::turn::{NewTurn, TurnError};
+use shared_http::{ApiError, RateLimit, Took, UiStream};
 use shared_openrouter::{Ask, ModelStream};
 use shared_postgres::{BegunTurn, Outcome};
 use tokio::sync::oneshot;
@@ -31,11 +31,13 @@ use tokio::time::Instant;
 
 use crate::Deps;
 use crate::listen::listen;
+use crate::own_key::confirmed;
+use crate::ready::{Ready, ready};
 use crate::report::{Times, report, report_refusal};
-use crate::storing::{NotStored, begin, failed, store, turn_error};
+use crate::storing::{NotStored, begin, charge, failed, store, turn_error, withdraw};
 
 /// Where the response goes, or why there is none.
-pub type Respond = oneshot::Sender<Result<Response, TurnError>>;
+pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
 
 /// Who asks, and when.
 #[derive(Clone, Copy, Debug)]
@@ -53,16 +55,23 @@ pub struct Asker {
 pub async fn turn(deps: Deps, asker: Asker, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
     match prepare(&deps, &asker, turn).await {
-        Ok((begun, stream)) => {
+        Ok(Accepted { begun, stream, rate_limit }) => {
             let (mut out, response) = UiStream::new();
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
             // Whether anybody still waits for it does not matter.
-            let _ = respond.send(Ok(response));
+            let _ = respond.send(Ok((rate_limit, response).into_response()));
             run(&deps, &begun, stream, out, began).await;
         }
         Err(error) => drop(respond.send(Err(error))),
     }
+}
+
+/// A turn whose question the model has accepted.
+struct Accepted {
+    begun: BegunTurn,
+    stream: ModelStream,
+    rate_limit: RateLimit,
 }
 
 /// Everything that can still be an HTTP status.
@@ -70,39 +79,46 @@ async fn prepare(
     deps: &Deps,
     Asker { session, trace, now }: &Asker,
     turn: NewTurn,
-) -> Result<(BegunTurn, ModelStream), TurnError> {
+) -> Result<Accepted, ApiError> {
     if !deps.openrouter.is_warm() {
         deps.tasks.spawn(deps.openrouter.clone().warm());
     }
     let user = Subject::User(session.user);
     let database = deps.database.request(session, *now);
-    let (allowed, begun) = tokio::join!(
-        deps.cache.take(&user, "turns", &[TURNS_PER_USER], *now),
-        begin(&database, &turn),
+    let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
+    let (taken, begun) = tokio::join!(
+        deps.cache.take_any(&user, "turns", &limits, *now),
+        begin(&database, &turn, &deps.plans),
     );
-    let begun = begun.map_err(turn_error)?;
-    let allowed = match allowed {
-        Ok(allowed) => allowed,
+    let begun = match begun {
+        Ok(begun) => begun,
+        // Who is refused again and again is told that it is too often.
         Err(error) => {
-            tracing::warn!(%error, "without the cache, postgres counts turns");
-            database.turn_limit(TURNS_PER_USER).await.map_err(turn_error)?
+            if let Ok(taken) = taken {
+                taken.allowed_by_any().map_err(TurnError::from)?;
+            }
+            return Err(turn_error(error, turn.terms, &deps.plans).into());
         }
     };
-    if let Err(limit) = allowed {
-        // A turn beyond the limit was never sent.
-        deps.database.withdraw_turn(&begun).await.map_err(turn_error)?;
-        return Err(limit.into());
-    }
+    let Ready { prompt, key, rate_limit } = match ready(deps, &database, &begun, taken).await {
+        Ok(ready) => ready,
+        Err(error) => return Err(withdraw(deps, &begun, error.into(), *now).await),
+    };
 
-    let messages = prompt(&deps.config.system_prompt, &begun.context, &begun.question);
-    let ask = Ask { model: &begun.model, messages: &messages, user: session.user, trace: *trace };
+    let ask = Ask {
+        model: &begun.model,
+        messages: &prompt,
+        user: session.user,
+        trace: *trace,
+        key: key.as_ref(),
+    };
     match deps.openrouter.ask(&ask).await {
-        Ok(stream) => Ok((begun, stream)),
+        Ok(stream) => Ok(Accepted { begun, stream, rate_limit }),
         Err(failure) => {
-            let error = ApiError::from(failure.clone());
+            let error = ApiError::from(confirmed(deps, failure, key.as_ref(), *now).await);
             report_refusal(deps, &begun, &error);
             store(deps, &begun, &Answer::default(), failed(&error)).await.ok();
-            Err(failure.into())
+            Err(error)
         }
     }
 }
@@ -117,7 +133,8 @@ async fn run(
 ) {
     let times = Times { began, accepted: Instant::now() };
     let mut answer = Answer::default();
-    let heard = listen(&mut stream, &mut answer, &mut out, deps.config.heartbeat).await;
+    let deadline = began + deps.config.longest_turn;
+    let heard = listen(&mut stream, &mut answer, &mut out, deps.config.heartbeat, deadline).await;
     match heard.failure {
         None => deps.tasks.spawn(stream.hang_up()),
         // Nobody listens any more; the provider need not wait for the answer to be stored.
@@ -130,14 +147,15 @@ async fn run(
     let failure = heard.failure.map(ApiError::from);
     let outcome = failure.as_ref().map_or(Outcome::Complete, failed);
     let stored = store(deps, begun, &answer, outcome).await;
+    let took = Took {
+        model: answer.model().unwrap_or(begun.model.as_str()),
+        usage: answer.usage(),
+        charge: charge(&begun.payer, &answer),
+    };
     match (stored, failure) {
-        (Ok(()), None) => {
-            let reason = answer.finish_reason().unwrap_or(FinishReason::Other);
-            let model = answer.model().unwrap_or(begun.model.as_str());
-            out.finish(reason, model, answer.usage());
-        }
-        (Ok(()), Some(error)) => out.error(&error),
-        (Err(NotStored), _) => out.error(&TurnError::NotSaved.into()),
+        (Ok(()), None) => out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), &took),
+        (Ok(()), Some(error)) => out.error(&error, Some(&took)),
+        (Err(NotStored), _) => out.error(&TurnError::NotSaved.into(), None),
     }
     out.flush();
 }

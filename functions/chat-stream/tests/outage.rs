@@ -28,6 +28,8 @@ async fn with_its_own_postgres() -> (TestStack, PrivateServers, Client) {
         database: stack.database(),
         openrouter: stack.openrouter(),
         table: stack.table(),
+        plans: stack.plans(),
+        vault: stack.vault(),
         tasks: Tasks::default(),
         config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
     }));

@@ -131,7 +131,7 @@ async fn reasoning_and_citations_are_parts_of_their_own() {
 
 #[tokio::test]
 async fn however_the_provider_cuts_and_ends_its_lines_the_answer_is_the_same() {
-    let chat = Chat::start().await;
+    let chat = Chat::premium().await;
     for model in [
         "fake/echo",
         "fake/crlf",

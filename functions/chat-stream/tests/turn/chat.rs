@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use chat_stream::{ChatConfig, Deps, app};
 use serde_json::{Value, json};
+use shared_core::session::Session;
 use shared_http::Tasks;
 use testkit::{Answer, Client, TestStack};
 
 /// One user, and the function that they speak to.
 pub(crate) struct Chat {
     pub(crate) stack: TestStack,
+    pub(crate) session: Session,
     pub(crate) client: Client,
     pub(crate) tasks: Tasks,
 }
@@ -23,7 +25,17 @@ impl Chat {
         let session = stack.session("ada@example.com").await;
         let tasks = Tasks::default();
         let client = Client::new(Self::app(&stack, &tasks)).signed_in(&stack.cookie(&session));
-        Self { stack, client, tasks }
+        Self { stack, session, client, tasks }
+    }
+
+    /// On the premium plan, for more turns than a day without it has.
+    pub(crate) async fn premium() -> Self {
+        Self::start().await.on_premium().await
+    }
+
+    pub(crate) async fn on_premium(self) -> Self {
+        self.stack.premium(&self.session).await;
+        self
     }
 
     pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> axum::Router {
@@ -34,6 +46,8 @@ impl Chat {
             database: stack.database(),
             openrouter: stack.openrouter(),
             table: stack.table(),
+            plans: stack.plans(),
+            vault: stack.vault(),
             tasks: tasks.clone(),
             config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
         })

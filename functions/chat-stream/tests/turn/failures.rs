@@ -114,25 +114,28 @@ async fn a_model_that_only_the_provider_does_not_know_is_unknown_too() {
 async fn without_the_cache_chat_goes_on_and_postgres_counts() {
     let mut stack = TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
-    let chat = Chat::on(stack).await;
-    for _ in 0..30 {
-        assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
+    let chat = Chat::on(stack).await.on_premium().await;
+    for remaining in (0..60).rev() {
+        let answer = chat.ask("fake/echo", "hi").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-remaining"), Some(remaining.to_string().as_str()));
     }
     let limited = chat.ask("fake/echo", "hi").await;
     assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
-    chat.stack.until_count(30, "select count(*) from messages where role = 'user'").await;
+    chat.stack.until_count(60, "select count(*) from messages where role = 'user'").await;
+    chat.stack.until_count(190, "select balance::bigint from allowances").await;
 }
 
 #[tokio::test]
 async fn without_the_cache_other_answers_count_too() {
     let mut stack = TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
-    let chat = Chat::on(stack).await;
+    let chat = Chat::on(stack).await.on_premium().await;
     let mut request = body("the-chat", "fake/echo", "hi");
     request["message"]["id"] = json!("question-1");
     request["trigger"] = json!("regenerate-message");
     let mut refused = 0;
-    for _ in 0..32 {
+    for _ in 0..62 {
         refused += u32::from(chat.client.post("/api/chat", &request).await.status == 429);
     }
     assert_eq!(refused, 2);
@@ -158,4 +161,34 @@ async fn without_the_provider_it_is_said() {
     let chat = Chat::on(stack).await;
     assert_eq!(chat.ask("fake/echo", "hi").await.refusal(), (502, "model_failed".into()));
     assert_eq!(chat.stored().await.0, "failed");
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_kept_as_far_as_it_came_and_paid_for() {
+    let mut stack = TestStack::start().await;
+    stack.set("TURN_SECONDS", "1");
+    let chat = Chat::on(stack).await;
+    // 200 words, 25 ms apart.
+    let answer = chat.ask("fake/slow", "count").await;
+    assert_eq!(answer.stream_error()["error"]["code"], "model_timed_out");
+    let (status, text, code) = chat.stored().await;
+    assert_eq!((status.as_str(), code.as_deref()), ("failed", Some("model_timed_out")));
+    assert!(text.starts_with("1 2 3 ") && !text.contains("200"), "{text}");
+    chat.stack.until_count(1, "select count(*) from turns where state = 'settled'").await;
+}
+
+#[tokio::test]
+async fn who_hammers_without_the_cache_is_not_locked_out_for_longer() {
+    let mut stack = TestStack::start().await;
+    stack.set("CACHE_URL", "redis://127.0.0.1:1");
+    let chat = Chat::on(stack).await;
+    for _ in 0..10 {
+        assert_eq!(chat.ask("fake/empty", "hi").await.status, 200);
+    }
+    chat.stack.clock.advance(Duration::from_secs(59));
+    for _ in 0..3 {
+        assert_eq!(chat.ask("fake/empty", "hi").await.refusal(), (429, "too_many_turns".into()));
+    }
+    chat.stack.clock.advance(Duration::from_secs(2));
+    assert_eq!(chat.ask("fake/empty", "hi").await.status, 200);
 }

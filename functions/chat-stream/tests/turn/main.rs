@@ -5,4 +5,6 @@
 mod answers;
 mod chat;
 mod failures;
+mod own_keys;
+mod paying;
 mod refusals;

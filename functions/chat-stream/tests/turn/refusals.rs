@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::Client;
+use testkit::{Answer, Client};
 
 use crate::chat::{Chat, body};
 
@@ -90,6 +90,9 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
     let long = chat.ask("fake/echo", &"x".repeat(32 * 1024 + 1)).await;
     assert_eq!(long.refusal(), refused(413, "message_too_long"));
     assert_eq!(long.json()["error"]["details"]["limitBytes"], 32 * 1024);
+    assert_eq!(long.json()["error"]["details"]["upgrade"]["plan"], "premium");
+    let longer = chat.ask("fake/echo", &"x".repeat(128 * 1024 + 1)).await;
+    assert_eq!(longer.json()["error"]["details"]["limitBytes"], 128 * 1024);
     let huge = chat.client.json("POST", "/api/chat", "x".repeat(1024 * 1024 + 1)).await;
     assert_eq!(huge.refusal(), refused(413, "body_too_large"));
     let cross_site = chat.client.clone().with("sec-fetch-site", "cross-site");
@@ -143,17 +146,44 @@ async fn nobody_asks_without_a_session() {
 }
 
 #[tokio::test]
-async fn thirty_turns_a_minute_and_the_thirty_first_was_never_sent() {
-    let chat = Chat::start().await;
-    for _ in 0..30 {
-        assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
+async fn a_turn_beyond_the_plans_limit_was_never_sent() {
+    let chat = Chat::premium().await;
+    let told = |answer: &Answer| {
+        ["limit", "remaining", "reset"]
+            .map(|what| answer.header(&format!("ratelimit-{what}")).unwrap().to_owned())
+    };
+    for remaining in (0..60).rev() {
+        let answer = chat.ask("fake/echo", "hi").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(told(&answer), ["60".to_owned(), remaining.to_string(), "60".to_owned()]);
     }
     chat.stack.clock.advance(Duration::from_secs(20));
-    let limited = chat.ask("fake/echo", "hi").await;
-    assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
-    assert_eq!(limited.header("retry-after"), Some("40"));
-    assert_eq!(chat.stack.provider.requests().len(), 30);
-    chat.stack.until_count(30, "select count(*) from messages where role = 'user'").await;
+    for _ in 0..2 {
+        let limited = chat.ask("fake/echo", "hi").await;
+        assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
+        assert_eq!(limited.header("retry-after"), Some("40"));
+        assert_eq!(told(&limited), ["60", "0", "40"]);
+    }
+    assert_eq!(chat.stack.provider.requests().len(), 60);
+    chat.stack.until_count(60, "select count(*) from messages where role = 'user'").await;
+    chat.stack.until_count(190, "select balance::bigint from allowances").await;
     chat.stack.clock.advance(Duration::from_secs(40));
     assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_hammers_on_the_free_plan_is_not_locked_out_for_longer() {
+    let chat = Chat::start().await;
+    // Nothing is said, so that no credit is spent.
+    for _ in 0..10 {
+        assert_eq!(chat.ask("fake/empty", "hi").await.status, 200);
+    }
+    chat.stack.clock.advance(Duration::from_secs(59));
+    for _ in 0..20 {
+        let limited = chat.ask("fake/empty", "hi").await;
+        assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
+        assert_eq!(limited.header("ratelimit-limit"), Some("10"));
+    }
+    chat.stack.clock.advance(Duration::from_secs(1));
+    assert_eq!(chat.ask("fake/empty", "hi").await.status, 200);
 }

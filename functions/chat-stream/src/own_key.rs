@@ -1,0 +1,47 @@
+//! The user's own key, for one turn.
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use shared_core::failure::ModelFailure;
+use shared_core::keys::{KeyError, ProviderKey};
+use shared_core::turn::TurnError;
+use shared_postgres::{BegunTurn, OwnKey};
+use shared_vault::VaultError;
+
+use crate::Deps;
+
+pub(crate) async fn opened(
+    deps: &Deps,
+    begun: &BegunTurn,
+    key: &OwnKey,
+) -> Result<ProviderKey, TurnError> {
+    let opened = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
+    let opened = opened.map_err(|error| match error {
+        VaultError::Unavailable(_) => TurnError::Unavailable(error.into()),
+        // Of the master key, which its operator can mend: the key is not lost.
+        VaultError::Denied(_) | VaultError::MasterUnusable(_) | VaultError::UnknownMaster(_) => {
+            TurnError::Unavailable(error.into())
+        }
+        VaultError::Forged => TurnError::KeyUnreadable(error.into()),
+    })?;
+    // What was stored was a key.
+    ProviderKey::parse(opened.expose_secret())
+        .map_err(|error| TurnError::KeyUnreadable(error.into()))
+}
+
+/// A key that the provider refuses is marked, and not tried again until it is replaced. So the provider is
+/// asked once more, about the key alone: a turn may be refused for reasons that have nothing to do with it.
+pub(crate) async fn confirmed(
+    deps: &Deps,
+    failure: ModelFailure,
+    key: Option<&ProviderKey>,
+    now: Timestamp,
+) -> ModelFailure {
+    match (&failure, key) {
+        (ModelFailure::KeyRefused, Some(key)) => match deps.openrouter.check_key(key, now).await {
+            Err(KeyError::Unknown) => failure,
+            _ => ModelFailure::Broken,
+        },
+        _ => failure,
+    }
+}
