@@ -1,0 +1,53 @@
+//! Changes when one's key pays, and how much.
+
+use axum::extract::State;
+use serde::Deserialize;
+use shared_core::keys::{KeyError, KeyUse};
+use shared_http::{ApiError, ErrorBody, Json, SignedIn, key_use_schema};
+use utoipa::ToSchema;
+
+use crate::body::{KeyBody, given, key_change};
+use crate::unreadable::unquoted;
+use crate::{Deps, key_error};
+
+/// What to change; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(clippy::option_option, reason = "left out, null, or a cap")]
+pub(crate) struct KeySettingsChange {
+    #[serde(default, rename = "use", deserialize_with = "given")]
+    #[schema(schema_with = key_use_schema, required = false)]
+    pays: Option<KeyUse>,
+    /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
+    /// no cap.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>, example = 20)]
+    monthly_cap_usd: Option<Option<f64>>,
+}
+
+/// Change when one's key pays
+///
+/// Asks `OpenRouter` nothing and does not count as a change of the key. A cap is compared with what has
+/// been spent when a turn begins.
+#[utoipa::path(
+    patch, path = "/api/keys/openrouter", tag = "keys", request_body = KeySettingsChange,
+    responses(
+        (status = 200, body = KeyBody),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 404, body = ErrorBody, description = "`key_not_found`"),
+        (status = 422, body = ErrorBody, description = "`invalid_cap`, or `invalid_request` for an unknown or a wrong field"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, with `retry-after`"),
+    )
+)]
+pub(crate) async fn change_key(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+    request: Result<Json<KeySettingsChange>, ApiError>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let Json(KeySettingsChange { pays, monthly_cap_usd }) =
+        request.map_err(|error| unquoted(error, "any of"))?;
+    let change = key_change(pays, monthly_cap_usd).map_err(KeyError::from)?;
+    let database = deps.database.request(&session, deps.edge.clock().now());
+    let key = database.change_key(change).await.map_err(key_error)?;
+    Ok(Json(key.ok_or(KeyError::Missing)?.into()))
+}

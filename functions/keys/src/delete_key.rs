@@ -1,0 +1,29 @@
+//! Forgets one's key.
+
+use axum::extract::State;
+use http::StatusCode;
+use shared_http::{ApiError, ErrorBody, SignedIn};
+
+use crate::{Deps, key_error};
+
+/// Remove one's key
+///
+/// For good: only its ciphertext was here, and that is deleted. Turns that have begun with it go on.
+/// Nothing limits it, and it needs neither the cache nor what seals keys: whoever wants their key back
+/// gets it back. Removing it at `OpenRouter`, too, is up to its owner.
+#[utoipa::path(
+    delete, path = "/api/keys/openrouter", tag = "keys",
+    responses(
+        (status = 204, description = "There is no key (any more)"),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, with `retry-after`"),
+    )
+)]
+pub(crate) async fn delete_key(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+) -> Result<StatusCode, ApiError> {
+    let database = deps.database.request(&session, deps.edge.clock().now());
+    database.delete_key().await.map_err(key_error)?;
+    Ok(StatusCode::NO_CONTENT)
+}

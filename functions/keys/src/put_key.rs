@@ -1,0 +1,152 @@
+//! Takes a key in: the one request that has it in the clear.
+//!
+//! ```text
+//! body ──parse──▶ key ──▶ Postgres: plan, data key ──▶ Valkey: one change less ──▶ OpenRouter: good?
+//!                  └──────────────── sealed by the vault ──▶ Postgres: ciphertext
+//! ```
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use shared_cache::Subject;
+use shared_core::keys::{KeyError, KeyUse, ProviderKey};
+use shared_core::plans::PlanId;
+use shared_core::session::Session;
+use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
+use shared_http::{ApiError, ErrorBody, Json, RateLimit, SignedIn, key_use_schema};
+use shared_postgres::{KeyChange, NewKey, StoredKey};
+use utoipa::ToSchema;
+
+use crate::body::{KeyBody, given, key_change};
+use crate::unreadable::unquoted;
+use crate::{Deps, key_error, unavailable};
+
+/// A key, and when it pays. Of the settings, what is left out stays as it is; a first key pays
+/// `afterCredits`, without a cap.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(clippy::option_option, reason = "left out, null, or a cap")]
+pub(crate) struct OwnKeyRequest {
+    /// The key, as openrouter.ai/settings/keys shows it once: `sk-or-…`.
+    #[schema(value_type = String, format = Password, write_only)]
+    key: SecretString,
+    #[serde(default, rename = "use", deserialize_with = "given")]
+    #[schema(schema_with = key_use_schema, required = false)]
+    pays: Option<KeyUse>,
+    /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
+    /// no cap.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>, example = 20)]
+    monthly_cap_usd: Option<Option<f64>>,
+}
+
+impl OwnKeyRequest {
+    /// Takes the request, so that its copy of the key is wiped here.
+    fn parse(self) -> Result<(ProviderKey, KeyChange), KeyError> {
+        let key = ProviderKey::parse(self.key.expose_secret())?;
+        Ok((key, key_change(self.pays, self.monthly_cap_usd)?))
+    }
+}
+
+/// Store one's own key
+///
+/// `OpenRouter` is asked about it first, with the key itself; one that cannot ask models is not stored,
+/// and an earlier key stays. A key with nothing left to spend is stored: that may change.
+///
+/// Each key that `OpenRouter` is to be asked about counts as a change, whatever comes of it: the plan
+/// says how many there may be in 24 hours.
+#[utoipa::path(
+    put, path = "/api/keys/openrouter", tag = "keys", request_body = OwnKeyRequest,
+    responses(
+        (status = 200, body = KeyBody, headers(
+            ("ratelimit-limit" = u32, description = "changes of the key that the plan allows in 24 hours"),
+            ("ratelimit-remaining" = u32, description = "how many of them are left"),
+            ("ratelimit-reset" = u64, description = "seconds until there is one more"),
+        )),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 422, body = ErrorBody, description = "`invalid_key`, `key_unknown` or `invalid_cap`, or `invalid_request` for an unknown field"),
+        (status = 429, body = ErrorBody, description = "`too_many_key_changes`; or `key_busy`, if OpenRouter was asked too often. With `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`key_check_unavailable` or `unavailable`, with `retry-after`"),
+    )
+)]
+pub(crate) async fn put_key(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+    request: Result<Json<OwnKeyRequest>, ApiError>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Json(request) =
+        request.map_err(|error| unquoted(error, "\"key\", a text, and if you like"))?;
+    let (key, change) = request.parse()?;
+    let now = deps.edge.clock().now();
+    let database = deps.database.request(&session, now);
+    let standing = database.key_standing(Some(deps.vault.master())).await.map_err(key_error)?;
+    let rate_limit = take_change(&deps, &session, standing.plan.as_ref(), now).await?;
+    let stored = store(&deps, &session, key, change, standing.data_key, now).await;
+    // What is left is told also where the key was refused: that has counted.
+    Ok((rate_limit, stored.map(|key| Json(KeyBody::from(key))).map_err(ApiError::from)))
+}
+
+/// Without the cache there is no change: this answers whether a key is good, and whoever has a list of
+/// stolen ones must not learn that here, nor have `OpenRouter` hold it against us. It can wait.
+async fn take_change(
+    deps: &Deps,
+    session: &Session,
+    plan: Option<&PlanId>,
+    now: Timestamp,
+) -> Result<RateLimit, KeyError> {
+    // A plan that the table no longer has is worth as much as none.
+    let plan = plan.and_then(|id| deps.plans.get(id)).unwrap_or(deps.plans.free());
+    let (subject, limit) = (Subject::User(session.user), plan.key_change_limit());
+    let taken = deps.cache.take_any(&subject, "key-changes", &[limit], now).await;
+    let taken = taken.map_err(unavailable)?;
+    let standing =
+        taken.standings().first().ok_or_else(|| unavailable("a limit has no standing"))?;
+    standing.allowed()?;
+    Ok(RateLimit::from(*standing))
+}
+
+/// Asks about the key, seals it and stores it.
+async fn store(
+    deps: &Deps,
+    session: &Session,
+    key: ProviderKey,
+    change: KeyChange,
+    data_key: Option<WrappedKey>,
+    now: Timestamp,
+) -> Result<StoredKey, KeyError> {
+    let facts = deps.openrouter.check_key(&key, now).await?;
+    let data_key = match data_key {
+        Some(data_key) => data_key,
+        None => add_data_key(deps, session, now).await?,
+    };
+    let masked = key.masked();
+    let sealed = seal(deps, &data_key, session, key).await?;
+    let new = NewKey { sealed: &sealed, masked: &masked, change, facts: &facts };
+    deps.database.request(session, now).put_key(&new).await.map_err(key_error)
+}
+
+/// The first key under a master key needs a data key. Of two who come at once, both seal under the data
+/// key of the one who was first.
+async fn add_data_key(
+    deps: &Deps,
+    session: &Session,
+    now: Timestamp,
+) -> Result<WrappedKey, KeyError> {
+    let id = DataKeyId(deps.edge.entropy().uuid(now));
+    let made = deps.vault.new_data_key(id).await.map_err(unavailable)?;
+    deps.database.request(session, now).add_data_key(&made).await.map_err(key_error)
+}
+
+/// Takes the key, so that this copy of it is wiped when this is over. The bytes that the key came in, and
+/// those that the HTTP client sent, are not this code's to wipe.
+async fn seal(
+    deps: &Deps,
+    data_key: &WrappedKey,
+    session: &Session,
+    key: ProviderKey,
+) -> Result<Sealed, KeyError> {
+    let secret = SecretString::from(key.expose());
+    deps.vault.seal(data_key, session.user, &secret).await.map_err(unavailable)
+}

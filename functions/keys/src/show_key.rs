@@ -1,0 +1,30 @@
+//! Shows what is known of one's key, which is not the key.
+
+use axum::extract::State;
+use shared_core::keys::KeyError;
+use shared_http::{ApiError, ErrorBody, Json, SignedIn};
+
+use crate::body::KeyBody;
+use crate::{Deps, key_error};
+
+/// One's own key
+///
+/// What is stored of it, and what `OpenRouter` said of it when it was stored. The key itself is not
+/// shown to anybody.
+#[utoipa::path(
+    get, path = "/api/keys/openrouter", tag = "keys",
+    responses(
+        (status = 200, body = KeyBody),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 404, body = ErrorBody, description = "`key_not_found`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, with `retry-after`"),
+    )
+)]
+pub(crate) async fn show_key(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+) -> Result<Json<KeyBody>, ApiError> {
+    let database = deps.database.request(&session, deps.edge.clock().now());
+    let standing = database.key_standing(None).await.map_err(key_error)?;
+    Ok(Json(standing.key.ok_or(KeyError::Missing)?.into()))
+}

@@ -1,0 +1,96 @@
+//! How often a key may be changed.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::{Answer, TestStack};
+
+use crate::api::setup::{KEY, User, key_ending, refused};
+
+/// Limit, what is left, seconds until there is more.
+fn told(answer: &Answer) -> [u64; 3] {
+    ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
+        .map(|name| answer.header(name).unwrap().parse().unwrap())
+}
+
+/// Changes the key until no change is left, one in each minute.
+async fn use_up(stack: &TestStack, user: &User, limit: u64) {
+    for left in (0..limit).rev() {
+        let answer = user.put_key(KEY).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let [of, remaining, reset] = told(&answer);
+        // The first of them is a day old when there is one more.
+        let minutes_since_the_first = limit - 1 - left;
+        assert_eq!([of, remaining], [limit, left]);
+        assert_eq!(reset, 86_400 - 60 * minutes_since_the_first);
+        stack.clock.advance(Duration::from_mins(1));
+    }
+}
+
+#[tokio::test]
+async fn ten_changes_in_a_day_are_free() {
+    let stack = TestStack::start().await;
+    let ada = User::new(&stack, "ada").await;
+    use_up(&stack, &ada, 10).await;
+    let refusal = ada.put_key(&key_ending("eleventh")).await;
+    assert_eq!(refusal.refusal(), refused(429, "too_many_key_changes"));
+    let wait = 86_400 - 600;
+    assert_eq!(told(&refusal), [10, 0, wait]);
+    assert_eq!(refusal.header("retry-after"), Some(wait.to_string().as_str()));
+    assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
+
+    stack.clock.advance(Duration::from_secs(wait - 1));
+    assert_eq!(ada.put_key(KEY).await.status, 429);
+    stack.clock.advance(Duration::from_secs(1));
+    let answer = ada.put_key(&key_ending("later")).await;
+    assert_eq!((answer.status.as_u16(), told(&answer)), (200, [10, 0, 60]));
+    assert_eq!(ada.stored(&stack).await, Some(key_ending("later")));
+}
+
+#[tokio::test]
+async fn who_pays_has_thirty_and_what_nobody_sells_any_more_is_worth_ten() {
+    let stack = TestStack::start().await;
+    let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
+    for user in [&ada, &eve] {
+        stack.premium(&user.session).await;
+    }
+    let rename = "update entitlements set plan = 'gold' where user_id = $1";
+    stack.owner().await.execute(rename, &[&eve.session.user.0]).await.unwrap();
+    use_up(&stack, &ada, 30).await;
+    assert_eq!(ada.put_key(KEY).await.refusal(), refused(429, "too_many_key_changes"));
+    assert_eq!(told(&eve.put_key(KEY).await)[..2], [10, 9]);
+}
+
+#[tokio::test]
+async fn guesses_count_like_keys() {
+    let stack = TestStack::start().await;
+    let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
+    for number in 0..10 {
+        let guess = key_ending(&format!("{number}-dead"));
+        assert_eq!(eve.put_key(&guess).await.refusal(), refused(422, "key_unknown"));
+    }
+    assert_eq!(eve.put_key(KEY).await.refusal(), refused(429, "too_many_key_changes"));
+    assert_eq!(ada.put_key(KEY).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_crowd_at_once_is_not_allowed_more() {
+    let stack = TestStack::start().await;
+    let ada = User::new(&stack, "ada").await;
+    let answers = futures_util::future::join_all((0..15).map(|_| ada.put_key(KEY))).await;
+    let stored = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(stored, 10);
+}
+
+#[tokio::test]
+async fn settings_can_be_changed_and_a_key_removed_however_often() {
+    let stack = TestStack::start().await;
+    let ada = User::new(&stack, "ada").await;
+    use_up(&stack, &ada, 10).await;
+    for cap in 1..=12 {
+        assert_eq!(ada.patch(json!({ "monthlyCapUsd": cap })).await.status, 200);
+    }
+    for _ in 0..12 {
+        assert_eq!(ada.delete().await.status, 204);
+    }
+}
