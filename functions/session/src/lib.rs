@@ -1,5 +1,5 @@
 //! A user's own account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
-//! `GET /api/me/sessions`; and what the product says of itself: `GET /api/health`,
+//! `GET /api/me/sessions`, `GET /api/usage`; and what the product says of itself: `GET /api/health`,
 //! `GET /api/health/ready`, `GET /api/openapi.json`.
 
 mod checkup;
@@ -8,10 +8,14 @@ mod health;
 mod log_out;
 mod me;
 mod sessions;
+mod usage;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
 use shared_core::account::AccountError;
+use shared_core::plans::Plans;
 use shared_core::session::SessionError;
 use shared_http::{Edge, Tokens};
 use shared_postgres::{Database, Error as DatabaseError};
@@ -28,8 +32,10 @@ pub struct Deps {
     pub edge: Edge,
     /// Verifies session tokens.
     pub tokens: Tokens,
-    /// Users and sessions.
+    /// Users, sessions and what they spend.
     pub database: Database,
+    /// What users may.
+    pub plans: Arc<Plans>,
     /// How the systems are.
     pub checkup: Checkup,
 }
@@ -63,6 +69,7 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(log_out::log_out))
         .routes(routes!(me::me, me::change_me))
         .routes(routes!(sessions::sessions))
+        .routes(routes!(usage::usage))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(document::document))
@@ -75,6 +82,7 @@ fn account_error(error: DatabaseError) -> AccountError {
         DatabaseError::ChatNotFound
         | DatabaseError::MessageNotFound
         | DatabaseError::MessageExists
+        | DatabaseError::TurnRefused(_)
         | DatabaseError::AnswerNotOpen
         | DatabaseError::Unavailable(_) => AccountError::Unavailable(error.into()),
     }

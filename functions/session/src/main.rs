@@ -1,9 +1,11 @@
 //! The `session` function on AWS Lambda.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use session::{Checkup, Deps, app};
 use shared_cache::{Cache, CacheConfig};
+use shared_core::plans::Plans;
 use shared_http::{
     Edge, EdgeConfig, SessionKeys, Tokens, serve_buffered, start, system_clock, system_entropy,
 };
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         let origin = EdgeConfig::from_env(&env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(&env)?, &origin);
         let edge = Edge::new(&origin, clock, system_entropy());
-        serve_buffered(app(Deps { edge, tokens, database, checkup })).await
+        let plans = Arc::new(Plans::parse(include_str!("../../../plans.toml"))?);
+        serve_buffered(app(Deps { edge, tokens, database, plans, checkup })).await
     })
 }

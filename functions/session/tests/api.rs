@@ -17,6 +17,7 @@ fn client(stack: &TestStack) -> Client {
         edge: stack.edge(),
         tokens: stack.tokens(),
         database: stack.database(),
+        plans: stack.plans(),
         checkup,
     }))
 }

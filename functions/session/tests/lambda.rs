@@ -45,6 +45,20 @@ async fn the_query_of_an_event_arrives() {
 }
 
 #[tokio::test]
+async fn usage_is_told_by_the_plans_that_the_binary_carries() {
+    let stack = TestStack::start().await;
+    let cookie = stack.cookie(&stack.session("ada@example.com").await);
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let event = event_json("session-usage").replace(SESSION, &cookie);
+    let usage = rie.post(event.clone()).await.json();
+    assert_eq!(usage["plan"]["id"], "free");
+    assert_eq!(usage["credits"]["left"], stack.plans().free().credits);
+
+    let bad = rie.post(event.replace("\"7\"", "\"0\"")).await;
+    assert_eq!(bad.refusal(), (422, "invalid_request".to_owned()));
+}
+
+#[tokio::test]
 async fn what_the_product_says_of_itself_needs_no_session() {
     let stack = TestStack::start().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
@@ -57,7 +71,9 @@ async fn what_the_product_says_of_itself_needs_no_session() {
 async fn an_event_without_a_session_is_refused() {
     let stack = TestStack::start().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
-    for event in ["session-me", "session-rename", "session-list", "session-logout"] {
+    let events =
+        ["session-me", "session-rename", "session-list", "session-usage", "session-logout"];
+    for event in events {
         let answer = rie.post(event_json(event)).await;
         assert_eq!(answer.refusal(), (401, "unauthenticated".to_owned()), "{event}");
     }

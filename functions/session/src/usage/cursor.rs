@@ -1,0 +1,22 @@
+//! A place in the list of turns, as a client carries it: `<microseconds since 1970>.<answer's id>`.
+
+use jiff::Timestamp;
+use shared_core::account::AccountError;
+use shared_core::ids::MessageId;
+use shared_postgres::TurnPlace;
+
+pub(super) fn of(place: &TurnPlace) -> String {
+    format!("{}.{}", place.began_at.as_microsecond(), place.answer)
+}
+
+/// Nothing began before 1970, and Postgres knows fewer years before that than we do.
+pub(super) fn parse(raw: &str) -> Result<TurnPlace, AccountError> {
+    let parsed = raw.split_once('.').and_then(|(micros, answer)| {
+        let micros = micros.parse().ok().filter(|micros| *micros >= 0)?;
+        Some(TurnPlace {
+            began_at: Timestamp::from_microsecond(micros).ok()?,
+            answer: MessageId::parse(answer).ok()?,
+        })
+    });
+    parsed.ok_or(AccountError::MalformedCursor)
+}
