@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help dev dev-reset test check bench bench-cold openapi fmt stop advisories \
+.PHONY: help dev dev-reset sweep test check bench bench-cold openapi fmt stop advisories \
   check-format check-direction check-dependencies check-unused check-lints check-docs check-templates \
   build deploy destroy
 
@@ -24,6 +24,13 @@ dev: ## the whole product on http://localhost:3000 (PORT changes it), until Ctrl
 
 dev-reset: ## forgets what `make dev` has stored
 	@cargo run -q -p local-stack -- forget
+
+# curl's 7 is that nobody listens.
+sweep: ## what a running `make dev` sweeps up every minute, now (PORT as there)
+	@curl --silent --show-error --fail-with-body --max-time 60 --request POST \
+	  http://localhost:$(or $(PORT),3000)/local/sweep || { status=$$?; \
+	  [ $$status != 7 ] || echo 'nothing listens on port $(or $(PORT),3000): run `make dev` first, or say PORT=…'; exit $$status; }
+	@echo
 
 # nextest leaves examples in the documentation out; of those, only a failure is worth a word.
 test: ## all tests, on servers of their own

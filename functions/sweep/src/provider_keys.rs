@@ -1,0 +1,93 @@
+//! Keys that people bring are sealed anew under the current master key, so that a former one can be
+//! taken away. Keys are read in pages, in the order of their users; each is replaced if it still is
+//! the key that was read.
+
+use std::collections::HashSet;
+
+use shared_core::vault::{DataKeyId, WrappedKey};
+use shared_postgres::UserKey;
+use shared_vault::VaultError;
+
+use crate::{Deps, Failure, Run};
+
+pub(crate) async fn seal_anew(run: &mut Run<'_>) -> Result<(), Failure> {
+    let deps = run.deps;
+    let master = deps.vault.master();
+    let (mut after, mut current, mut locked) = (None, None, HashSet::new());
+    loop {
+        if run.is_out_of_time() {
+            return Ok(());
+        }
+        let page = deps.jobs.stale_keys(master, after).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.user);
+        let current = match &mut current {
+            Some(current) => current,
+            None => current.insert(data_key(deps).await?),
+        };
+        for key in &page {
+            if run.is_out_of_time() {
+                return Ok(());
+            }
+            match seal_one(deps, key, current, &mut locked).await? {
+                Sealing::Done => run.swept.keys_sealed_anew += 1,
+                Sealing::NotNeeded => {}
+                Sealing::Unreadable => run.swept.keys_unreadable += 1,
+            }
+        }
+    }
+    run.swept.data_keys_forgotten += deps.jobs.forget_data_keys(master).await?;
+    Ok(())
+}
+
+/// The data key under the current master key. Whoever makes it at the same time makes it for both.
+async fn data_key(deps: &Deps) -> Result<WrappedKey, Failure> {
+    if let Some(key) = deps.jobs.data_key(deps.vault.master()).await? {
+        return Ok(key);
+    }
+    let now = deps.clock.now();
+    let key = deps.vault.new_data_key(DataKeyId(deps.entropy.uuid(now))).await?;
+    Ok(deps.jobs.add_data_key(&key, now).await?)
+}
+
+/// What became of a key.
+enum Sealing {
+    /// It is under the current master key.
+    Done,
+    /// Somebody else did it, or its user has replaced or deleted it meanwhile.
+    NotNeeded,
+    /// It stays as it is: nobody knows what is in it, and a master key may yet come back.
+    Unreadable,
+}
+
+/// `locked` are the data keys that KMS refuses to open: it is asked once for each, not for each user.
+async fn seal_one(
+    deps: &Deps,
+    stale: &UserKey,
+    current: &WrappedKey,
+    locked: &mut HashSet<DataKeyId>,
+) -> Result<Sealing, Failure> {
+    let UserKey { user, key } = stale;
+    if locked.contains(&key.data_key.id) {
+        return Ok(Sealing::Unreadable);
+    }
+    let secret = match deps.vault.open(&key.data_key, *user, &key.sealed).await {
+        Ok(secret) => secret,
+        // The same for every key, and perhaps over by the next run.
+        Err(error @ VaultError::Unavailable(_)) => return Err(error.into()),
+        Err(error @ (VaultError::Denied(_) | VaultError::MasterUnusable(_))) => {
+            let data_key = key.data_key.id;
+            tracing::error!(%data_key, %error, "no key under this data key can be opened");
+            locked.insert(data_key);
+            return Ok(Sealing::Unreadable);
+        }
+        Err(error @ (VaultError::UnknownMaster(_) | VaultError::Forged)) => {
+            tracing::error!(%user, %error, "a key cannot be opened");
+            return Ok(Sealing::Unreadable);
+        }
+    };
+    let sealed = deps.vault.seal(current, *user, &secret).await?;
+    drop(secret);
+    let is_replaced = deps.jobs.replace_key(stale, &sealed).await?;
+    Ok(if is_replaced { Sealing::Done } else { Sealing::NotNeeded })
+}

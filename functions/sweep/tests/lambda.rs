@@ -1,0 +1,84 @@
+//! The built binary on Lambda: what a schedule sends, and what comes of it.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use std::time::Duration;
+
+use local_stack::free_port;
+use serde_json::Value;
+use shared_core::credits::TURN_DIES_AFTER;
+use testkit::{Function, Rie, TestStack, event_json, next_turn};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_sweep");
+
+/// A turn that began so long before now that it has died.
+async fn with_a_dead_turn() -> TestStack {
+    let mut stack = TestStack::start().await;
+    stack.set("DATABASE_URL", stack.owner_url());
+    let now = stack.clock.now();
+    stack.clock.set(now - TURN_DIES_AFTER - Duration::from_secs(1));
+    let ada = stack.session("ada@example.com").await;
+    let (database, plans) = (stack.database(), stack.plans());
+    let turn = next_turn("chat-0001", 1);
+    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans).await.unwrap();
+    stack
+}
+
+/// What is logged is read a moment after the answer.
+async fn until_logged(rie: &Rie, said: &str) {
+    for _ in 0..100 {
+        if rie.log().contains(said) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it does not say {said}: {}", rie.log());
+}
+
+#[tokio::test]
+async fn a_schedule_ends_dead_turns_and_it_is_reported() {
+    let stack = with_a_dead_turn().await;
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+
+    let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
+    assert_eq!((&report["turnsEnded"], &report["outOfTime"]), (&1.into(), &false.into()));
+    let counts = r#""turns.ended":1,"credits.given_back":1,"keys.sealed_anew":0"#;
+    for said in [counts, r#""TurnsDied":1.0"#, r#""KeysUnreadable":0.0"#] {
+        until_logged(&rie, said).await;
+    }
+
+    // A person's event is as good as a schedule's.
+    let report: Value = serde_json::from_slice(&rie.invoke("{}").await).unwrap();
+    assert_eq!(report["turnsEnded"], 0);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_is_an_error_of_the_function_and_still_reported() {
+    let mut stack = TestStack::start().await;
+    let nowhere = format!("postgres://postgres@127.0.0.1:{}/chat", free_port().unwrap());
+    stack.set("DATABASE_URL", nowhere);
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let error: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
+    let said = error["errorMessage"].as_str().unwrap();
+    assert!(said.contains("dead turns: postgres: "), "{said}");
+    until_logged(&rie, r#""TurnsDied":0.0"#).await;
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named() {
+    let stack = TestStack::start().await;
+    let required = ["DATABASE_URL", "VAULT_KEYS"];
+    Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
+}
+
+#[tokio::test]
+async fn the_template_gives_it_all_that_it_reads() {
+    Function::assert_starts_as_deployed(BINARY, "SweepFunction").await;
+}
+
+#[tokio::test]
+async fn without_lambda_it_says_what_to_use_instead() {
+    let stack = TestStack::start().await;
+    let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
+    assert!(complaint.contains("make dev"), "{complaint}");
+}

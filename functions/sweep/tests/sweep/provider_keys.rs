@@ -1,0 +1,132 @@
+//! Keys under a former master key.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use shared_core::ambient::Clock;
+use sweep::sweep;
+use testkit::TestStack;
+use tokio::sync::Notify;
+
+use crate::setup::{
+    A, AMPLE, B, bring_keys, count, deps, masters, opened, stack, swept, vault, with_clock,
+};
+
+const UNDER_A: &str =
+    "select count(*) from provider_keys k join data_keys d on d.id = k.data_key where master = 'a'";
+
+#[tokio::test]
+async fn all_keys_are_sealed_under_the_new_master_key_and_the_former_one_is_not_needed_any_more() {
+    let stack = stack().await;
+    bring_keys(&stack, &vault(&[A]), 450).await;
+    bring_keys(&stack, &vault(&[B]), 1).await;
+
+    let report = swept(&stack, vault(&[B, A])).await;
+    assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (450, 0));
+    assert_eq!(report.data_keys_forgotten, 1);
+    assert_eq!(opened(&stack, &vault(&[B])).await, 451);
+    assert_eq!(opened(&stack, &vault(&[A])).await, 0);
+    assert_eq!(masters(&stack).await, ["b"]);
+
+    assert!(!swept(&stack, vault(&[B, A])).await.did_something());
+    assert!(!swept(&stack, vault(&[B])).await.did_something());
+}
+
+#[tokio::test]
+async fn without_keys_to_seal_no_data_key_is_made() {
+    let stack = stack().await;
+    assert!(!swept(&stack, vault(&[A])).await.did_something());
+    assert!(masters(&stack).await.is_empty());
+}
+
+#[tokio::test]
+async fn two_runs_at_once_seal_each_key_once() {
+    let stack = stack().await;
+    bring_keys(&stack, &vault(&[A]), 250).await;
+    let (one, other) = (deps(&stack, vault(&[B, A])), deps(&stack, vault(&[B, A])));
+    let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one.keys_sealed_anew + other.keys_sealed_anew, 250, "{one:?} {other:?}");
+    assert_eq!(one.data_keys_forgotten + other.data_keys_forgotten, 1);
+    assert_eq!(opened(&stack, &vault(&[B])).await, 250);
+    assert_eq!(masters(&stack).await, ["b"]);
+}
+
+/// Runs until the clock has been looked at `looks` times, and is killed in the step after that.
+async fn killed(stack: &TestStack, looks: usize) {
+    let (over, looked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+    let (now, say) = (stack.clock.clone(), Arc::clone(&over));
+    let clock = Clock::new(move || {
+        if looked.fetch_add(1, Ordering::Relaxed) == looks {
+            say.notify_one();
+        }
+        now.now()
+    });
+    let deps = with_clock(stack, vault(&[B, A]), clock);
+    let mut run = pin!(sweep(&deps, AMPLE));
+    tokio::select! {
+        biased;
+        () = over.notified() => {}
+        swept = &mut run => panic!("it has ended: {swept:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_leaves_nothing_half_done_and_the_next_one_goes_on() {
+    let stack = stack().await;
+    bring_keys(&stack, &vault(&[A]), 450).await;
+    let mut left = 450;
+    // Before the first key, after some, in the second page, and again.
+    for looks in [2, 5, 50, 210, 60] {
+        killed(&stack, looks).await;
+        assert_eq!(opened(&stack, &vault(&[B, A])).await, 450, "after {looks}");
+        let now_left = count(&stack, UNDER_A).await;
+        assert!(now_left <= left, "after {looks}");
+        left = now_left;
+    }
+    assert!((50..200).contains(&left), "it was killed too early or too late: {left}");
+
+    let report = swept(&stack, vault(&[B, A])).await;
+    assert_eq!(
+        (i64::try_from(report.keys_sealed_anew).unwrap(), report.data_keys_forgotten),
+        (left, 1)
+    );
+    assert_eq!(opened(&stack, &vault(&[B])).await, 450);
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_open_is_reported_and_kept_and_stops_no_other() {
+    let stack = stack().await;
+    let users = bring_keys(&stack, &vault(&[A]), 5).await;
+    let swap = "
+        update provider_keys k
+           set nonce = other.nonce, ciphertext = other.ciphertext
+          from provider_keys other
+         where k.user_id in ($1, $2) and other.user_id in ($1, $2) and k.user_id <> other.user_id";
+    let owner = stack.owner().await;
+    assert_eq!(owner.execute(swap, &[&users[1].0, &users[2].0]).await.unwrap(), 2);
+
+    for (sealed_anew, unreadable) in [(3, 2), (0, 2)] {
+        let report = swept(&stack, vault(&[B, A])).await;
+        assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (sealed_anew, unreadable));
+        assert_eq!(report.data_keys_forgotten, 0, "two keys are still under it");
+        assert!(report.did_something());
+    }
+    assert_eq!(opened(&stack, &vault(&[B])).await, 3);
+    assert_eq!(count(&stack, "select count(*) from provider_keys").await, 5);
+
+    // Back in their rows, they open.
+    owner.execute(swap, &[&users[1].0, &users[2].0]).await.unwrap();
+    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_sealed_anew, 2);
+    assert_eq!(opened(&stack, &vault(&[B])).await, 5);
+}
+
+#[tokio::test]
+async fn keys_of_a_master_key_that_is_not_named_any_more_wait_for_it() {
+    let stack = stack().await;
+    bring_keys(&stack, &vault(&[A]), 3).await;
+    let report = swept(&stack, vault(&[B])).await;
+    assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (0, 3));
+    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_sealed_anew, 3);
+}
