@@ -28,15 +28,21 @@ def reserved(path, function, size):
     return source(path)["Mappings"][table][size][key]
 
 
+# Nobody reads its answer, so what fails there is an error of the invocation, which Lambda counts by itself.
+FAILS_BY_ITSELF = {"SweepFunction"}
+
+
 def failures_of(alarm):
     """The functions of which an alarm adds up the crashes, as Lambda counts them, and the failures that they report."""
-    metrics = [found["MetricStat"]["Metric"] for found in alarm["Properties"].get("Metrics", []) if "MetricStat" in found]
+    properties = alarm["Properties"]
+    metrics = [found["MetricStat"]["Metric"] for found in properties.get("Metrics", []) if "MetricStat" in found]
+    metrics = metrics or [{part: properties[part] for part in ("MetricName", "Dimensions")}]
     reported = {"OwnFailures": set(), "Errors": set()}
     for metric in metrics:
         kind = "OwnFailures" if metric["MetricName"] in ("InternalError", "MigrationFailed") else metric["MetricName"]
         reported.setdefault(kind, set()).update(
             dimension["Value"]["Ref"] for dimension in metric["Dimensions"] if "Ref" in dimension["Value"])
-    return reported["Errors"] & reported["OwnFailures"]
+    return reported["Errors"] & (reported["OwnFailures"] | FAILS_BY_ITSELF)
 
 
 def variables(function):
@@ -127,7 +133,8 @@ class Functions(unittest.TestCase):
             self.assertLessEqual(total, 900, size)
 
     def test_a_function_joins_the_security_groups_of_what_it_is_told_of(self):
-        for path, logical_id, function in resources("AWS::Lambda::Function", PATHS["api"]):
+        told = [*resources("AWS::Lambda::Function", PATHS["api"]), *resources("AWS::Lambda::Function", PATHS["async"])]
+        for _, logical_id, function in told:
             groups = {group["Ref"] for group in function["Properties"].get("VpcConfig", {}).get("SecurityGroupIds", [])}
             expected = {
                 group
@@ -138,7 +145,8 @@ class Functions(unittest.TestCase):
 
     def test_new_code_gets_requests_only_after_the_schema_is_up_to_date(self):
         root = source(REPOSITORY / "template.yaml")["Resources"]
-        self.assertEqual(root["Api"]["DependsOn"], "Schema")
+        for stack in ("Api", "Async"):
+            self.assertEqual(root[stack]["DependsOn"], "Schema")
         [(_, _, schema)] = resources("Custom::Schema")
         self.assertEqual(schema["Properties"]["ServiceToken"], {"Fn::GetAtt": ["MigrateFunction", "Arn"]})
         self.assertRegex(schema["Properties"]["SchemaHash"], r"^[0-9a-f]{16}$")
@@ -153,9 +161,27 @@ class Functions(unittest.TestCase):
         ]
         self.assertEqual(givers, ["Schema"])
 
+    def test_a_scheduled_run_that_fails_is_left_to_the_next(self):
+        scheduled = set()
+        for path, logical_id, schedule in resources("AWS::Scheduler::Schedule"):
+            properties = schedule["Properties"]
+            [function, _] = properties["Target"]["Arn"]["Fn::GetAtt"]
+            binary = source(path)["Resources"][function]["Metadata"]["BuildProperties"]["Binary"]
+            self.assertEqual(properties["Name"], {"Fn::Sub": f"${{Name}}-{binary}"}, logical_id)
+            # The scheduler hands it to Lambda's own queue, which is a second one that tries again.
+            [queue] = [config["Properties"] for _, _, config in resources("AWS::Lambda::EventInvokeConfig", path)
+                       if config["Properties"]["FunctionName"] == {"Ref": function}]
+            for patience in (properties["Target"]["RetryPolicy"], queue):
+                self.assertEqual(patience["MaximumRetryAttempts"], 0, logical_id)
+                self.assertEqual(patience["MaximumEventAgeInSeconds"], 60, logical_id)
+            scheduled.add(function)
+        self.assertEqual(scheduled, {"SweepFunction"})
+
     def test_no_variable_holds_a_secret_itself(self):
         secret = re.compile(r"SECRET|KEY|PEPPER|PASSWORD|OWNER")
         for _, logical_id, function in resources("AWS::Lambda::Function"):
             for variable, value in variables(function).items():
-                if secret.search(variable):
+                if variable == "VAULT_KEYS": # names of keys that do not leave KMS
+                    self.assertEqual(value, {"Fn::Join": [" ", {"Ref": "VaultKeys"}]}, logical_id)
+                elif secret.search(variable):
                     self.assertTrue(value["Fn::Sub"].startswith("secret:$"), f"{logical_id}: {variable}")

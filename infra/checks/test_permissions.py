@@ -28,6 +28,16 @@ def statements():
                 yield path, where, value
 
 
+def documents(path, function):
+    """The policies of a function's role."""
+    template = transformed(path)["Resources"]
+    role = template[function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+    yield from (policy["PolicyDocument"] for policy in role.get("Policies", []))
+    for managed in role["ManagedPolicyArns"]:
+        if isinstance(managed, dict) and managed.get("Ref") in template:
+            yield template[managed["Ref"]]["Properties"]["PolicyDocument"]
+
+
 def text(resource):
     """A resource as it is written."""
     return resource["Fn::Sub"] if isinstance(resource, dict) and "Fn::Sub" in resource else resource
@@ -55,18 +65,32 @@ class Permissions(unittest.TestCase):
         sending = [s for _, _, s in statements() if "ses:SendEmail" in as_list(s["Action"])]
         self.assertEqual([s["Condition"] for s in sending], [{"StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}}])
 
+    def test_the_vaults_keys_are_used_by_few_and_for_one_purpose(self):
+        every, first = {"Ref": "VaultKeys"}, {"Fn::Select": [0, {"Ref": "VaultKeys"}]}
+        expected = {
+            "ChatStreamFunction": [("kms:Decrypt", every)],
+            "KeysFunction": [("kms:Decrypt", every), ("kms:GenerateDataKey", every)],
+            "SweepFunction": [("kms:Decrypt", every), ("kms:GenerateDataKey", first)],
+        }
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            used = []
+            for document in documents(path, function):
+                for statement in document["Statement"]:
+                    actions = [action for action in as_list(statement["Action"]) if action.startswith("kms:")]
+                    used += [(action, statement["Resource"]) for action in actions]
+                    if actions:
+                        condition = {"StringEquals": {"kms:EncryptionContext:purpose": "provider-keys"}}
+                        self.assertEqual(statement["Condition"], condition, logical_id)
+            self.assertEqual(sorted(used, key=lambda use: use[0]), expected.get(logical_id, []), logical_id)
+            told = "VAULT_KEYS" in function["Properties"]["Environment"]["Variables"]
+            self.assertEqual(told, logical_id in expected, logical_id)
+
     def test_no_function_in_the_network_may_touch_its_interfaces(self):
         for path, logical_id, function in resources("AWS::Lambda::Function"):
             if "VpcConfig" not in function["Properties"]:
                 continue
-            template = transformed(path)["Resources"]
-            role = template[function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
-            documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
-            documents += [
-                template[managed["Ref"]]["Properties"]["PolicyDocument"]
-                for managed in role["ManagedPolicyArns"] if isinstance(managed, dict) and managed.get("Ref") in template]
             denied = [
-                action for document in documents for statement in document["Statement"]
+                action for document in documents(path, function) for statement in document["Statement"]
                 if statement["Effect"] == "Deny" and statement["Resource"] == "*" and "lambda:SourceFunctionArn" in statement["Condition"]["ArnLike"]
                 for action in as_list(statement["Action"])]
             self.assertLessEqual({"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses"}, set(denied), logical_id)

@@ -9,8 +9,8 @@ PATHS = {path.stem: path for path in NESTED}
 API = PATHS["api"]
 # What only the deployment's name decides: functions have it in their own names, and are replaced with it.
 FOLLOWS_FROM_NAME = {"Name", "CacheUrl", "CacheName", "CacheUserName", "DatabaseEndpoint", "AppOriginSecretName"}
-# Secrets, for the ends of whose ARNs the root puts an output of data.yaml into Revision.
-SECRETS = {"SessionKeys", "LoginPepper", "OriginSecret"}
+# What the root puts an output of data.yaml into Revision for: parts of the ARNs of secrets and of the vault's keys.
+IN_REVISION = {"SessionKeys", "LoginPepper", "OriginSecret", "VaultKeys"}
 DESCRIPTION_LIMIT = 256
 
 
@@ -45,6 +45,48 @@ def version(function, **parameters):
     return logical_id, re.sub(r"\$\{(\w+)\}", lambda word: parameters.get(word[1], ""), description)
 
 
+def evaluated(value, template, known):
+    """What CloudFormation makes of a value, given those of references; of the functions that data.yaml's outputs use."""
+    if isinstance(value, list):
+        return [evaluated(inner, template, known) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    (function, argument), = value.items()
+    if function == "Fn::If":
+        condition, *branches = argument
+        holds = evaluated(template["Conditions"][condition], template, known)
+        return evaluated(branches[0 if holds else 1], template, known)
+    argument = evaluated(argument, template, known)
+    return {
+        "Ref": lambda: known[argument],
+        "Fn::GetAtt": lambda: known[".".join(argument)],
+        "Fn::Sub": lambda: re.sub(r"\$\{([\w.]+)\}", lambda word: known[word[1]], argument),
+        "Fn::Join": lambda: argument[0].join(argument[1]),
+        "Fn::Split": lambda: argument[1].split(argument[0]),
+        "Fn::Select": lambda: argument[1][argument[0]],
+        "Fn::Equals": lambda: argument[0] == argument[1],
+        "Fn::Not": lambda: not argument[0],
+    }[function]()
+
+
+def vault_key(identifier):
+    return f"arn:aws:kms:ap-south-1:111122223333:key/{identifier}"
+
+
+OWN, OTHER = vault_key("1234abcd-12ab-34cd-56ef-1234567890ab"), vault_key("98fe76dc-98fe-76dc-54ba-0987654321fe")
+
+
+def secrets_revision(vault_keys):
+    """The output that goes into Revision, with the stack's own vault key or with others."""
+    data = source(PATHS["data"])
+    known = {
+        secret: f"arn:aws:secretsmanager:ap-south-1:111122223333:secret:{secret}-1a2B3c4D5e6F-AbCdEf"
+        for secret in IN_REVISION - {"VaultKeys"}
+    }
+    known |= {"VaultKeys": vault_keys, "VaultKey.Arn": OWN}
+    return evaluated(data["Outputs"]["SecretsRevision"]["Value"], data, known)
+
+
 def environments():
     """`(logical id, environment)` of the functions that have versions."""
     for _, logical_id, function in resources("AWS::Lambda::Function", API):
@@ -54,7 +96,7 @@ def environments():
 class Versions(unittest.TestCase):
     def test_a_changed_parameter_of_an_environment_makes_a_new_version(self):
         for function, environment in environments():
-            for parameter in named(environment, source(API)) - FOLLOWS_FROM_NAME - SECRETS:
+            for parameter in named(environment, source(API)) - FOLLOWS_FROM_NAME - IN_REVISION:
                 one, other = (version(function, **{parameter: value}) for value in ("one", "other"))
                 self.assertNotEqual(one, other, f"{function}: {parameter}")
 
@@ -72,9 +114,21 @@ class Versions(unittest.TestCase):
 
     def test_a_replaced_secret_makes_new_versions(self):
         output = source(PATHS["data"])["Outputs"]["SecretsRevision"]["Value"]
-        self.assertEqual({value["Ref"] for _, value in walk(output) if isinstance(value, dict) and set(value) == {"Ref"}}, SECRETS)
+        self.assertEqual({value["Ref"] for _, value in walk(output) if isinstance(value, dict) and set(value) == {"Ref"}}, IN_REVISION)
         given = source(ROOT)["Resources"]["Api"]["Properties"]["Parameters"]["Revision"]
         self.assertEqual(given, {"Fn::Sub": "${Revision} ${Data.Outputs.SecretsRevision}"})
+
+    def test_each_step_of_replacing_the_vaults_key_makes_new_versions(self):
+        steps = ["", f"{OWN},{OTHER}", f"{OTHER},{OWN}", OTHER]
+        parameter = source(ROOT)["Parameters"]["VaultKeys"]
+        for step in steps:
+            self.assertRegex(step, parameter["AllowedPattern"])
+        for wrong in (f"{OWN},", f"{OWN},{OTHER},{OWN}", f"{OWN} {OTHER}", OWN.replace("key/", "alias/"), vault_key("mrk-" + 32 * "a")):
+            self.assertNotRegex(wrong, parameter["AllowedPattern"])
+        revisions = [secrets_revision(step) for step in steps]
+        self.assertEqual(len(set(revisions)), len(steps), revisions)
+        # Nothing changes for functions when the stack's own is named.
+        self.assertEqual(secrets_revision(OWN), revisions[0])
 
     def test_what_follows_from_the_name_does(self):
         kept = source(PATHS["data"])["Resources"]
@@ -90,9 +144,8 @@ class Versions(unittest.TestCase):
         longest |= {
             "Ipv6Only": len("false"),
             "AppOrigin": max(len("https://") + longest["DomainName"], len("secret:/app-origin") + longest["Name"]),
-            # An ARN of a secret ends in six characters.
-            "Revision": int(re.search(r",(\d+)\}", root["Revision"]["AllowedPattern"])[1]) + len(" ") + 6 * len(SECRETS),
+            "Revision": int(re.search(r",(\d+)\}", root["Revision"]["AllowedPattern"])[1]) + len(" " + secrets_revision(f"{OWN},{OTHER}")),
         }
         for function, environment in environments():
-            words = {word: "x" * longest[word] for word in named(environment, source(API)) - FOLLOWS_FROM_NAME - SECRETS}
+            words = {word: "x" * longest[word] for word in named(environment, source(API)) - FOLLOWS_FROM_NAME - IN_REVISION}
             self.assertLessEqual(len(version(function, **words)[1]), DESCRIPTION_LIMIT, function)
