@@ -99,6 +99,7 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
         all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
     });
     let users = Users::sign_in(plan.users, &env).await?;
+    stack.give_everybody_credits().await?;
     let subjects = Subjects {
         bare: Process::start(Subject::Bare, &variables).await?,
         local: Process::start(Subject::Local, &variables).await?,
@@ -139,5 +140,9 @@ fn variables(stack: &Stack, upstream: SocketAddr) -> Variables {
         ("CACHE_URL", stack.cache_url().to_owned()),
         ("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1")),
         ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
+        (
+            "VAULT_KEYS",
+            format!("file:{}", concat!(env!("CARGO_MANIFEST_DIR"), "/../local/testkit/vault-keys")),
+        ),
     ]
 }

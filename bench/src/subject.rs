@@ -10,6 +10,7 @@ use local::{Inbox, Product, Wiring};
 use local_stack::free_port;
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
+use shared_core::plans::Plans;
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -126,6 +127,8 @@ async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
         clock,
         entropy: system_entropy(),
         table: ModelTable::parse(include_str!("../../models.toml"))?,
+        plans: Plans::parse(include_str!("../../plans.toml"))?,
+        sweeper: None,
     };
     let product = Product::new(env, wiring)?;
     Ok(product.serve(listener, std::future::pending()).await?)

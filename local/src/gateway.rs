@@ -9,7 +9,7 @@ use shared_http::Edge;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 
-use crate::Inbox;
+use crate::{Inbox, Sweeper};
 
 /// A function, as a gateway sees it.
 pub(crate) struct Mounted {
@@ -17,7 +17,12 @@ pub(crate) struct Mounted {
     pub(crate) document: OpenApi,
 }
 
-pub(crate) fn gateway(edge: &Edge, functions: Vec<Mounted>, inbox: Inbox) -> Router {
+pub(crate) fn gateway(
+    edge: &Edge,
+    functions: Vec<Mounted>,
+    inbox: Inbox,
+    sweeper: Option<Sweeper>,
+) -> Router {
     let mut router = Router::new();
     for Mounted { app, document } in functions {
         for path in document.paths.paths.keys() {
@@ -27,7 +32,8 @@ pub(crate) fn gateway(edge: &Edge, functions: Vec<Mounted>, inbox: Inbox) -> Rou
     }
     let local = Router::new()
         .route("/", get(async || Html(include_str!("index.html"))))
-        .merge(inbox.routes());
+        .merge(inbox.routes())
+        .merge(sweeper.map(Sweeper::routes).unwrap_or_default());
     // The edge answers for paths that no function has.
     router.merge(edge.wrap(local))
 }

@@ -8,8 +8,10 @@ mod gateway;
 mod inbox;
 mod openapi;
 mod product;
+mod sweeping;
 
 pub use errors::errors_page;
 pub use inbox::{Announce, Inbox};
 pub use openapi::openapi;
 pub use product::{Product, Wiring};
+pub use sweeping::Sweeper;

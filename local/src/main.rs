@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,23 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fake_openrouter::FakeOpenRouter;
-use local::{Inbox, Product, Wiring};
+use local::{Inbox, Product, Sweeper, Wiring};
 use local_stack::{Servers, Settings, StackError};
 use shared_core::ambient::Entropy;
-use shared_core::catalogue::{MalformedTable, ModelTable};
+use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
+use shared_core::plans::Plans;
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
-use shared_postgres::{DatabaseConfig, Destructive, migrate};
+use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
+use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 /// Turns in flight get this long to reach their end after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often what was left behind is swept up.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
     begin_logging(false);
@@ -52,8 +56,6 @@ enum LocalError {
     Stack(#[from] StackError),
     #[error(transparent)]
     Migrate(#[from] shared_postgres::MigrateError),
-    #[error(transparent)]
-    Table(#[from] MalformedTable),
     #[error(
         "port {port} cannot be had ({source}): stop what listens there (`ss -ltnp` names it), or set {variable}"
     )]
@@ -68,7 +70,7 @@ async fn run(env: &Env<'_>) -> Result<(), LocalError> {
     let began = Instant::now();
     let port = env.parsed("PORT", 3000)?;
     let settings = Settings::from_env(env)?;
-    let secrets = Secrets::kept_in(&settings.local_dir.join("dev-secrets"), &system_entropy())?;
+    let secrets = Secrets::kept_in(&settings.local_dir, &system_entropy())?;
     // The port first: nothing is started for a start that cannot succeed.
     let listener = listen(port, "PORT").await?;
 
@@ -98,6 +100,7 @@ async fn serve(
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("SESSION_KEYS", secrets.session_keys),
         ("LOGIN_PEPPER", secrets.login_pepper),
+        ("VAULT_KEYS", secrets.vault_keys),
     ]);
     variables.extend(upstream.variables());
     // What the environment says comes before what is assumed here.
@@ -106,7 +109,18 @@ async fn serve(
     let clock = system_clock();
     let inbox = Inbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
     let table = ModelTable::parse(upstream.table())?;
-    let product = Product::new(&env, Wiring { clock, entropy: system_entropy(), inbox, table })?;
+    let plans = Plans::parse(include_str!("../../plans.toml"))?;
+    let entropy = system_entropy();
+    let owner = DatabaseConfig::at(servers.database_owner_url());
+    let sweeper = Sweeper::new(sweep::Deps {
+        jobs: Jobs::new(&owner, clock.clone())?,
+        vault: Vault::new(&VaultConfig::from_env(&env)?, entropy.clone()),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    });
+    let sweeping = sweeper.clone();
+    let wiring = Wiring { clock, entropy, inbox, table, plans, sweeper: Some(sweeper) };
+    let product = Product::new(&env, wiring)?;
     greet(&origin, &upstream, began);
 
     let mut hung_up = signal(SignalKind::terminate())?;
@@ -115,6 +129,7 @@ async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         result = &mut serving => return Ok(result?),
+        never = sweeping.every(SWEEP_EVERY) => match never {},
         _ = tokio::signal::ctrl_c() => {}
         _ = hung_up.recv() => {}
     }
@@ -196,33 +211,51 @@ async fn listen(port: u16, variable: &'static str) -> Result<TcpListener, LocalE
     TcpListener::bind(address).await.map_err(|source| LocalError::Port { port, variable, source })
 }
 
-/// This machine's own, made by its first start: sessions outlive a restart, and no secret is in the
-/// repository.
+/// This machine's own, made by its first start: sessions and keys outlive a restart, and no secret is
+/// in the repository.
 struct Secrets {
     session_keys: String,
     login_pepper: String,
+    vault_keys: String,
 }
 
 impl Secrets {
-    fn kept_in(path: &Path, entropy: &Entropy) -> Result<Self, LocalError> {
-        let kept = fs::read_to_string(path).unwrap_or_default();
-        if let Some((session_keys, login_pepper)) = kept.trim().split_once('\n') {
-            return Ok(Self {
-                session_keys: session_keys.to_owned(),
-                login_pepper: login_pepper.to_owned(),
-            });
-        }
+    fn kept_in(local_dir: &Path, entropy: &Entropy) -> Result<Self, LocalError> {
         let half = || Uuid::from_bytes(entropy.bytes()).simple();
-        let secret = || format!("{}{}", half(), half());
-        let made = Self { session_keys: format!("local:{}", secret()), login_pepper: secret() };
-        let failed = |source| LocalError::Secrets { path: path.to_owned(), source };
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(failed)?;
-        }
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-        file.and_then(|mut file| writeln!(file, "{}\n{}", made.session_keys, made.login_pepper))
-            .map_err(failed)?;
-        Ok(made)
+        let secret = || format!("{}{}", half(), half()); // 64 hex digits
+
+        let path = local_dir.join("dev-secrets");
+        let logins = kept_in(&path, || format!("local:{}\n{}\n", secret(), secret()))?;
+        let Some((session_keys, login_pepper)) = logins.trim().split_once('\n') else {
+            let source = std::io::Error::other("it has two lines, or should be deleted");
+            return Err(LocalError::Secrets { path, source });
+        };
+        let vault_keys = local_dir.join("dev-vault-keys");
+        kept_in(&vault_keys, || format!("local-1:{}\n", secret()))?;
+        Ok(Self {
+            session_keys: session_keys.to_owned(),
+            login_pepper: login_pepper.to_owned(),
+            vault_keys: format!("file:{}", vault_keys.display()),
+        })
     }
+}
+
+/// What `path` holds; what `make` says if there is nothing yet.
+fn kept_in(path: &Path, make: impl FnOnce() -> String) -> Result<String, LocalError> {
+    let failed = |source| LocalError::Secrets { path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(kept) if !kept.trim().is_empty() => return Ok(kept),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // Nothing that may hold a key is written over.
+        Err(error) => return Err(failed(error)),
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let made = make();
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(made.as_bytes())).map_err(failed)?;
+    Ok(made)
 }

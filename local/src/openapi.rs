@@ -31,6 +31,7 @@ pub fn openapi() -> OpenApi {
         session::openapi(),
         chat_stream::openapi(),
         models::openapi(),
+        keys::openapi(),
     ] {
         document.merge(part);
     }

@@ -11,13 +11,15 @@ use shared_cache::{Cache, CacheConfig, Codes, Pepper};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
+use shared_core::plans::Plans;
 use shared_http::{Edge, EdgeConfig, SessionKeys, Tasks, Tokens};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
+use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
 
-use crate::Inbox;
 use crate::gateway::{Mounted, gateway};
+use crate::{Inbox, Sweeper};
 
 /// What the functions are given that is no variable.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Wiring {
     pub inbox: Inbox,
     /// Which models are offered.
     pub table: ModelTable,
+    /// What users may.
+    pub plans: Plans,
+    /// What sweeps when it is asked to, if anything does.
+    pub sweeper: Option<Sweeper>,
 }
 
 /// Every function on one port.
@@ -42,9 +48,10 @@ pub struct Product {
 impl Product {
     /// Wires the functions. The variables are those that each function reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
-        let Wiring { clock, entropy, inbox, table } = wiring;
+        let Wiring { clock, entropy, inbox, table, plans, sweeper } = wiring;
         let origin = EdgeConfig::from_env(env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
+        let vault = Vault::new(&VaultConfig::from_env(env)?, entropy.clone());
         let edge = Edge::new(&origin, clock.clone(), entropy);
         let cache = CacheConfig::from_env(env)?;
         let serverless = cache.serverless.clone();
@@ -52,7 +59,7 @@ impl Product {
         let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
         let database = Database::new(&DatabaseConfig::from_env(env)?, clock.clone())?;
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(env)?)?;
-        let (table, tasks) = (Arc::new(table), Tasks::default());
+        let (table, plans, tasks) = (Arc::new(table), Arc::new(plans), Tasks::default());
 
         let otp = otp::Deps {
             edge: edge.clone(),
@@ -71,12 +78,22 @@ impl Product {
             edge: edge.clone(),
             tokens: tokens.clone(),
             database: database.clone(),
+            plans: Arc::clone(&plans),
             checkup: Checkup::new(database.clone(), cache.clone(), serverless, clock),
         };
         let models = models::Deps {
             edge: edge.clone(),
             openrouter: openrouter.clone(),
             table: Arc::clone(&table),
+        };
+        let keys = keys::Deps {
+            edge: edge.clone(),
+            tokens: tokens.clone(),
+            cache: cache.clone(),
+            database: database.clone(),
+            openrouter: openrouter.clone(),
+            vault: vault.clone(),
+            plans: Arc::clone(&plans),
         };
         let chat_stream = chat_stream::Deps {
             edge: edge.clone(),
@@ -85,6 +102,8 @@ impl Product {
             database,
             openrouter,
             table,
+            plans,
+            vault,
             tasks: tasks.clone(),
             config: Arc::new(ChatConfig::from_env(env)?),
         };
@@ -93,9 +112,10 @@ impl Product {
             Mounted { app: verify::app(verify), document: verify::openapi() },
             Mounted { app: session::app(session), document: session::openapi() },
             Mounted { app: models::app(models), document: models::openapi() },
+            Mounted { app: keys::app(keys), document: keys::openapi() },
             Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },
         ];
-        Ok(Self { router: gateway(&edge, functions, inbox), tasks })
+        Ok(Self { router: gateway(&edge, functions, inbox, sweeper), tasks })
     }
 
     /// The router, for calls without a socket.

@@ -43,6 +43,7 @@ fn documents() -> Vec<(&'static str, OpenApi)> {
         ("verify", verify::openapi()),
         ("session", session::openapi()),
         ("models", models::openapi()),
+        ("keys", keys::openapi()),
         ("chat-stream", chat_stream::openapi()),
     ]
 }
@@ -71,10 +72,9 @@ fn route_of_event(event: &Value) -> Option<String> {
 fn every_function_is_everywhere_it_has_to_be() {
     let (manifest, product) =
         (repository_file("Cargo.toml"), repository_file("local/src/product.rs"));
-    let (templates, readme) = (
-        repository_file("infra/api.yaml") + &repository_file("infra/schema.yaml"),
-        repository_file("README.md"),
-    );
+    let templates =
+        ["api", "async", "schema"].map(|part| repository_file(format!("infra/{part}.yaml")));
+    let (templates, readme) = (templates.concat(), repository_file("README.md"));
     let mut left_out = Vec::new();
     for function in names_in("functions") {
         let folder = repository().join("functions").join(&function);

@@ -12,8 +12,9 @@ use std::process::{Command, Output};
 
 use local::{Inbox, Product, Wiring};
 use shared_core::catalogue::ModelTable;
+use shared_core::plans::Plans;
 use shared_http::{system_clock, system_entropy};
-use testkit::TestStack;
+use testkit::{TestStack, repository_file};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -30,11 +31,19 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     stack.set("HEARTBEAT_SECONDS", "1");
     // As `make dev` offers them: the provider's unknown models too.
     let table = ModelTable::parse(include_str!("../models.toml")).unwrap();
+    // Those who try things out ask more than a day's credits pay for.
+    let plans = repository_file("plans.toml");
+    let plans = plans
+        .replace("credits = 5\n", "credits = 500\n")
+        .replace("_minute = 10\n", "_minute = 600\n");
+    let plans = Plans::parse(&plans).unwrap();
     let wiring = Wiring {
         clock: system_clock(),
         entropy: system_entropy(),
         inbox: Inbox::new(system_clock(), None),
         table,
+        plans,
+        sweeper: None,
     };
     let product = Product::new(&stack.env(), wiring).unwrap();
 

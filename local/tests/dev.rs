@@ -5,13 +5,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use local_stack::{TestServers, free_port};
 use serde_json::{Value, json};
+use testkit::repository;
 
 /// A directory of its own, with the programs that are installed already.
 struct Checkout {
@@ -39,7 +40,9 @@ impl Checkout {
         command.env("LOCAL_DIR", &self.local_dir).env("PORT", port);
         command.env("LOCAL_POSTGRES_PORT", postgres).env("LOCAL_CACHE_PORT", cache);
         command.env("LOCAL_OPENROUTER_PORT", openrouter);
-        for given in ["DATABASE_URL", "CACHE_URL", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"] {
+        for given in
+            ["DATABASE_URL", "CACHE_URL", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "VAULT_KEYS"]
+        {
             command.env_remove(given);
         }
         command.stdout(Stdio::piped());
@@ -59,6 +62,18 @@ impl Checkout {
         // What it says from now on is read by nobody else, and must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Running { child, took: began.elapsed(), port: self.ports[0] }
+    }
+
+    /// `make sweep`, in another terminal.
+    fn sweep(&self) -> (bool, String) {
+        let mut make = Command::new("make");
+        make.args(["--silent", "sweep"]).env("PORT", self.ports[0].to_string());
+        let output = make.current_dir(repository()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    fn vault_keys(&self) -> PathBuf {
+        self.local_dir.join("dev-vault-keys")
     }
 
     fn anybody_listens(&self) -> bool {
@@ -147,8 +162,12 @@ async fn a_new_user_logs_in_asks_and_watches_the_answer_and_ctrl_c_ends_everythi
         assert_eq!(dev.call("GET", path, "", "").0, 200, "{path}");
     }
     assert_eq!(dev.call("GET", "/api/nothing", "", "").0, 404);
+    let (swept, report) = checkout.sweep();
+    assert!(swept && report.contains(r#""turnsEnded":0"#), "{report}");
     assert!(dev.end("-INT").success());
     assert!(!checkout.anybody_listens());
+    let (swept, complaint) = checkout.sweep();
+    assert!(!swept && complaint.contains("run `make dev` first"), "{complaint}");
 }
 
 #[tokio::test]
@@ -156,10 +175,14 @@ async fn after_kill_9_the_next_start_is_quick_and_keeps_the_data() {
     let checkout = Checkout::new("kill-9").await;
     let mut dev = checkout.start();
     let cookie = dev.log_in("ada@example.com");
+    let vault_keys = fs::read_to_string(checkout.vault_keys()).unwrap();
+    assert!(vault_keys.starts_with("local-1:"));
+    assert_eq!(checkout.vault_keys().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     dev.end("-KILL");
     let mut dev = checkout.start();
     assert!(dev.took < Duration::from_secs(3), "{:?}", dev.took);
     assert_eq!(dev.call("GET", "/api/me", &cookie, "").0, 200);
+    assert_eq!(fs::read_to_string(checkout.vault_keys()).unwrap(), vault_keys);
     assert!(dev.end("-TERM").success());
     assert!(!checkout.anybody_listens());
 }

@@ -1,0 +1,52 @@
+//! All that is logged: as much as is deployed, and of our own crates everything.
+
+use std::sync::{Arc, Mutex};
+use std::{fs, io};
+
+use testkit::repository;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// The log of this process.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Takes in every line from now on. One test is one process here, so nobody else's.
+    pub(crate) fn begin() -> Self {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let log = fmt::layer()
+            .json()
+            .with_span_list(true)
+            .with_span_events(FmtSpan::FULL)
+            .with_writer(move || writer.clone());
+        tracing_subscriber::registry().with(log).with(EnvFilter::new(filter())).init();
+        tracing::trace!(target: "shared_core", "trace of a probe");
+        lines
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// `info`, as it is deployed; `otel` is what leaves for a collector of traces.
+fn filter() -> String {
+    let functions = fs::read_dir(repository().join("functions")).unwrap();
+    let functions = functions.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let ours = ["shared", "local", "otel"].map(str::to_owned).into_iter().chain(functions);
+    ours.fold("info".to_owned(), |filter, name| filter + "," + &name.replace('-', "_") + "=trace")
+}

@@ -1,0 +1,89 @@
+//! The sweep on one machine: asked for, and by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use local::{Inbox, Product, Sweeper, Wiring};
+use serde_json::Value;
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_http::system_entropy;
+use shared_postgres::{DatabaseConfig, Jobs};
+use sweep::Deps;
+use testkit::{Client, TestStack, next_turn};
+
+fn sweeper(stack: &TestStack) -> Sweeper {
+    let clock = stack.clock.clock();
+    let jobs = Jobs::new(&DatabaseConfig::at(&stack.owner_url()), clock.clone()).unwrap();
+    Sweeper::new(Deps { jobs, vault: stack.vault(), clock, entropy: system_entropy() })
+}
+
+fn client(stack: &TestStack) -> Client {
+    let wiring = Wiring {
+        clock: stack.clock.clock(),
+        entropy: system_entropy(),
+        inbox: Inbox::new(stack.clock.clock(), None),
+        table: (*stack.table()).clone(),
+        plans: (*stack.plans()).clone(),
+        sweeper: Some(sweeper(stack)),
+    };
+    Client::new(Product::new(&stack.env(), wiring).unwrap().router())
+}
+
+/// A turn that has died.
+async fn death(stack: &TestStack, number: usize) {
+    let ada = stack.session("ada@example.com").await;
+    let (database, plans) = (stack.database(), stack.plans());
+    let turn = next_turn(&format!("chat-{number:04}"), number);
+    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans).await.unwrap();
+    stack.clock.advance(TURN_DIES_AFTER + Duration::from_secs(1));
+}
+
+const RELEASED: &str = "select count(*) from turns where state = 'released'";
+
+#[tokio::test]
+async fn whoever_asks_for_it_is_told_what_was_done_or_why_not() {
+    let stack = TestStack::start().await;
+    death(&stack, 1).await;
+    let client = client(&stack);
+    let ask = || Request::post("/local/sweep").body(Body::empty()).unwrap();
+    let answer = client.send(ask()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let report: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((&report["turnsEnded"], &report["creditsGivenBack"]), (&1.into(), &1.into()));
+
+    stack.owner().await.execute("revoke select on turns from app_job", &[]).await.unwrap();
+    let answer = client.send(ask()).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("dead turns: postgres: "), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn no_page_of_anybody_elses_can_ask_for_it() {
+    let stack = TestStack::start().await;
+    let ask = Request::post("/local/sweep").header("sec-fetch-site", "cross-site");
+    let answer = client(&stack).send(ask.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, 403);
+}
+
+#[tokio::test]
+async fn it_sweeps_by_itself_and_a_failure_does_not_end_that() {
+    let stack = TestStack::start().await;
+    let (sweeper, owner) = (sweeper(&stack), stack.owner().await);
+    let life = async {
+        death(&stack, 1).await;
+        stack.until_count(1, RELEASED).await;
+        owner.execute("revoke select on turns from app_job", &[]).await.unwrap();
+        death(&stack, 2).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stack.until_count(1, RELEASED).await;
+        owner.execute("grant select on turns to app_job", &[]).await.unwrap();
+        stack.until_count(2, RELEASED).await;
+    };
+    tokio::select! {
+        never = sweeper.every(Duration::from_millis(20)) => match never {},
+        () = life => {}
+    }
+}
