@@ -412,10 +412,11 @@ begin
   perform enter_session(of_user, with_session, at, idle_since);
 
   -- Locked until the end: one turn at a time finds its place, and the next one sees where this one
-  -- has put the head. A chat that is somebody else's is not there.
+  -- has put the head. A chat that is somebody else's is not there. Of two who make it at once, the second
+  -- may meet either of its unique keys.
   insert into chats (id, user_id, title, created_at, updated_at)
   values (chat, of_user, first_title, at, at)
-  on conflict (id) do nothing;
+  on conflict do nothing;
   select c.head_id, c.turns into above, held from chats c where c.id = chat for update;
   if not found then
     raise exception 'chat not found' using errcode = 'US002';

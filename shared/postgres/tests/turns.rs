@@ -266,3 +266,22 @@ async fn a_connection_that_died_is_made_again() {
     stack.owner().await.query(cut, &[]).await.unwrap();
     assert!(database.request(&ada, now).user().await.is_ok());
 }
+
+#[tokio::test]
+async fn the_first_questions_of_a_chat_may_come_at_once() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    stack.premium(&ada).await;
+    let (database, plans, now) = (stack.database(), stack.plans(), stack.clock.now());
+    for round in 0..20 {
+        let turns: Vec<_> =
+            (0..4).map(|turn| next_turn(&format!("chat-{round:03}"), round * 4 + turn)).collect();
+        let request = database.request(&ada, now);
+        let at_once = turns.iter().map(|turn| request.begin_turn(turn, &plans));
+        for begun in futures_util::future::join_all(at_once).await {
+            begun.unwrap();
+        }
+    }
+    stack.until_count(160, "select count(*) from messages").await;
+    stack.until_count(20, "select count(*) from chats where turns = 4").await;
+}
