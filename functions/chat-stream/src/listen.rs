@@ -40,18 +40,19 @@ pub(crate) async fn listen(
             Batch::Quiet => out.comment(),
             Batch::Ended => break,
         }
-        if out.flush() {
-            let now = Instant::now();
+        let is_told = out.flush();
+        let now = Instant::now();
+        if is_told {
             quiet.as_mut().reset(now + heartbeat);
             heard.longest_delay = heard.longest_delay.max(now - stream.received_at());
         }
+        if heard.first_word.is_none() && !answer.is_empty() {
+            heard.first_word = Some(now);
+        }
         // Whoever runs this is ended soon after, and what it holds would be lost.
-        if Instant::now() >= deadline {
+        if now >= deadline {
             heard.failure.get_or_insert(ModelFailure::OutOfTime);
             break;
-        }
-        if heard.first_word.is_none() && !answer.is_empty() {
-            heard.first_word = Some(Instant::now());
         }
     }
     match answer.finish_reason() {

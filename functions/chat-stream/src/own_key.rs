@@ -17,12 +17,12 @@ pub(crate) async fn opened(
 ) -> Result<ProviderKey, TurnError> {
     let opened = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
     let opened = opened.map_err(|error| match error {
-        VaultError::Unavailable(_) => TurnError::Unavailable(error.into()),
-        // Of the master key, which its operator can mend: the key is not lost.
-        VaultError::Denied(_) | VaultError::MasterUnusable(_) | VaultError::UnknownMaster(_) => {
-            TurnError::Unavailable(error.into())
-        }
         VaultError::Forged => TurnError::KeyUnreadable(error.into()),
+        // Of the master key, which comes back or its operator can mend: the user's is not lost.
+        VaultError::Unavailable(_)
+        | VaultError::Denied(_)
+        | VaultError::MasterUnusable(_)
+        | VaultError::UnknownMaster(_) => TurnError::Unavailable(error.into()),
     })?;
     // What was stored was a key.
     ProviderKey::parse(opened.expose_secret())

@@ -28,7 +28,7 @@ pub(crate) async fn ready(
     begun: &BegunTurn,
     taken: Result<Taken, CacheError>,
 ) -> Result<Ready, TurnError> {
-    let plan = deps.plans.get(&begun.plan).unwrap_or(deps.plans.free());
+    let plan = deps.plans.of(Some(&begun.plan));
     let rate_limit = within_limit(deps, database, plan, taken).await?;
     let prompt = prompt(&deps.config.system_prompt, &begun.context, &begun.question);
     within_context(deps, plan, &prompt)?;

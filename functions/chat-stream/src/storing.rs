@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use shared_core::answer::Answer;
 use shared_core::catalogue::Terms;
-use shared_core::credits::Charge;
 use shared_core::plans::Plans;
 use shared_core::session::SessionError;
 use shared_core::turn::{NewTurn, TurnError};
 use shared_http::{ApiError, ErrorCode, Metric};
-use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Payer, Request};
+use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Request};
 use tokio::time::{Duration, sleep};
 
 use crate::Deps;
@@ -39,6 +38,26 @@ const TRIES: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
+/// Writes to the database until it is there to be written to.
+async fn patiently<F>(write: impl Fn() -> F) -> Result<(), DatabaseError>
+where
+    F: Future<Output = Result<(), DatabaseError>>,
+{
+    let mut result = Ok(());
+    for wait in TRIES {
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        result = write().await;
+        match &result {
+            // Somebody else closed it; trying again would not change that.
+            Ok(()) | Err(DatabaseError::AnswerNotOpen) => break,
+            Err(error) => tracing::warn!(%error, "the end of a turn could not be stored"),
+        }
+    }
+    result
+}
+
 /// Stores how the turn ended.
 pub(crate) async fn store(
     deps: &Deps,
@@ -47,16 +66,8 @@ pub(crate) async fn store(
     outcome: Outcome,
 ) -> Result<(), NotStored> {
     let ending = Ending { answer, outcome, at: deps.edge.clock().now() };
-    for wait in TRIES {
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        match deps.database.finish_turn(begun, ending).await {
-            Ok(()) => return Ok(()),
-            // Somebody else closed it; trying again would not change that.
-            Err(DatabaseError::AnswerNotOpen) => break,
-            Err(error) => tracing::warn!(%error, "an answer could not be stored"),
-        }
+    if patiently(|| deps.database.finish_turn(begun, ending)).await.is_ok() {
+        return Ok(());
     }
     tracing::error!(answer = %begun.answer, "an answer is not stored");
     // Of a model that said nothing, nothing is lost.
@@ -80,30 +91,11 @@ pub(crate) async fn withdraw(
     why: ApiError,
     now: Timestamp,
 ) -> ApiError {
-    let mut away = None;
-    for wait in TRIES {
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        match deps.database.withdraw_turn(begun, why.code().as_str(), now).await {
-            Ok(()) => return why,
-            Err(error) => away = Some(error),
-        }
-    }
-    // Its credits come back all the same, when the sweep finds it.
-    away.map_or(why, |error| TurnError::Unavailable(error.into()).into())
-}
-
-/// What a turn that has ended costs: nothing, where the model said nothing.
-pub(crate) fn charge(payer: &Payer, answer: &Answer) -> Charge {
-    match payer {
-        Payer::Key(_) => Charge::Key,
-        Payer::Credits { credits, left, of } if answer.is_empty() => {
-            Charge::Credits { credits: 0, left: left + credits, of: of.clone() }
-        }
-        Payer::Credits { credits, left, of } => {
-            Charge::Credits { credits: *credits, left: *left, of: of.clone() }
-        }
+    let code = why.code().as_str();
+    match patiently(|| deps.database.withdraw_turn(begun, code, now)).await {
+        Ok(()) => why,
+        // Its credits come back all the same, when the sweep finds it.
+        Err(error) => TurnError::Unavailable(error.into()).into(),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::listen::listen;
 use crate::own_key::confirmed;
 use crate::ready::{Ready, ready};
 use crate::report::{Times, report, report_refusal};
-use crate::storing::{NotStored, begin, charge, failed, store, turn_error, withdraw};
+use crate::storing::{NotStored, begin, failed, store, turn_error, withdraw};
 
 /// Where the response goes, or why there is none.
 pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
@@ -150,7 +150,7 @@ async fn run(
     let took = Took {
         model: answer.model().unwrap_or(begun.model.as_str()),
         usage: answer.usage(),
-        charge: charge(&begun.payer, &answer),
+        charge: begun.charge(&answer),
     };
     match (stored, failure) {
         (Ok(()), None) => out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), &took),

@@ -96,9 +96,8 @@ async fn take_change(
     plan: Option<&PlanId>,
     now: Timestamp,
 ) -> Result<RateLimit, KeyError> {
-    // A plan that the table no longer has is worth as much as none.
-    let plan = plan.and_then(|id| deps.plans.get(id)).unwrap_or(deps.plans.free());
-    let (subject, limit) = (Subject::User(session.user), plan.key_change_limit());
+    let limit = deps.plans.of(plan).key_change_limit();
+    let subject = Subject::User(session.user);
     let taken = deps.cache.take_any(&subject, "key-changes", &[limit], now).await;
     let taken = taken.map_err(unavailable)?;
     let standing =

@@ -17,7 +17,7 @@ pub struct Swept {
     /// Keys that could not be opened, and were left as they are.
     pub keys_unreadable: u64,
     /// Data keys of former master keys, which no key needs any more.
-    pub data_keys_forgotten: u64,
+    pub data_keys_forgotten: usize,
     /// Whether the time was over before the work.
     pub out_of_time: bool,
     /// How long it took, in milliseconds.

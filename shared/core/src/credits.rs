@@ -95,7 +95,7 @@ pub enum Refusal {
 impl Refusal {
     /// The refusal with what the user can do about it.
     pub fn explained(self, terms: Terms, plans: &Plans) -> TurnError {
-        let rules = |plan: &PlanId| plans.get(plan).unwrap_or(plans.free());
+        let rules = |plan: &PlanId| plans.of(Some(plan));
         let refused = match self {
             Self::CreditsExhausted { plan, needed, allowances } => Refused::CreditsExhausted {
                 needed,

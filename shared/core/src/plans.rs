@@ -181,6 +181,11 @@ impl Plans {
         self.all().find(|plan| plan.id == *id)
     }
 
+    /// The plan of somebody who has this one: one that the table no longer has is worth as much as none.
+    pub fn of(&self, id: Option<&PlanId>) -> &Plan {
+        id.and_then(|id| self.get(id)).unwrap_or(self.free())
+    }
+
     /// All plans, the cheapest first.
     pub fn all(&self) -> impl Iterator<Item = &Plan> {
         self.plans.iter()

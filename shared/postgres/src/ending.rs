@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use shared_core::answer::{Answer, FinishReason, Usage};
+use shared_core::credits::Charge;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::{BegunTurn, Database, Error, messages, provider_keys, turns};
+use crate::{BegunTurn, Database, Error, Payer, messages, provider_keys, turns};
 
 /// Not through [`Request`](crate::Request): somebody who logs out while the model speaks still gets the
 /// answer.
@@ -33,6 +34,28 @@ pub struct Ending<'a> {
     pub outcome: Outcome,
     /// When.
     pub at: Timestamp,
+}
+
+/// Whether an answer costs what was reserved for it: one that says nothing costs nothing.
+fn has_price(answer: &Answer) -> bool {
+    !answer.is_empty()
+}
+
+impl BegunTurn {
+    /// What the turn costs if it ends with this answer.
+    pub fn charge(&self, answer: &Answer) -> Charge {
+        match &self.payer {
+            Payer::Key(_) => Charge::Key,
+            Payer::Credits { credits, left, of } => {
+                let charged = if has_price(answer) { *credits } else { 0 };
+                Charge::Credits {
+                    credits: charged,
+                    left: left + (credits - charged),
+                    of: of.clone(),
+                }
+            }
+        }
+    }
 }
 
 /// What the provider has counted, as it is stored.
@@ -75,7 +98,7 @@ impl Database {
             }
         };
         let id = turn.answer.as_str();
-        let ended_as = if answer.is_empty() { "released" } else { "settled" };
+        let ended_as = if has_price(answer) { "settled" } else { "released" };
         let (parts, reason) =
             (Json(answer.parts()), answer.finish_reason().map(FinishReason::as_str));
         let (model, generation) = (answer.model(), answer.generation());

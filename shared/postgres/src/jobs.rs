@@ -51,12 +51,14 @@ const REPLACE: &str = "
            nonce = $4,
            ciphertext = $5
      where user_id = $1
-       and nonce = $2";
+       and nonce = $2
+    returning user_id";
 
 const FORGET_DATA_KEYS: &str = "
     delete from data_keys d
      where d.master <> $1
-       and not exists (select from provider_keys where data_key = d.id)";
+       and not exists (select from provider_keys where data_key = d.id)
+    returning id";
 
 /// The database, for jobs.
 #[derive(Clone, Debug)]
@@ -131,38 +133,28 @@ impl Jobs {
         key: &WrappedKey,
         now: Timestamp,
     ) -> Result<WrappedKey, Error> {
-        let rows = self.query(ADD_DATA_KEY, &[&key.id.0, &key.master, &key.wrapped, &now]).await?;
-        match rows.first() {
+        let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &now];
+        match self.query(ADD_DATA_KEY, params).await?.first() {
             Some(row) => data_key(row, 0),
-            None => {
-                self.data_key(&key.master).await?.ok_or_else(|| Error::unexpected("no data key"))
-            }
+            None => Err(Error::unexpected("no data key")),
         }
     }
 
     /// Seals a key anew; answers whether it still was the one that was read.
     pub async fn replace_key(&self, read: &UserKey, sealed: &Sealed) -> Result<bool, Error> {
-        let replace = async |client: deadpool_postgres::Object| {
-            let statement = client.prepare_cached(REPLACE).await?;
-            let params: &[&(dyn ToSql + Sync)] = &[
-                &read.user.0,
-                &read.key.sealed.nonce.as_slice(),
-                &sealed.data_key.0,
-                &sealed.nonce.as_slice(),
-                &sealed.ciphertext,
-            ];
-            Ok(client.execute(&statement, params).await? == 1)
-        };
-        self.database.retrying(replace).await
+        let params: &[&(dyn ToSql + Sync)] = &[
+            &read.user.0,
+            &read.key.sealed.nonce.as_slice(),
+            &sealed.data_key.0,
+            &sealed.nonce.as_slice(),
+            &sealed.ciphertext,
+        ];
+        Ok(!self.query(REPLACE, params).await?.is_empty())
     }
 
     /// Forgets data keys of other masters that no key needs any more; answers how many.
-    pub async fn forget_data_keys(&self, master: &str) -> Result<u64, Error> {
-        let forget = async |client: deadpool_postgres::Object| {
-            let statement = client.prepare_cached(FORGET_DATA_KEYS).await?;
-            Ok(client.execute(&statement, &[&master]).await?)
-        };
-        self.database.retrying(forget).await
+    pub async fn forget_data_keys(&self, master: &str) -> Result<usize, Error> {
+        Ok(self.query(FORGET_DATA_KEYS, &[&master]).await?.len())
     }
 
     /// Each statement here is a transaction of its own.

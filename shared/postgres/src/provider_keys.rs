@@ -34,18 +34,10 @@ pub(crate) const DATA_KEY: &str = "
       from data_keys
      where master = $1";
 
-/// Whoever comes second gets what the first has put there.
+/// Whoever comes second gets what the first has put there; the function is in the third migration.
 pub(crate) const ADD_DATA_KEY: &str = "
-    with added as (
-      insert into data_keys (id, master, wrapped, created_at)
-      values ($1, $2, $3, $4)
-      on conflict (master) do nothing
-      returning id, master, wrapped
-    )
-    select id, master, wrapped from added
-    union all
-    select id, master, wrapped from data_keys where master = $2
-    limit 1";
+    select id, master, wrapped
+      from add_data_key($1, $2, $3, $4)";
 
 /// A key that replaces another takes over its settings here and not in the app: they may be changed
 /// while the provider is asked about the new key.
@@ -170,14 +162,9 @@ impl Request<'_> {
     /// Adds a data key, or answers with the one that its master key has already.
     pub async fn add_data_key(&self, key: &WrappedKey) -> Result<WrappedKey, Error> {
         let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &self.now];
-        let rows = self.query(ADD_DATA_KEY, params).await?;
-        match rows.first() {
+        match self.query(ADD_DATA_KEY, params).await?.first() {
             Some(row) => data_key(row, 0),
-            // Whoever was first has committed after this statement began, and is seen by the next.
-            None => match self.query(DATA_KEY, &[&key.master]).await?.first() {
-                Some(row) => data_key(row, 0),
-                None => Err(Error::unexpected("no data key")),
-            },
+            None => Err(Error::unexpected("no data key")),
         }
     }
 

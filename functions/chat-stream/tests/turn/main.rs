@@ -5,6 +5,7 @@
 mod answers;
 mod chat;
 mod failures;
+mod outage;
 mod own_keys;
 mod paying;
 mod refusals;

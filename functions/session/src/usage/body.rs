@@ -186,7 +186,7 @@ struct UsageTurn {
 impl UsageBody {
     pub(super) fn new(usage: Usage, plans: &Plans) -> Self {
         let current = usage.allowances.first();
-        let plan = current.and_then(|allowance| plans.get(&allowance.plan)).unwrap_or(plans.free());
+        let plan = plans.of(current.map(|allowance| &allowance.plan));
         let paid_until = current.filter(|_| plan.every == Every::Period);
         let spendable = usage.allowances.iter().filter(|allowance| {
             plans.get(&allowance.plan).is_some_and(|plan| plan.includes(Tier::Free))
