@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::chat::Part;
 use crate::failure::ModelFailure;
 
@@ -47,7 +49,8 @@ pub enum ModelEvent<'a> {
 }
 
 /// Why a model stopped; worded as the AI SDK's `finishReason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
     /// It was done.
     Stop,
@@ -75,10 +78,24 @@ impl FinishReason {
             Self::Other => "other",
         }
     }
+
+    /// From the word on the wire and in the database.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Stop,
+            Self::Length,
+            Self::ContentFilter,
+            Self::ToolCalls,
+            Self::Error,
+            Self::Other,
+        ];
+        all.into_iter().find(|reason| reason.as_str() == word)
+    }
 }
 
 /// What a turn took, as the provider counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
@@ -141,7 +158,7 @@ pub enum UiEvent<'a> {
 }
 
 /// An answer, as far as it has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     parts: Vec<Part>,
     /// The text or the reasoning that may still grow.

@@ -13,7 +13,7 @@ use crate::env::ConfigError;
 use crate::figure::positive;
 
 /// A model's id at the provider, such as `anthropic/claude-sonnet-4.5`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModelId(String);
 

@@ -12,6 +12,36 @@ pub enum Role {
     Assistant,
 }
 
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerStatus {
+    /// The model is speaking, or whoever listened to it is gone and nobody has noticed.
+    Streaming,
+    /// The model was done.
+    Complete,
+    /// The user stopped it.
+    Stopped,
+    /// Whoever listened to the model is gone; what it had said until then is kept.
+    Interrupted,
+    /// It broke off, and a code says why.
+    Failed,
+}
+
+impl AnswerStatus {
+    /// From the word in the database.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "streaming" => Some(Self::Streaming),
+            "complete" => Some(Self::Complete),
+            "stopped" => Some(Self::Stopped),
+            "interrupted" => Some(Self::Interrupted),
+            "failed" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
 /// One part of a message, in the shape of the AI SDK's `UIMessage` parts, which is also how it is
 /// stored: what the database holds is what the browser renders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

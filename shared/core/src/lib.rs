@@ -12,6 +12,7 @@ mod causes;
 pub mod chat;
 pub mod credits;
 pub mod email;
+pub mod ending;
 pub mod env;
 pub mod failure;
 mod figure;

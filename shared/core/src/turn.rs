@@ -1,5 +1,7 @@
 //! A turn: one question and its answer. What may be asked, and how it fails.
 
+use serde::{Deserialize, Serialize};
+
 use crate::answer::without_nul;
 use crate::catalogue::{ModelId, Terms};
 use crate::chat::Part;
@@ -10,7 +12,8 @@ use crate::limits::LimitReached;
 use crate::session::SessionError;
 
 /// Text of a question: not empty, within the size that was configured, without NUL characters.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Question(String);
 
 impl Question {
@@ -48,7 +51,8 @@ impl std::fmt::Debug for Question {
 }
 
 /// Where in its chat's tree a turn goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Place {
     /// A new question below the newest message; the chat is made if it does not exist.
     Next {
@@ -70,6 +74,36 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// The question's id.
+    pub fn question(&self) -> &MessageId {
+        match self {
+            Self::Next { question } | Self::Instead { question, .. } | Self::Again { question } => {
+                question
+            }
+        }
+    }
+}
+
+/// A client's name for one attempt to do something, under which it may send it again. The value of
+/// the header `idempotency-key`: 1 to 255 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Accepts what the header may hold.
+    pub fn parse(raw: &str) -> Result<Self, TurnError> {
+        let is_well_formed =
+            (1..=255).contains(&raw.len()) && raw.bytes().all(|b| (b' '..=b'~').contains(&b));
+        if is_well_formed { Ok(Self(raw.to_owned())) } else { Err(TurnError::MalformedKey) }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// All that a turn needs to know before it begins.
 #[derive(Clone, Debug)]
 pub struct NewTurn {
@@ -85,6 +119,8 @@ pub struct NewTurn {
     pub model: ModelId,
     /// What it asks of the user's plan.
     pub terms: Terms,
+    /// The client's name for this attempt.
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 impl NewTurn {
@@ -146,7 +182,7 @@ pub enum TurnError {
         model: String,
     },
     /// There is no such chat, or it is somebody else's: the two cannot be told apart.
-    #[error("there is no such chat")]
+    #[error("there is no such chat of yours")]
     ChatNotFound,
     /// The message to answer again or to replace is not in this chat.
     #[error("there is no such message in this chat")]
@@ -154,14 +190,38 @@ pub enum TurnError {
     /// A message with this id is already stored.
     #[error("a message with this id has already been sent")]
     MessageExists,
+    /// The chat's last turn is still running.
+    #[error("an answer is still being written in this chat; wait for its end, or stop it")]
+    Running {
+        /// Its answer.
+        answer: MessageId,
+    },
+    /// The header `idempotency-key` is not well formed.
+    #[error("an idempotency key is 1 to 255 printable ASCII characters")]
+    MalformedKey,
+    /// The idempotency key was used for another question.
+    #[error("this idempotency key was used for another question; draw a new one")]
+    KeyReused,
+    /// Too many streams were asked for again.
+    #[error("you follow answers too often; try again in {} s", .0.retry_after.as_secs())]
+    FollowedTooOften(LimitReached),
+    /// The cache is away, which holds what running turns have said.
+    #[error("the answer cannot be followed right now; it is not lost, and will be in the chat")]
+    ResumeUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The cache is away, through which running turns are stopped.
+    #[error("the answer cannot be stopped right now; try again")]
+    StopUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Whoever ran the turn is gone.
+    #[error("the answer broke off on our side; what the model said until then is kept")]
+    Interrupted,
     /// No session, or one that has ended.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Too many turns.
     #[error("your plan allows {} turns a minute; try again in {} s", .0.limit.count, .0.retry_after.as_secs())]
     Limited(#[from] LimitReached),
-    /// Postgres is away: nothing was stored, nothing was asked.
-    #[error("the chat cannot be reached right now; nothing was sent, try again in a minute")]
+    /// Postgres is away, or did not answer in time: no model was asked.
+    #[error("the chat cannot be reached right now; try again in a moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The user's plan does not allow it, or nobody pays.
     #[error(transparent)]
