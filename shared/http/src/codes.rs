@@ -115,6 +115,18 @@ error_codes! {
     MessageNotFound = 404 "message_not_found",
     /// A message with this id has already been sent.
     MessageExists = 409 "message_exists",
+    /// The chat's last answer is still being written. `details.messageId` is its id: follow it, stop it, or wait for its end.
+    TurnRunning = 409 "turn_running",
+    /// An idempotency key is 1 to 255 printable ASCII characters.
+    InvalidIdempotencyKey = 422 "invalid_idempotency_key",
+    /// The idempotency key was used for another question; draw a new one.
+    IdempotencyKeyReused = 422 "idempotency_key_reused",
+    /// What a running turn has said cannot be read right now. The answer is not lost, and will be in the chat; `retry-after` says when to try again.
+    ResumeUnavailable = 503 "resume_unavailable",
+    /// Answers were followed too often, by page loads or by questions that were sent again; `retry-after` says when to go on.
+    TooManyFollows = 429 "too_many_follows",
+    /// The answer cannot be stopped right now, and goes on; `retry-after` says when to try again.
+    StopUnavailable = 503 "stop_unavailable",
     /// Too many turns; `retry-after` says when to go on.
     TooManyTurns = 429 "too_many_turns",
     /// What is left of the day's or the paid period's credits does not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new ones come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `ownKeyHelps`, true: an OpenRouter key of one's own would do.
@@ -167,6 +179,8 @@ error_codes! {
     ModelUnavailable = 503 "model_unavailable",
     /// The model said nothing for too long, or its answer took longer than a turn may; what it said before is kept.
     ModelTimedOut = 504 "model_timed_out",
+    /// Whoever was writing the answer is gone; what the model said until then is kept. Only ever the end of a stream.
+    AnswerInterrupted = 503 "answer_interrupted",
     /// The answer was made but could not be saved. Only ever the end of a stream.
     AnswerNotSaved = 503 "answer_not_saved",
 }

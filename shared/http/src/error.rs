@@ -209,10 +209,26 @@ impl From<TurnError> for ApiError {
             TurnError::ChatNotFound => Self::new(ErrorCode::ChatNotFound, &error),
             TurnError::MessageNotFound => Self::new(ErrorCode::MessageNotFound, &error),
             TurnError::MessageExists => Self::new(ErrorCode::MessageExists, &error),
+            TurnError::Running { answer } => Self::new(ErrorCode::TurnRunning, &error)
+                .with_details(json!({ "messageId": answer })),
+            TurnError::MalformedKey => Self::new(ErrorCode::InvalidIdempotencyKey, &error),
+            TurnError::KeyReused => Self::new(ErrorCode::IdempotencyKeyReused, &error),
+            TurnError::FollowedTooOften(reached) => {
+                Self::limited(ErrorCode::TooManyFollows, *reached)
+            }
+            TurnError::ResumeUnavailable(source) => {
+                tracing::error!(%source, "an answer cannot be followed");
+                Self::new(ErrorCode::ResumeUnavailable, &error).retry_after(STORE_RETRY)
+            }
+            TurnError::Interrupted => Self::new(ErrorCode::AnswerInterrupted, &error),
+            TurnError::StopUnavailable(source) => {
+                tracing::error!(%source, "an answer cannot be stopped");
+                Self::new(ErrorCode::StopUnavailable, &error).retry_after(STORE_RETRY)
+            }
             TurnError::Session(session) => Self::from(*session),
             TurnError::Limited(reached) => Self::limited(ErrorCode::TooManyTurns, *reached),
             TurnError::Unavailable(source) => {
-                tracing::error!(%source, "a turn could not begin");
+                tracing::error!(%source, "the chat cannot be reached");
                 Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
             }
             TurnError::Refused(refused) => Self::from(refused),

@@ -1,27 +1,27 @@
 //! The AI SDK's UI Message Stream v1, written frame by frame.
 //!
 //! Every frame is `id: <n>` and `data: <json>`; some versions of the SDK refuse keys that the schema
-//! does not know, so there are none. The end is always said, by `finish` or by `error`: to the SDK's
+//! does not know, so there are none. The end is always said, by `finish`, `abort` or `error`: to the SDK's
 //! client, a stream that just stops looks like success. Source: `uiMessageChunkSchema` of `ai` 5–7.
+
+use std::fmt::Write;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
-use serde_json::json;
-use shared_core::answer::{FinishReason, UiEvent, Usage};
-use shared_core::credits::Charge;
+use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
-use shared_core::money::usd;
-use shared_core::usage::PaidBy;
-use utoipa::ToSchema;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
+use shared_core::turn::TurnError;
 
-use crate::{ApiError, ErrorCode, PipeBody, PipeWriter, pipe};
+use crate::{ApiError, ErrorCode, MessageMetadata, PipeWriter, Took, Transcript, pipe};
 
 /// The frame after the last.
 pub const DONE: &str = "data: [DONE]\n\n";
+
+/// Nothing to say, but still here: keeps proxies from closing a quiet stream.
+pub const COMMENT: &str = ": still here\n\n";
 
 /// Room for a few frames, so that most chunks need no allocation of their own.
 const ROOM: usize = 4096;
@@ -33,7 +33,10 @@ const ROOM: usize = 4096;
 pub struct UiStream {
     frames: BytesMut,
     out: PipeWriter,
+    transcript: Transcript,
     next_id: u64,
+    /// The number of the first frame that was not sent yet.
+    unsent: u64,
     ended: bool,
 }
 
@@ -44,6 +47,7 @@ impl Drop for UiStream {
             self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"), None);
             self.flush();
         }
+        self.transcript.end();
     }
 }
 
@@ -64,11 +68,14 @@ enum Chunk<'a> {
     FinishStep,
     Finish {
         finish_reason: &'a str,
-        message_metadata: MessageMetadata<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_metadata: Option<MessageMetadata<'a>>,
     },
     MessageMetadata {
         message_metadata: MessageMetadata<'a>,
     },
+    // Without a reason: versions of the SDK before 6 refuse it.
+    Abort,
     Error {
         error_text: &'a str,
     },
@@ -80,99 +87,13 @@ struct StartMetadata<'a> {
     model: &'a str,
 }
 
-/// What an answer took.
-#[derive(Clone, Debug)]
-pub struct Took<'a> {
-    /// The model that answered.
-    pub model: &'a str,
-    /// Tokens and cost, if the provider has said.
-    pub usage: Option<Usage>,
-    /// Who paid.
-    pub charge: Charge,
-}
-
-/// What a turn took: the metadata of `finish`, and of a `message-metadata` event before an `error`.
-/// (`start` carries `model` alone.)
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageMetadata<'a> {
-    /// The model that answered.
-    #[schema(example = "openai/gpt-5-mini")]
-    model: &'a str,
-    /// The provider's count, if it has said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    usage: Option<TokenUsage>,
-    /// What the provider charged, in US dollars, to whoever paid; if it has said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = 0.000_15)]
-    cost_usd: Option<f64>,
-    #[schema(schema_with = paid_by)]
-    paid_by: PaidBy,
-    /// Credits that the turn cost: 0 if a key paid, or if the model said nothing.
-    credits: u32,
-    /// Credits that were left then of the day or the paid period that paid. Only if credits paid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    credits_left: Option<u32>,
-    /// The plan whose credits these are: whoever has bought one has those of `free` beside it. Only if
-    /// credits paid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "free")]
-    credits_of: Option<&'a str>,
-}
-
-/// What was read and written, in tokens.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names on the wire")]
-struct TokenUsage {
-    /// The system prompt, what was said before, and the question.
-    prompt_tokens: u32,
-    /// The answer, reasoning included.
-    completion_tokens: u32,
-    /// Reasoning, of the answer's.
-    reasoning_tokens: u32,
-    /// What the provider had cached, of the prompt's.
-    cached_tokens: u32,
-}
-
-/// The words of [`PaidBy`].
-fn paid_by() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some([PaidBy::Credits, PaidBy::Key].map(|word| json!(word))))
-        .description(Some("Who paid: the platform, for credits, or the user's own key."))
-        .build()
-}
-
-impl<'a> From<&'a Took<'a>> for MessageMetadata<'a> {
-    fn from(took: &'a Took<'a>) -> Self {
-        let usage = took.usage.map(|usage| TokenUsage {
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            cached_tokens: usage.cached_tokens,
-        });
-        let (paid_by, credits, credits_left, credits_of) = match &took.charge {
-            Charge::Credits { credits, left, of } => {
-                (PaidBy::Credits, *credits, Some(*left), Some(of.as_str()))
-            }
-            Charge::Key => (PaidBy::Key, 0, None, None),
-        };
-        let cost_usd = took.usage.and_then(|usage| usage.cost_nano_usd).map(usd);
-        Self { model: took.model, usage, cost_usd, paid_by, credits, credits_left, credits_of }
-    }
-}
-
 impl UiStream {
-    /// A stream, and the response that carries it.
-    pub fn new() -> (Self, Response) {
+    /// A stream, and the response that carries it. What it says is kept in `transcript`, too.
+    pub fn new(transcript: Transcript) -> (Self, Response) {
         let (out, body) = pipe();
-        (
-            Self { frames: BytesMut::with_capacity(ROOM), out, next_id: 1, ended: false },
-            response(body),
-        )
+        let frames = BytesMut::with_capacity(ROOM);
+        let stream = Self { frames, out, transcript, next_id: 1, unsent: 1, ended: false };
+        (stream, event_stream(Body::new(body)))
     }
 
     /// The answer begins: which message it will be, and which model was asked.
@@ -202,26 +123,31 @@ impl UiStream {
     }
 
     /// The answer is complete and stored.
-    pub fn finish(&mut self, reason: FinishReason, took: &Took<'_>) {
+    pub fn finish(&mut self, reason: FinishReason, took: Option<&Took<'_>>) {
         self.chunk(&Chunk::FinishStep);
-        let message_metadata = MessageMetadata::from(took);
+        let message_metadata = took.map(MessageMetadata::from);
         self.chunk(&Chunk::Finish { finish_reason: reason.as_str(), message_metadata });
+        self.done();
+    }
+
+    /// The user has stopped the answer; what was said until then is stored.
+    pub fn abort(&mut self, took: Option<&Took<'_>>) {
+        self.took(took);
+        self.chunk(&Chunk::Abort);
         self.done();
     }
 
     /// The answer broke off, and `took` something all the same. The text is the same JSON as the body
     /// of an error response.
     pub fn error(&mut self, error: &ApiError, took: Option<&Took<'_>>) {
-        if let Some(took) = took {
-            self.chunk(&Chunk::MessageMetadata { message_metadata: MessageMetadata::from(took) });
-        }
+        self.took(took);
         self.chunk(&Chunk::Error { error_text: &error.to_json() });
         self.done();
     }
 
     /// Nothing to say, but still here: keeps proxies from closing a quiet stream.
     pub fn comment(&mut self) {
-        self.frames.put_slice(b": still here\n\n");
+        self.frames.put_slice(COMMENT.as_bytes());
     }
 
     /// Sends what has gathered; answers whether there was anything.
@@ -229,8 +155,22 @@ impl UiStream {
         if self.frames.is_empty() {
             return false;
         }
+        // A comment is no frame, and nothing to keep.
+        let is_much = self.next_id > self.unsent
+            && self.transcript.append(self.unsent, self.next_id - 1, &self.frames);
+        self.unsent = self.next_id;
         self.out.write(self.frames.split());
+        if is_much {
+            // After the reader, who is not to wait for the keeper.
+            self.transcript.wake_keeper();
+        }
         true
+    }
+
+    fn took(&mut self, took: Option<&Took<'_>>) {
+        if let Some(took) = took {
+            self.chunk(&Chunk::MessageMetadata { message_metadata: MessageMetadata::from(took) });
+        }
     }
 
     fn done(&mut self) {
@@ -277,7 +217,30 @@ impl UiStream {
     }
 }
 
-fn response(body: PipeBody) -> Response {
+/// The end of a stream that somebody else had begun. It has no number: those of the frames that were not
+/// told are still to come.
+pub fn broken_off(error: &ApiError) -> Bytes {
+    let mut frames = BytesMut::new();
+    frames.put_slice(b"data: ");
+    let _ = serde_json::to_writer(
+        (&mut frames).writer(),
+        &Chunk::Error { error_text: &error.to_json() },
+    );
+    frames.put_slice(b"\n\n");
+    frames.put_slice(DONE.as_bytes());
+    frames.freeze()
+}
+
+/// The last frame of a stream whose process died, and its end. `number` is the frame's.
+pub fn interrupted(number: u64) -> Bytes {
+    let mut frames = BytesMut::new();
+    let _ = writeln!(frames, "id: {number}");
+    frames.extend_from_slice(&broken_off(&TurnError::Interrupted.into()));
+    frames.freeze()
+}
+
+/// A response whose body is frames of this protocol.
+pub fn event_stream(body: Body) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 4] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // `no-transform`: a proxy that compresses would hold chunks back to fill its window.
@@ -285,18 +248,20 @@ fn response(body: PipeBody) -> Response {
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (HeaderName::from_static("x-vercel-ai-ui-message-stream"), HeaderValue::from_static("v1")),
     ];
-    (HEADERS, Body::new(body)).into_response()
+    (HEADERS, body).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use shared_core::answer::Usage;
+    use shared_core::credits::Charge;
     use shared_core::plans::PlanId;
 
     use super::*;
 
     async fn written(write: impl FnOnce(&mut UiStream)) -> String {
-        let (mut stream, response) = UiStream::new();
+        let (mut stream, response) = UiStream::new(Transcript::default());
         write(&mut stream);
         stream.flush();
         drop(stream);
@@ -315,7 +280,7 @@ mod tests {
             let of = PlanId::parse("free").unwrap();
             let charge = Charge::Credits { credits: 1, left: 4, of };
             let took = Took { model: "fake/echo", usage: Some(usage), charge };
-            stream.finish(FinishReason::Stop, &took);
+            stream.finish(FinishReason::Stop, Some(&took));
         })
         .await;
         insta::assert_snapshot!(body, @r#"
@@ -354,5 +319,26 @@ mod tests {
 
         data: [DONE]
         "#);
+    }
+
+    #[tokio::test]
+    async fn a_transcript_is_what_the_reader_gets_without_comments() {
+        let transcript = Transcript::default();
+        let (mut stream, response) = UiStream::new(transcript.clone());
+        stream.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
+        stream.flush();
+        stream.comment();
+        stream.flush();
+        stream.error(&ApiError::new(ErrorCode::ModelFailed, "it broke"), None);
+        stream.flush();
+        drop(stream);
+        let (kept, is_over) = transcript.take();
+        assert_eq!((kept.first, kept.last, is_over), (1, 3, true));
+        let read = response.into_body().collect().await.unwrap().to_bytes();
+        let read = String::from_utf8(read.to_vec()).unwrap();
+        assert_eq!(
+            String::from_utf8(kept.bytes.to_vec()).unwrap(),
+            read.replace(": still here\n\n", "")
+        );
     }
 }

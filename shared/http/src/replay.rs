@@ -1,0 +1,255 @@
+//! An answer, read back from the event stream that told it.
+//!
+//! Whoever ran a turn may be gone, and what it had told is all that is left. The frames are our own
+//! ([`UiStream`](crate::UiStream) wrote them), so this reads them and nothing else: not the SSE of others.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
+use shared_core::money::nano_usd;
+
+/// What an [`Answer`] is made of. The other frames open and close its parts, which it does by itself.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+enum Frame<'a> {
+    Start {
+        message_metadata: Started,
+    },
+    TextDelta {
+        #[serde(borrow)]
+        delta: Cow<'a, str>,
+    },
+    ReasoningDelta {
+        #[serde(borrow)]
+        delta: Cow<'a, str>,
+    },
+    SourceUrl {
+        #[serde(borrow)]
+        url: Cow<'a, str>,
+        #[serde(borrow)]
+        title: Option<Cow<'a, str>>,
+    },
+    Finish {
+        finish_reason: FinishReason,
+        message_metadata: Took,
+    },
+    MessageMetadata {
+        message_metadata: Took,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    model: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Took {
+    usage: Option<Usage>,
+    cost_usd: Option<f64>,
+}
+
+impl Took {
+    fn heard(self, hear: &mut impl FnMut(ModelEvent<'_>)) {
+        let cost_nano_usd = self.cost_usd.map(nano_usd);
+        if let Some(usage) = self.usage {
+            hear(ModelEvent::Used(Usage { cost_nano_usd, ..usage }));
+        }
+    }
+}
+
+/// The answer that `frames` tell, as far as they go. `generation` is the provider's name for it, which
+/// no frame carries.
+///
+/// Frames that are cut off or of an unknown type are left out, so that the words around them are kept.
+pub fn answer_of_frames(frames: &[u8], generation: Option<&str>) -> Answer {
+    let mut answer = Answer::default();
+    let mut hear = |event: ModelEvent<'_>| answer.hear(&event, &mut |_| ());
+    let lines = frames.split(|byte| *byte == b'\n');
+    for data in lines.filter_map(|line| line.strip_prefix(b"data: ")) {
+        match serde_json::from_slice(data).unwrap_or(Frame::Other) {
+            Frame::Start { message_metadata: Started { model } } => {
+                if let Some(generation) = generation {
+                    hear(ModelEvent::Identified { generation, model: &model });
+                }
+            }
+            Frame::TextDelta { delta } => hear(ModelEvent::Text(&delta)),
+            Frame::ReasoningDelta { delta } => hear(ModelEvent::Reasoning(&delta)),
+            Frame::SourceUrl { url, title } => {
+                hear(ModelEvent::Citation { url: &url, title: title.as_deref() });
+            }
+            Frame::Finish { finish_reason, message_metadata } => {
+                hear(ModelEvent::Finished(finish_reason));
+                message_metadata.heard(&mut hear);
+            }
+            Frame::MessageMetadata { message_metadata } => message_metadata.heard(&mut hear),
+            Frame::Other => {}
+        }
+    }
+    answer.close(&mut |_| ());
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use shared_core::chat::Part;
+    use shared_core::credits::Charge;
+    use shared_core::failure::ModelFailure;
+    use shared_core::ids::MessageId;
+
+    use super::*;
+    use crate::{ApiError, ErrorCode, Took, UiStream};
+
+    /// Something that a model says, owned.
+    #[derive(Clone, Debug)]
+    enum Said {
+        Text(String),
+        Reasoning(String),
+        Citation(String, Option<String>),
+        Identified,
+        Finished,
+        Used,
+        Failed,
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        prop_oneof![
+            4 => any::<String>().prop_map(Said::Text),
+            4 => any::<String>().prop_map(Said::Reasoning),
+            2 => ("[a-c\"\n\0]", any::<Option<String>>()).prop_map(|(u, t)| Said::Citation(u, t)),
+            1 => Just(Said::Identified),
+            1 => Just(Said::Finished),
+            1 => Just(Said::Used),
+            1 => Just(Said::Failed),
+        ]
+    }
+
+    impl Said {
+        fn event(&self) -> ModelEvent<'_> {
+            match self {
+                Self::Text(text) => ModelEvent::Text(text),
+                Self::Reasoning(text) => ModelEvent::Reasoning(text),
+                Self::Citation(url, title) => ModelEvent::Citation { url, title: title.as_deref() },
+                Self::Identified => ModelEvent::Identified { generation: "gen-1", model: "other" },
+                Self::Finished => ModelEvent::Finished(FinishReason::Stop),
+                Self::Used => ModelEvent::Used(USAGE),
+                Self::Failed => ModelEvent::Failed(ModelFailure::Broken),
+            }
+        }
+    }
+
+    const USAGE: Usage = Usage {
+        prompt_tokens: 10,
+        completion_tokens: 15,
+        reasoning_tokens: 5,
+        cached_tokens: 2,
+        cost_nano_usd: Some(1_200_001),
+    };
+
+    /// How a stream ends.
+    #[derive(Clone, Copy)]
+    enum End {
+        Finish,
+        Error,
+    }
+
+    /// An answer as it was kept, and the bytes that told it.
+    fn told(said: &[Said], end: End) -> (Answer, Vec<u8>) {
+        let (mut out, response) = UiStream::new(crate::Transcript::default());
+        out.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
+        let mut answer = Answer::default();
+        for said in said {
+            answer.hear(&said.event(), &mut |event| out.event(&event));
+            out.comment();
+        }
+        answer.close(&mut |event| out.event(&event));
+        let took = Took { model: "fake/echo", usage: Some(USAGE), charge: Charge::Key };
+        match end {
+            End::Finish => out.finish(FinishReason::Length, Some(&took)),
+            End::Error => out.error(&ApiError::new(ErrorCode::Internal, "it broke"), Some(&took)),
+        }
+        out.flush();
+        drop(out);
+        let body = futures_util::FutureExt::now_or_never(response.into_body().collect());
+        (answer, body.unwrap().unwrap().to_bytes().to_vec())
+    }
+
+    fn words(answer: &Answer) -> String {
+        let part = |part: &Part| match part {
+            Part::Text { text } | Part::Reasoning { text } => text.clone(),
+            Part::SourceUrl { .. } => String::new(),
+        };
+        answer.parts().iter().map(part).collect()
+    }
+
+    /// Whether `part` may become `whole` once more is heard.
+    fn begins(part: &Part, whole: &Part) -> bool {
+        match (part, whole) {
+            (Part::Text { text }, Part::Text { text: whole })
+            | (Part::Reasoning { text }, Part::Reasoning { text: whole }) => {
+                whole.starts_with(text)
+            }
+            (part, whole) => part == whole,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_comes_back_as_it_was_told(said in vec(said(), 0..24)) {
+            let (answer, frames) = told(&said, End::Finish);
+            let replayed = answer_of_frames(&frames, None);
+            prop_assert_eq!(replayed.parts(), answer.parts());
+        }
+
+        #[test]
+        fn a_cut_anywhere_leaves_a_beginning(said in vec(said(), 0..12), at in any::<Index>()) {
+            let (answer, frames) = told(&said, End::Finish);
+            let cut = answer_of_frames(&frames[..at.index(frames.len())], None);
+            prop_assert!(cut.parts().len() <= answer.parts().len());
+            for (part, whole) in cut.parts().iter().zip(answer.parts()) {
+                prop_assert!(begins(part, whole), "{part:?} {whole:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_whole_frame_before_a_cut_counts() {
+        let said = ["one ", "two ", "three"].map(|word| Said::Text(word.into()));
+        let (_, frames) = told(&said, End::Finish);
+        let text = String::from_utf8(frames).unwrap();
+        let cut = text.find("three").unwrap();
+        assert_eq!(words(&answer_of_frames(&text.as_bytes()[..cut], None)), "one two ");
+    }
+
+    #[test]
+    fn what_it_took_is_known_once_the_end_was_told() {
+        let said = [Said::Text("a".into())];
+        let (_, frames) = told(&said, End::Finish);
+        let answer = answer_of_frames(&frames, Some("gen-1"));
+        assert_eq!((answer.generation(), answer.model()), (Some("gen-1"), Some("fake/echo")));
+        assert_eq!(answer.usage(), Some(USAGE));
+        assert_eq!(answer.finish_reason(), Some(FinishReason::Length));
+
+        let (_, frames) = told(&said, End::Error);
+        let answer = answer_of_frames(&frames, None);
+        assert_eq!((answer.usage(), answer.finish_reason()), (Some(USAGE), None));
+        assert_eq!((answer.generation(), answer.model()), (None, None));
+    }
+
+    #[test]
+    fn frames_of_another_version_lose_nothing_else() {
+        let frames = "id: 1\ndata: {\"type\":\"start\"}\n\ndata: {\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"a\",\"new\":1}\n\n\
+            : still here\n\ndata: {\"type\":\"file\",\"url\":\"x\"}\n\ndata: [DONE]\n\ndata: 7\n\nretry: 1\n\n\
+            data: {\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"b\"}\n\n";
+        assert_eq!(words(&answer_of_frames(frames.as_bytes(), None)), "ab");
+        assert_eq!(answer_of_frames(b"", Some("gen-1")), Answer::default());
+    }
+}

@@ -1,0 +1,160 @@
+//! A copy of what a stream says, for whoever keeps it.
+//!
+//! The writer appends frames and never waits; the keeper takes all that has gathered, when it likes. It
+//! is woken when there is much, and at the end; for each word, it would be in the way of the reader.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+/// Frames that follow one another, as they were sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// The first one's number; numbers count from 1.
+    pub first: u64,
+    /// The last one's number; 0 if there are none.
+    pub last: u64,
+    /// All of them.
+    pub bytes: BytesMut,
+}
+
+impl Frames {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends what was said next.
+    pub fn append(&mut self, more: Self) {
+        if self.is_empty() {
+            *self = more;
+        } else if !more.is_empty() {
+            self.last = more.last;
+            self.bytes.unsplit(more.bytes);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: Frames,
+    is_over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// What a stream has said and nobody has taken yet. Cheap to clone: one for the writer, one for the keeper.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript(Arc<Shared>);
+
+/// So much is worth being taken before its time.
+pub const MUCH: usize = 4096;
+
+impl Transcript {
+    /// Appends frames, of which the last has the number `last`. Answers whether the keeper has to know:
+    /// the writer wakes it, once the reader has been served.
+    pub fn append(&self, first: u64, last: u64, frames: &[u8]) -> bool {
+        let mut state = self.lock();
+        let before = state.frames.bytes.len();
+        if before == 0 {
+            state.frames.first = first;
+        }
+        state.frames.last = last;
+        state.frames.bytes.extend_from_slice(frames);
+        before < MUCH && state.frames.bytes.len() >= MUCH
+    }
+
+    /// Lets the keeper look at what was said.
+    pub fn wake_keeper(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// Nothing more will be said.
+    pub fn end(&self) {
+        self.lock().is_over = true;
+        self.wake_keeper();
+    }
+
+    /// Waits until [`MUCH`] was said, or it is over.
+    pub async fn said_much(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.lock();
+                if state.is_over || state.frames.bytes.len() >= MUCH {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes what was said since the last time, and answers whether that was all.
+    pub fn take(&self) -> (Frames, bool) {
+        let mut state = self.lock();
+        let frames = Frames {
+            first: state.frames.first,
+            last: state.frames.last,
+            bytes: state.frames.bytes.split(),
+        };
+        (frames, state.is_over)
+    }
+
+    /// Nothing under this lock can panic half-way, so a poisoned one is still whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_taken_once_and_in_order() {
+        let transcript = Transcript::default();
+        transcript.append(1, 2, b"ab");
+        transcript.append(3, 3, b"c");
+        let (frames, is_over) = transcript.take();
+        assert_eq!(
+            (frames.first, frames.last, &frames.bytes[..], is_over),
+            (1, 3, &b"abc"[..], false)
+        );
+        assert!(transcript.take().0.is_empty());
+        transcript.append(4, 4, b"d");
+        transcript.end();
+        let (frames, is_over) = transcript.take();
+        assert_eq!((frames.first, frames.last, is_over), (4, 4, true));
+    }
+
+    #[test]
+    fn the_keeper_wakes_for_much_and_for_the_end() {
+        let transcript = Transcript::default();
+        assert!(!transcript.append(1, 1, b"a"));
+        assert!(transcript.said_much().now_or_never().is_none());
+        assert!(transcript.append(2, 2, &[b'b'; MUCH]), "much");
+        assert!(!transcript.append(3, 3, b"c"), "it knows already");
+        assert!(transcript.said_much().now_or_never().is_some());
+        transcript.take();
+        transcript.end();
+        assert!(transcript.said_much().now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_joined_with_what_follows() {
+        let transcript = Transcript::default();
+        transcript.append(1, 2, b"ab");
+        let (mut kept, _) = transcript.take();
+        kept.append(transcript.take().0);
+        transcript.append(3, 3, b"c");
+        kept.append(transcript.take().0);
+        assert_eq!((kept.first, kept.last, &kept.bytes[..]), (1, 3, &b"abc"[..]));
+    }
+}
