@@ -96,6 +96,15 @@ impl Cache {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Error> {
+        self.run_often(script).await
+    }
+
+    /// Runs a script that a turn runs many times a second: a trace does not show it, and would have room
+    /// for nothing else.
+    pub(crate) async fn run_often<T: redis::FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
         match self.run_once(script).await {
             // Rarely one died after it had been heard, and a limit counts twice, or a code is used up;
             // without this, every first request after a sleep fails.

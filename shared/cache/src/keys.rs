@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use shared_core::ids::UserId;
+use shared_core::ids::{MessageId, UserId};
 
 /// Whom a limit is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,11 @@ impl Subject {
     }
 }
 
+/// What is kept of the turn that makes `answer`.
+pub(crate) fn turn_key(prefix: &str, answer: &MessageId, what: &str) -> String {
+    format!("{prefix}{{turn:{answer}}}:{what}")
+}
+
 /// One customer holds a whole IPv6 /64; a limit per address would be no limit.
 fn network(ip: IpAddr) -> String {
     match ip.to_canonical() {
@@ -54,5 +59,7 @@ mod tests {
             "{source:1.2.3.4}:x"
         );
         assert_eq!(Subject::Address("ab".into()).key("", "code"), "{address:ab}:code");
+        let answer = MessageId::parse("answer-1").unwrap();
+        assert_eq!(turn_key("t1:", &answer, "log"), "t1:{turn:answer-1}:log");
     }
 }

@@ -1,4 +1,4 @@
-//! Valkey: what may be forgotten. One-time codes and sliding-window limits.
+//! Valkey: what may be forgotten. One-time codes, sliding-window limits, live logs.
 //!
 //! `ElastiCache` Serverless speaks the cluster protocol only, so every key carries a hash tag (see
 //! `keys`) and every key has a time to live. What several requests could break at once is one Lua
@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod keys;
 mod limits;
+mod live_log;
 mod serverless;
 
 pub use codes::Codes;
@@ -17,4 +18,5 @@ pub use config::{CacheConfig, Pepper};
 pub use connection::{Cache, Error};
 pub use keys::Subject;
 pub use limits::Taken;
+pub use live_log::{Batch, LiveLog, LogState, Page, Said};
 pub use serverless::{CacheState, DescribeError, Serverless};

@@ -5,11 +5,18 @@
 use std::time::Duration;
 
 use fake_aws::{FakeAws, Trouble};
+use jiff::Timestamp;
 use local_stack::PrivateServers;
 use secrecy::ExposeSecret;
 use shared_aws::Aws;
-use shared_cache::{Cache, CacheConfig, DescribeError, Serverless};
+use shared_cache::{
+    Batch, Cache, CacheConfig, Codes, DescribeError, LogState, Pepper, Serverless, Subject,
+};
+use shared_core::email::Email;
 use shared_core::env::Env;
+use shared_core::ids::MessageId;
+use shared_core::limits::Limit;
+use shared_core::login::{Code, Guess};
 use testkit::MovableClock;
 
 /// The variables of a function that uses the cache `chat`, and `more`.
@@ -22,11 +29,19 @@ fn env(aws: &FakeAws, more: &[(&'static str, String)]) -> Env<'static> {
     })
 }
 
+/// What the template lets a function do.
+fn access() -> impl Iterator<Item = &'static str> {
+    let (_, access) =
+        include_str!("../../../infra/data.yaml").split_once("AccessString: >-").unwrap();
+    access.split_once("\n\n").unwrap().0.split_whitespace()
+}
+
 /// The server accepts `token` of the user `app`, as ElastiCache would at the clock's time.
 fn accepts(servers: &PrivateServers, token: &str) {
     let mut admin = redis::Client::open(servers.cache_url()).unwrap().get_connection().unwrap();
     let mut acl = redis::cmd("ACL");
-    acl.arg(&["SETUSER", "app", "reset", "on", &format!(">{token}"), "~*", "+@all"]);
+    acl.arg(&["SETUSER", "app", "reset", &format!(">{token}")]);
+    acl.arg(access().collect::<Vec<_>>());
     acl.exec(&mut admin).unwrap();
 }
 
@@ -48,6 +63,41 @@ async fn each_connection_has_a_token_of_its_own_time() {
     assert!(later.ping().await.is_err(), "the server still accepts the old token only");
     accepts(&servers, token().expose_secret());
     later.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_user_of_the_template_may_do_what_functions_do() {
+    let servers = PrivateServers::start().await.unwrap();
+    accepts(&servers, "token");
+    let config = CacheConfig {
+        url: Some(servers.cache_url().replace("redis://", "redis://app:token@").into()),
+        prefix: String::new(),
+        serverless: None,
+        user: None,
+    };
+    let (clock, now) = (MovableClock::new().clock(), Timestamp::UNIX_EPOCH);
+    let cache = Cache::new(&config, clock).unwrap();
+
+    let limits = [Limit::per_minute(1), Limit::per_minute(2)];
+    cache.take(&Subject::Everybody, "x", &limits, now).await.unwrap().unwrap();
+    let taken = cache.take_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+    cache.give_back(taken).await.unwrap();
+
+    let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));
+    let codes = Codes::new(cache.clone(), Pepper::from_env(&env).unwrap());
+    let (email, code) = (Email::parse("ada@example.com"), Code::parse("123456"));
+    let (email, code) = (email.unwrap(), code.unwrap());
+    codes.issue(&email, &code, now).await.unwrap();
+    assert_eq!(codes.guess(&email, &code, now).await.unwrap(), Guess::Right);
+
+    let log = cache.live_log(&MessageId::parse("answer-1").unwrap());
+    let batch = |frame| Some(Batch { first: frame, last: frame, frames: &b"frame"[..] });
+    log.ask_to_stop().await.unwrap();
+    assert!(log.append(batch(1), Some("gen-1")).await.unwrap());
+    log.end(batch(2)).await.unwrap();
+    let page = log.read(0).await.unwrap();
+    assert_eq!((page.batches.len(), page.state), (2, LogState::Ended));
+    assert_eq!(page.generation.as_deref(), Some("gen-1"));
 }
 
 #[tokio::test]
