@@ -10,6 +10,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use shared_core::env::{ConfigError, Env};
 
 use crate::http_client::http_client;
@@ -35,6 +36,7 @@ struct Account {
     credentials: Credentials,
     dual_stack: bool,
     endpoint: Option<String>,
+    dynamodb: DynamoDbEndpoint,
     sdk: OnceLock<SdkConfig>,
 }
 
@@ -44,7 +46,8 @@ impl Aws {
     /// environment lives.
     ///
     /// `AWS_USE_DUALSTACK_ENDPOINT` (`true`) chooses the endpoints that IPv6 can reach, and
-    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's.
+    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's. `AWS_ENDPOINT_URL_DYNAMODB` is
+    /// for that service alone, and goes before it: on a developer's machine there is no other.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let region = Region::new(env.required("AWS_REGION")?);
         let credentials = Credentials::new(
@@ -56,8 +59,9 @@ impl Aws {
         );
         let dual_stack = env.parsed("AWS_USE_DUALSTACK_ENDPOINT", false)?;
         let endpoint = env.optional("AWS_ENDPOINT_URL");
+        let dynamodb = DynamoDbEndpoint(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
         let sdk = OnceLock::new();
-        Ok(Self(Arc::new(Account { region, credentials, dual_stack, endpoint, sdk })))
+        Ok(Self(Arc::new(Account { region, credentials, dual_stack, endpoint, dynamodb, sdk })))
     }
 
     /// The region's name, such as `ap-south-1`.
@@ -90,9 +94,22 @@ impl Account {
             .http_client(http_client())
             .timeout_config(timeouts)
             .retry_config(retries)
-            .use_dual_stack(self.dual_stack);
+            .use_dual_stack(self.dual_stack)
+            .service_config(self.dynamodb.clone());
         sdk.set_endpoint_url(self.endpoint.clone());
         sdk.build()
+    }
+}
+
+/// What SDK clients ask for when they are made: `AWS_ENDPOINT_URL` as it is for their service. The SDK's own
+/// answer to it takes the default chain along.
+#[derive(Debug, Clone)]
+struct DynamoDbEndpoint(Option<String>);
+
+impl LoadServiceConfig for DynamoDbEndpoint {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let asked = key.service_id() == "DynamoDB" && key.env() == "AWS_ENDPOINT_URL";
+        self.0.clone().filter(|_| asked)
     }
 }
 
@@ -152,5 +169,22 @@ mod tests {
         assert_eq!(with("").unwrap().sdk_config().use_dual_stack(), Some(false));
         let error = with("yes").unwrap_err().to_string();
         assert!(error.starts_with("AWS_USE_DUALSTACK_ENDPOINT cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn one_service_may_have_an_endpoint_of_its_own() {
+        let endpoint = |variables: &[(&str, &str)], service: &str| {
+            let aws = aws(&[&REQUIRED, variables].concat()).unwrap();
+            let key = ServiceConfigKey::builder().env("AWS_ENDPOINT_URL").profile("endpoint_url");
+            let key = key.service_id(service).build().unwrap();
+            aws.sdk_config().service_config().and_then(|config| config.load_config(key))
+        };
+        let variables = [
+            ("AWS_ENDPOINT_URL", "http://localhost:1"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost:2"),
+        ];
+        assert_eq!(endpoint(&variables, "DynamoDB").as_deref(), Some("http://localhost:2"));
+        assert_eq!(endpoint(&variables, "KMS"), None);
+        assert_eq!(endpoint(&variables[..1], "DynamoDB"), None);
     }
 }

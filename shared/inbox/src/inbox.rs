@@ -1,0 +1,279 @@
+//! Putting turns in, and taking them out.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use shared_aws::{Aws, Failure};
+use shared_core::ending::FinishedTurn;
+
+use crate::body;
+use crate::config::InboxConfig;
+use crate::error::Error;
+use crate::item::{self, DONE, Head, Item, WAITING, integer, text};
+use crate::retry::{Contention, condition_failed};
+use crate::waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};
+
+/// The client of a turn waits while it is put here, for this long at most. Long enough for a second
+/// attempt where the first one met a connection that died while its environment slept.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2800);
+const ATTEMPT_WITHIN: Duration = Duration::from_millis(1300);
+/// Turns in a page. Their bodies are fetched at the same time, and a page of the largest has to fit into
+/// a function's memory.
+const PER_PAGE: i32 = 20;
+/// How long it is known that a turn was done.
+const STUBS_LAST: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How much of a reason is kept.
+const LONGEST_REASON: usize = 200;
+
+/// The inbox. Cheap to clone; clones share one client.
+#[derive(Clone)]
+pub struct Inbox(Arc<Table>);
+
+struct Table {
+    name: String,
+    aws: Aws,
+    client: OnceLock<Client>,
+}
+
+impl Inbox {
+    /// Makes nothing yet: the client comes with the first call.
+    pub fn new(config: &InboxConfig, aws: &Aws) -> Self {
+        let table = Table { name: config.table.clone(), aws: aws.clone(), client: OnceLock::new() };
+        Self(Arc::new(table))
+    }
+
+    /// Keeps a turn until it is [done](Self::done). The same one twice is one.
+    ///
+    /// Gives up after three seconds.
+    pub async fn put_turn(&self, turn: &FinishedTurn) -> Result<(), Error> {
+        let pieces = body::pieces(turn)?;
+        let head = Head::new(turn, pieces.len());
+        let new = self.put(head.write()).condition_expression("attribute_not_exists(pk)");
+        let mut writes = vec![put(new)?];
+        for (mut piece, bytes) in head.piece_keys().zip(pieces) {
+            piece.insert("body".to_owned(), AttributeValue::B(bytes));
+            writes.push(put(self.put(piece))?);
+        }
+        self.transact(writes).await
+    }
+
+    /// The turns that wait, from the beginning or from where a page ended.
+    pub async fn waiting_turns(&self, after: Option<&Position>) -> Result<Page, Error> {
+        let heads = self
+            .client()
+            .query()
+            .table_name(&self.0.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(WAITING))
+            .set_exclusive_start_key(after.map(|Position(id)| item::key(WAITING, id)))
+            .limit(PER_PAGE)
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let next = heads.last_evaluated_key.as_ref().map(|key| Position(item::id(key)));
+        let mut page = Page { next, ..Page::default() };
+        for read in try_join_all(heads.items().iter().map(|head| self.read(head))).await? {
+            match read {
+                Some(Ok(turn)) => page.turns.push(turn),
+                Some(Err(unreadable)) => page.unreadable.push(unreadable),
+                None => {}
+            }
+        }
+        Ok(page)
+    }
+
+    /// Takes a turn out, and leaves a stub that says how it `ended`: `stored`, or why there was nothing
+    /// to store. Does nothing if somebody else was first.
+    pub async fn done(&self, turn: &WaitingTurn, ended: &str, now: Timestamp) -> Result<(), Error> {
+        let head = &turn.head;
+        let mut stub = item::key(DONE, &head.id);
+        stub.insert("ended".to_owned(), text(ended));
+        stub.insert("done_at".to_owned(), text(now.to_string()));
+        stub.insert("ttl".to_owned(), integer(&(now + STUBS_LAST).as_second()));
+        let waits = "attribute_exists(pk)";
+        let mut writes = vec![put(self.put(stub))?, self.delete(head.key(), Some(waits))?];
+        for key in head.piece_keys() {
+            writes.push(self.delete(key, None)?);
+        }
+        self.transact(writes).await
+    }
+
+    /// Notes that a turn could not be stored, and why: a few words without a word of the turn. It waits
+    /// on, unless somebody else has stored it meanwhile.
+    pub async fn failed(&self, turn: &WaitingTurn, why: &str, now: Timestamp) -> Result<(), Error> {
+        let why: String = why.chars().take(LONGEST_REASON).collect();
+        let noted = self
+            .client()
+            .update_item()
+            .table_name(&self.0.name)
+            .set_key(Some(turn.head.key()))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("add attempts :one set last_error = :why, failed_at = :now")
+            .expression_attribute_values(":one", integer(&1))
+            .expression_attribute_values(":why", text(why))
+            .expression_attribute_values(":now", text(now.to_string()))
+            .send()
+            .await;
+        let Err(error) = noted else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            Some(_) | None => Err(unavailable(&error)),
+        }
+    }
+
+    /// Counts what waits. Reads all heads, some thousands with each call to DynamoDB.
+    pub async fn depth(&self) -> Result<Depth, Error> {
+        let mut heads = self
+            .client()
+            .query()
+            .table_name(&self.0.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(WAITING))
+            .projection_expression("attempts")
+            .into_paginator()
+            .items()
+            .send();
+        let mut depth = Depth::default();
+        while let Some(head) = heads.next().await {
+            let head = head.map_err(|error| unavailable(&error))?;
+            depth.waiting += 1;
+            depth.failed += u64::from(item::attempts(&head) > 0);
+        }
+        Ok(depth)
+    }
+
+    /// The turn that a head stands for. A turn that cannot be read is no error of the page; nor is one that
+    /// somebody else has taken out since the head was read, which is nothing.
+    async fn read(&self, item: &Item) -> Result<Option<Result<WaitingTurn, Unreadable>>, Error> {
+        let unreadable = |why| Ok(Some(Err(Unreadable { id: item::id(item), why })));
+        let Some(head) = Head::read(item) else { return unreadable(WhyUnreadable::NoHead) };
+        let mut pages = self
+            .client()
+            .query()
+            .table_name(&self.0.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(head.body()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut pieces = Vec::new();
+        while let Some(piece) = pages.next().await {
+            pieces.push(piece.map_err(|error| unavailable(&error))?);
+        }
+        let bodies = pieces.iter().filter_map(|piece| piece.get("body")?.as_b().ok());
+        match body::turn(bodies) {
+            Ok(turn) => Ok(Some(Ok(WaitingTurn { turn, head }))),
+            Err(WhyUnreadable::Damaged) if !self.waits(&head).await? => Ok(None),
+            Err(why) => unreadable(why),
+        }
+    }
+
+    /// Whether a head is there still. A query, because whoever empties the inbox may do nothing else that
+    /// reads.
+    async fn waits(&self, head: &Head) -> Result<bool, Error> {
+        let heads = self
+            .client()
+            .query()
+            .table_name(&self.0.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk and sk = :sk")
+            .expression_attribute_values(":pk", text(WAITING))
+            .expression_attribute_values(":sk", text(&head.id))
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(heads.count() > 0)
+    }
+
+    /// All of it or, if a condition does not hold, none of it: somebody else has done it then.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+        let written =
+            self.client().transact_write_items().set_transact_items(Some(writes)).send().await;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn put(&self, item: Item) -> PutBuilder {
+        Put::builder().table_name(&self.0.name).set_item(Some(item))
+    }
+
+    fn delete(&self, key: Item, condition: Option<&str>) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(&self.0.name)
+            .set_key(Some(key))
+            .set_condition_expression(condition.map(str::to_owned))
+            .build()
+            .map_err(|_| Error::Unwritable)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    fn client(&self) -> &Client {
+        self.0.client.get_or_init(|| {
+            let sdk = self.0.aws.sdk_config();
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(ATTEMPT_WITHIN)
+                .operation_attempt_timeout(ATTEMPT_WITHIN)
+                .operation_timeout(ANSWER_WITHIN)
+                .build();
+            let config = aws_sdk_dynamodb::config::Builder::from(sdk)
+                .timeout_config(timeouts)
+                .retry_classifier(Contention)
+                .build();
+            Client::from_conf(config)
+        })
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("table", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+fn put(put: PutBuilder) -> Result<TransactWriteItem, Error> {
+    let put = put.build().map_err(|_| Error::Unwritable)?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
+
+fn unavailable<E>(error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+{
+    Error::Unavailable(Failure::new("DynamoDB", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_core::env::Env;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_client_is_made_for_the_first_call_and_shared() {
+        let env = Env::new(|name| match name {
+            "AWS_ENDPOINT_URL_DYNAMODB" => Some("http://127.0.0.1:1".to_owned()),
+            _ => Some("false".to_owned()),
+        });
+        let config = InboxConfig::from_env(&env).unwrap();
+        let inbox = Inbox::new(&config, &Aws::from_env(&env).unwrap());
+        let clone = inbox.clone();
+        assert!(inbox.0.client.get().is_none());
+        clone.depth().await.unwrap_err();
+        assert!(inbox.0.client.get().is_some());
+    }
+}

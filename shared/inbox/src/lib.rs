@@ -1,0 +1,34 @@
+//! What must not be lost while Postgres is away: an inbox in DynamoDB, which `sweep` empties.
+//!
+//! A turn whose last transaction failed is put here whole ([`Inbox::put_turn`]) and waits until it is
+//! stored ([`Inbox::waiting_turns`], [`Inbox::done`]). What cannot be stored or read stays and is counted;
+//! nothing is ever dropped.
+//!
+//! ```text
+//! pk             sk     what
+//! turn#waiting   <id>   a head: small, and in the order in which the answers began
+//! turn#<id>      00 …   its body: FinishedTurn as JSON, gzipped, cut into pieces
+//! turn#done      <id>   a stub without content, which DynamoDB removes after 90 days
+//! ```
+//!
+//! An `<id>` is the answer's (`UUIDv7`, so they sort by time) and how it ended: an answer that was closed as
+//! interrupted may still come to its true end, and which of the two stands is for Postgres to decide.
+//!
+//! A head and its pieces come and go in one transaction, so neither is ever without the other. Bodies
+//! lie apart so that counting and listing read heads alone, and so that many turns at once, as when a
+//! database fails, do not all write their bytes to one partition.
+//!
+//! The items hold people's chats. Nothing here prints them: no error, and no `Debug`.
+
+mod body;
+mod config;
+mod error;
+mod inbox;
+mod item;
+mod retry;
+mod waiting;
+
+pub use config::InboxConfig;
+pub use error::Error;
+pub use inbox::Inbox;
+pub use waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};

@@ -1,0 +1,9 @@
+//! The inbox, in a DynamoDB that runs here.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
+
+mod outages;
+mod setup;
+mod silence;
+mod turns;
+mod unreadable;

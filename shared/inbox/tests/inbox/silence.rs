@@ -1,0 +1,28 @@
+//! What is printed never holds what people wrote.
+
+use fake_aws::{FakeAws, Trouble};
+
+use crate::setup::{ANSWER, QUESTION, Stack, inbox, turn};
+
+#[tokio::test]
+async fn nothing_that_waits_prints_what_was_said() {
+    let stack = Stack::start().await;
+    stack.inbox.put_turn(&turn(1)).await.unwrap();
+    let page = stack.page().await;
+    let printed = format!("{page:?} {:?} {:?}", page.turns[0], stack.inbox);
+    assert!(printed.contains("answer-00001#complete"), "{printed}");
+    assert!(!printed.contains(QUESTION) && !printed.contains(ANSWER), "{printed}");
+}
+
+#[tokio::test]
+async fn what_dynamodb_says_is_not_repeated() {
+    let fake = FakeAws::start().await.unwrap();
+    let mut variables = fake.variables().to_vec();
+    variables.push(("INBOX_TABLE", "inbox".to_owned()));
+    let said = format!(r#"{{"__type":"ValidationException","message":"item holds {ANSWER}"}}"#);
+    fake.script(1, &Trouble::Answer { status: 400, body: said });
+    let error = inbox(&variables).0.put_turn(&turn(1)).await.unwrap_err();
+    let printed = format!("{error} {error:?}");
+    assert!(printed.starts_with("DynamoDB: ValidationException, status 400"), "{printed}");
+    assert!(!printed.contains(ANSWER), "{printed}");
+}
