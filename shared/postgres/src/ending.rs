@@ -1,29 +1,24 @@
 //! How a turn ends: the transaction after the model has answered.
 
 use jiff::Timestamp;
-use shared_core::answer::{Answer, FinishReason, Usage};
+use shared_core::answer::{Answer, FinishReason};
 use shared_core::credits::Charge;
+use shared_core::ending::{FinishedTurn, Outcome};
+use shared_core::ids::{MessageId, UserId};
+use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::{BegunTurn, Database, Error, Payer, messages, provider_keys, turns};
+use crate::counted::Counted;
+use crate::receipt::OwnKey;
+use crate::{BegunTurn, Database, Error, Payer, provider_keys};
 
 /// Not through [`Request`](crate::Request): somebody who logs out while the model speaks still gets the
 /// answer.
 pub(crate) const BE_USER: &str = "select set_config('app.user_id', $1::uuid::text, true)";
 
-/// How a turn ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The model was done.
-    Complete,
-    /// It broke off; the code says why.
-    Failed {
-        /// The same code as the client was given.
-        code: &'static str,
-        /// Whether it was because the provider refuses the user's own key, which nobody is to try again.
-        refused_key: bool,
-    },
-}
+/// Closes an answer and ends its turn; the function is in the sixth migration.
+pub(crate) const FINISH: &str =
+    "select finish_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 /// What the last transaction stores.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +26,41 @@ pub struct Ending<'a> {
     /// What was said, and what it took.
     pub answer: &'a Answer,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: &'a Outcome,
     /// When.
     pub at: Timestamp,
+}
+
+/// What became of an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// It is stored.
+    Now,
+    /// It was stored already; whoever did it was not told.
+    Same,
+    /// Another one was stored before.
+    Other,
+    /// The chat was deleted, or the turn taken back; if it was still open, it has ended now.
+    Gone {
+        /// Whether it was.
+        was_open: bool,
+    },
+    /// There is no such turn.
+    Unknown,
+}
+
+impl Finished {
+    pub(crate) fn read(row: &Row) -> Result<Self, Error> {
+        match row.try_get(0)? {
+            "now" => Ok(Self::Now),
+            "same" => Ok(Self::Same),
+            "other" => Ok(Self::Other),
+            "gone" => Ok(Self::Gone { was_open: true }),
+            "long gone" => Ok(Self::Gone { was_open: false }),
+            "unknown" => Ok(Self::Unknown),
+            _ => Err(Error::unexpected("an ending")),
+        }
+    }
 }
 
 /// Whether an answer costs what was reserved for it: one that says nothing costs nothing.
@@ -56,77 +83,87 @@ impl BegunTurn {
             }
         }
     }
-}
 
-/// What the provider has counted, as it is stored.
-struct Counted {
-    prompt_tokens: Option<i32>,
-    completion_tokens: Option<i32>,
-    reasoning_tokens: Option<i32>,
-    cached_tokens: Option<i32>,
-    cost: Option<i64>,
-}
-
-impl Counted {
-    fn new(usage: Option<Usage>) -> Self {
-        let tokens =
-            |of: fn(Usage) -> u32| usage.map(|usage| i32::try_from(of(usage)).unwrap_or(i32::MAX));
-        Self {
-            prompt_tokens: tokens(|usage| usage.prompt_tokens),
-            completion_tokens: tokens(|usage| usage.completion_tokens),
-            reasoning_tokens: tokens(|usage| usage.reasoning_tokens),
-            cached_tokens: tokens(|usage| usage.cached_tokens),
-            cost: usage.and_then(|usage| usage.cost_nano_usd),
+    /// All that has to be kept of the turn, if its end cannot be stored now.
+    pub fn finished(&self, answer: &Answer, outcome: &Outcome, at: Timestamp) -> FinishedTurn {
+        FinishedTurn {
+            user: self.user,
+            chat: self.chat.clone(),
+            place: self.place.clone(),
+            question: self.question.clone(),
+            model: self.model.clone(),
+            answer_id: self.answer.clone(),
+            answer: answer.clone(),
+            outcome: outcome.clone(),
+            began_at: self.began_at,
+            ended_at: at,
         }
-    }
-
-    fn params(&self) -> [&(dyn ToSql + Sync); 5] {
-        let Self { prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost } = self;
-        [prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost]
     }
 }
 
 impl Database {
     /// Stores the answer and what it took, closes it, and settles who pays: one transaction, on disk when
-    /// it returns. A turn whose model said nothing costs nothing.
+    /// it returns. A turn whose model said nothing costs nothing. Of an answer that was given up as
+    /// interrupted this is the true end, which replaces what was known of it.
+    ///
+    /// A turn that the database has forgotten is made anew, as
+    /// [`Jobs::store_finished`](crate::Jobs::store_finished) does. One whose answer is deleted ends all the
+    /// same, and that is [`Error::AnswerGone`].
     pub async fn finish_turn(&self, turn: &BegunTurn, ending: Ending<'_>) -> Result<(), Error> {
-        let Ending { answer, outcome, at } = ending;
-        let (status, error_code, refused_key) = match outcome {
-            Outcome::Complete => ("complete", None, None),
-            Outcome::Failed { code, refused_key } => {
-                ("failed", Some(code), turn.payer.key().filter(|_| refused_key))
-            }
+        let refused_key = match ending.outcome {
+            Outcome::Failed { refused_key: true, .. } => turn.payer.key(),
+            Outcome::Complete
+            | Outcome::Stopped
+            | Outcome::Interrupted
+            | Outcome::Failed { refused_key: false, .. } => None,
         };
-        let id = turn.answer.as_str();
-        let ended_as = if has_price(answer) { "settled" } else { "released" };
-        let (parts, reason) =
-            (Json(answer.parts()), answer.finish_reason().map(FinishReason::as_str));
-        let (model, generation) = (answer.model(), answer.generation());
-        let counted = Counted::new(answer.usage());
-        let [prompt, completion, reasoning, cached, cost] = counted.params();
-        let finished: &[&(dyn ToSql + Sync)] = &[
-            &id,
-            &status,
-            &parts,
-            &model,
-            &generation,
-            &reason,
-            &error_code,
-            prompt,
-            completion,
-            reasoning,
-            cached,
-            cost,
-            &at,
-        ];
-        let ended: &[&(dyn ToSql + Sync)] =
-            &[&id, &at, &ended_as, prompt, completion, reasoning, cached, cost];
+        let mut finished = self.close(turn.user, &turn.answer, ending, refused_key).await?;
+        if finished == Finished::Unknown {
+            let forgotten = turn.finished(ending.answer, ending.outcome, ending.at);
+            finished = self.restore(&forgotten).await?;
+        }
+        match finished {
+            Finished::Now | Finished::Same => Ok(()),
+            Finished::Other => Err(Error::AnswerNotOpen),
+            // Who is still unknown has no user.
+            Finished::Gone { .. } | Finished::Unknown => Err(Error::AnswerGone),
+        }
+    }
+
+    /// Closes somebody's answer whose turn died with whoever ran it, with what is known that the model said.
+    /// It costs what any answer costs, and is free if it says nothing. One that is not open any more stays
+    /// as it is. Answers whether this has ended it: of two at once, one does.
+    pub async fn interrupt_turn(
+        &self,
+        user: UserId,
+        id: &MessageId,
+        answer: &Answer,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let ending = Ending { answer, outcome: &Outcome::Interrupted, at };
+        match self.close(user, id, ending, None).await? {
+            Finished::Now | Finished::Gone { was_open: true } => Ok(true),
+            Finished::Same
+            | Finished::Other
+            | Finished::Gone { was_open: false }
+            | Finished::Unknown => Ok(false),
+        }
+    }
+
+    /// One transaction of one user: who it is, what became of the answer, and the key that was refused.
+    pub(crate) async fn close(
+        &self,
+        user: UserId,
+        id: &MessageId,
+        ending: Ending<'_>,
+        refused_key: Option<&OwnKey>,
+    ) -> Result<Finished, Error> {
+        let closing = &Closing::new(id, ending);
         self.retrying(|client| async move {
-            let (be_user, finish, end, mark) = tokio::try_join!(
+            let (be_user, finish, mark) = tokio::try_join!(
                 biased;
                 client.prepare_cached(BE_USER),
-                client.prepare_cached(messages::FINISH),
-                client.prepare_cached(turns::END),
+                client.prepare_cached(FINISH),
                 async {
                     match refused_key {
                         Some(key) => Ok(Some((client.prepare_cached(provider_keys::MARK_REFUSED).await?, key))),
@@ -134,28 +171,81 @@ impl Database {
                     }
                 },
             )?;
+            let params = closing.params();
             let mark_refused = async {
                 let Some((mark, key)) = &mark else { return Ok(0) };
-                client.execute(mark, &[&turn.user.0, &key.sealed.nonce.as_slice(), &at]).await
+                client.execute(mark, &[&user.0, &key.sealed.nonce.as_slice(), &ending.at]).await
             };
-            let (begun, known, finished, ended, marked, committed) = tokio::join!(
+            let (begun, known, finished, marked, committed) = tokio::join!(
                 biased;
                 client.batch_execute("begin"),
-                async { client.execute(&be_user, &[&turn.user.0]).await },
-                client.execute(&finish, finished),
-                client.execute(&end, ended),
+                async { client.execute(&be_user, &[&user.0]).await },
+                client.query_one(&finish, &params),
                 mark_refused,
                 client.batch_execute("commit"),
             );
             // In the order in which they were sent: the first that failed says why.
             begun?;
             known?;
-            let finished = finished?;
-            ended?;
+            let finished = Finished::read(&finished?)?;
             marked?;
             committed?;
-            if finished == 1 { Ok(()) } else { Err(Error::AnswerNotOpen) }
+            Ok(finished)
         })
         .await
+    }
+}
+
+/// What `finish_turn` is given.
+pub(crate) struct Closing<'a> {
+    id: &'a str,
+    status: &'static str,
+    ended_as: &'static str,
+    parts: Json<&'a [shared_core::chat::Part]>,
+    model: Option<&'a str>,
+    generation: Option<&'a str>,
+    reason: Option<&'static str>,
+    error_code: Option<&'a str>,
+    counted: Counted,
+    at: Timestamp,
+}
+
+impl<'a> Closing<'a> {
+    pub(crate) fn new(id: &'a MessageId, Ending { answer, outcome, at }: Ending<'a>) -> Self {
+        Self {
+            id: id.as_str(),
+            status: outcome.as_str(),
+            ended_as: if has_price(answer) { "settled" } else { "released" },
+            parts: Json(answer.parts()),
+            model: answer.model(),
+            generation: answer.generation(),
+            reason: answer.finish_reason().map(FinishReason::as_str),
+            error_code: match outcome {
+                Outcome::Complete | Outcome::Stopped | Outcome::Interrupted => None,
+                Outcome::Failed { code, .. } => Some(code.as_ref()),
+            },
+            counted: Counted::new(answer.usage()),
+            at,
+        }
+    }
+
+    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 14] {
+        let [prompt, completion, reasoning, cached, cost] = self.counted.params();
+        [
+            &self.id,
+            &self.status,
+            &self.ended_as,
+            &self.parts,
+            &self.model,
+            &self.generation,
+            &self.reason,
+            &self.error_code,
+            prompt,
+            completion,
+            reasoning,
+            cached,
+            cost,
+            &self.at,
+        ]
     }
 }

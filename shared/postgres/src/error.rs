@@ -5,6 +5,7 @@ use std::error::Error as _;
 use deadpool_postgres::PoolError;
 use shared_core::causes;
 use shared_core::credits::Refusal;
+use shared_core::ids::MessageId;
 use tokio_postgres::error::SqlState;
 
 /// A transaction failed; nothing of it was stored.
@@ -19,25 +20,36 @@ pub enum Error {
     /// The message is not in the chat.
     #[error("the message is not in this chat")]
     MessageNotFound,
-    /// A message with this id is stored already.
+    /// A message with this id is stored already, in another chat or somebody else's.
     #[error("a message with this id exists")]
     MessageExists,
+    /// The chat's last turn has not ended.
+    #[error("the answer {0} is still being written")]
+    TurnRunning(MessageId),
+    /// This turn has begun before: its question is stored in this chat, or its idempotency key is used.
+    #[error("the turn has begun before")]
+    TurnRepeated,
     /// Nobody pays for the turn, or the plan forbids it.
     #[error("the turn is refused")]
     TurnRefused(Box<Refusal>),
     /// The answer to finish is not waiting to be finished.
     #[error("the answer is not open any more")]
     AnswerNotOpen,
+    /// The answer to finish is deleted, with its chat or its user: nobody waits for it, and nothing is lost.
+    #[error("the answer is deleted")]
+    AnswerGone,
     /// Postgres is away, too slow, or refuses the statement.
     #[error("postgres: {}", described(.0.as_ref()))]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Raised by `enter_session`, and the next three by `begin_turn`.
+/// Raised by `enter_session`, and the others by `begin_turn`.
 const SESSION_ENDED: &str = "US001";
 const CHAT_NOT_FOUND: &str = "US002";
 const MESSAGE_NOT_FOUND: &str = "US003";
 const TURN_REFUSED: &str = "US004";
+const TURN_RUNNING: &str = "US005";
+const TURN_REPEATED: &str = "US006";
 
 impl From<tokio_postgres::Error> for Error {
     /// A constraint's name is the rule that was broken.
@@ -53,6 +65,11 @@ impl From<tokio_postgres::Error> for Error {
                 Ok(refusal) => Self::TurnRefused(refusal),
                 Err(unreadable) => Self::Unavailable(unreadable.into()),
             },
+            (TURN_RUNNING, _) => match MessageId::parse(db.detail().unwrap_or_default()) {
+                Ok(answer) => Self::TurnRunning(answer),
+                Err(malformed) => Self::Unavailable(malformed.into()),
+            },
+            (TURN_REPEATED, _) | (_, Some("turns_by_idempotency_key")) => Self::TurnRepeated,
             (_, Some("messages_pkey" | "turns_pkey" | "credit_ledger_pkey")) => Self::MessageExists,
             _ => Self::Unavailable(error.into()),
         }
@@ -79,8 +96,11 @@ impl Error {
             | Self::ChatNotFound
             | Self::MessageNotFound
             | Self::MessageExists
+            | Self::TurnRunning(_)
+            | Self::TurnRepeated
             | Self::TurnRefused(_)
-            | Self::AnswerNotOpen => false,
+            | Self::AnswerNotOpen
+            | Self::AnswerGone => false,
         }
     }
 }

@@ -20,21 +20,6 @@ use crate::{Database, DatabaseConfig, Error};
 /// So many rows at a time: a job that is cut off has done most of its work.
 const BATCH: i64 = 200;
 
-/// A turn that somebody else ends at this moment is left to them. Allowances are locked in the order in
-/// which `pay_for_turn` locks them, so that nobody waits for each other.
-const END_DEAD: &str = "
-    with dead as materialized (
-      select answer_id, credits, user_id, plan, starts_at
-        from turns
-       where state = 'open'
-         and began_at < $1
-       order by began_at
-       limit $3
-         for update skip locked
-    )
-    select sum(end_turn(answer_id, $2, 'released')), sum(credits)
-      from (select * from dead order by user_id, plan = 'free', starts_at) in_order";
-
 const STALE_KEYS: &str = "
     select k.user_id, d.id, k.nonce, k.ciphertext, d.master, d.wrapped
       from provider_keys k
@@ -63,16 +48,7 @@ const FORGET_DATA_KEYS: &str = "
 /// The database, for jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
-    database: Database,
-}
-
-/// Turns that died with whoever ran them, and that were ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeadTurns {
-    /// How many.
-    pub turns: i64,
-    /// The credits that were given back.
-    pub credits: i64,
+    pub(crate) database: Database,
 }
 
 /// Somebody's key.
@@ -95,19 +71,9 @@ impl Jobs {
         self.database.warm().await
     }
 
-    /// Ends turns that began before `dead_since` and that nobody has ended: what they reserved is given
-    /// back. Some at a time; the rest waits for the next call, and none is left when it answers with 0.
-    pub async fn end_dead_turns(
-        &self,
-        dead_since: Timestamp,
-        now: Timestamp,
-    ) -> Result<DeadTurns, Error> {
-        let rows = self.query(END_DEAD, &[&dead_since, &now, &BATCH]).await?;
-        let Some(row) = rows.first() else { return Ok(DeadTurns::default()) };
-        Ok(DeadTurns {
-            turns: row.try_get::<_, Option<i64>>(0)?.unwrap_or(0),
-            credits: row.try_get::<_, Option<i64>>(1)?.unwrap_or(0),
-        })
+    /// Whether the server answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.database.ping().await
     }
 
     /// Keys that are not sealed under `master`, in the order of their users, after one of them.
@@ -158,7 +124,11 @@ impl Jobs {
     }
 
     /// Each statement here is a transaction of its own.
-    async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         self.database
             .retrying(|client| async move {
                 let statement = client.prepare_cached(sql).await?;

@@ -34,7 +34,7 @@ pub(crate) const DATA_KEY: &str = "
       from data_keys
      where master = $1";
 
-/// Whoever comes second gets what the first has put there; the function is in the third migration.
+/// Whoever comes second gets what the first has put there; the function is in the fourth migration.
 pub(crate) const ADD_DATA_KEY: &str = "
     select id, master, wrapped
       from add_data_key($1, $2, $3, $4)";

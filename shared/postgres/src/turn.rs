@@ -6,14 +6,15 @@ use deadpool_postgres::Object;
 use jiff::Timestamp;
 use shared_core::catalogue::ModelId;
 use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
+use shared_core::credits::TURN_DIES_AFTER;
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::limits::{Limit, Standing};
 use shared_core::plans::{PlanId, Plans};
-use shared_core::turn::{NewTurn, Place, Question};
+use shared_core::turn::{IdempotencyKey, NewTurn, Place, Question};
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::ending::BE_USER;
+use crate::ending::{BE_USER, FINISH};
 use crate::receipt::{Receipt, plan_terms};
 use crate::withdrawal::Withdrawal;
 use crate::{Database, Error, Payer, Request, messages, turns};
@@ -37,6 +38,8 @@ pub struct BegunTurn {
     pub plan: PlanId,
     /// Who pays.
     pub payer: Payer,
+    /// When it began.
+    pub began_at: Timestamp,
     /// Where it went, for taking it back.
     pub(crate) place: Place,
 }
@@ -46,6 +49,10 @@ impl Request<'_> {
     /// statement, one round trip. The rules that two at once could break are the database's: an id is
     /// used once, a credit is spent once, a message is tied to its chat and the chat's owner, and turns
     /// of one chat queue for its head.
+    ///
+    /// A chat has one turn at a time, and the same turn begins once: one that has begun is
+    /// [`Error::TurnRepeated`], whatever else could be said against it, and
+    /// [`Request::known_turn`] knows it.
     ///
     /// A first try whose connection died may have been heard all the same: it is taken back before the
     /// second, or its credits would be reserved twice. The second answer has an id of its own.
@@ -69,13 +76,11 @@ impl Request<'_> {
         plans: &Plans,
     ) -> Result<BegunTurn, Error> {
         let begin = client.prepare_cached(messages::BEGIN_TURN).await?;
-        let (place, question, aside, context_size) = match &turn.place {
-            Place::Next { question } => ("next", question, None, CONTEXT_MESSAGES),
-            Place::Instead { question, aside } => {
-                ("instead", question, Some(aside.as_str()), CONTEXT_MESSAGES)
-            }
+        let (place, question, aside) = columns(&turn.place);
+        let context_size = match &turn.place {
+            Place::Next { .. } | Place::Instead { .. } => CONTEXT_MESSAGES,
             // The question itself is read too.
-            Place::Again { question } => ("again", question, None, CONTEXT_MESSAGES + 1),
+            Place::Again { .. } => CONTEXT_MESSAGES + 1,
         };
         let user = self.session.user;
         let params: &[&(dyn ToSql + Sync)] = &[
@@ -94,6 +99,8 @@ impl Request<'_> {
             &i32::try_from(context_size).unwrap_or(i32::MAX),
             &i32::try_from(turn.terms.credits).unwrap_or(i32::MAX),
             &Json(plan_terms(turn, plans)),
+            &turn.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            &(self.now - TURN_DIES_AFTER),
         ];
         let rows = client.query(&begin, params).await?;
         let (paid, said) = rows.split_first().ok_or_else(|| Error::unexpected("no receipt"))?;
@@ -108,6 +115,7 @@ impl Request<'_> {
             context,
             plan: receipt.plan,
             payer: receipt.payer,
+            began_at: self.now,
             place: turn.place.clone(),
         })
     }
@@ -138,10 +146,19 @@ impl Database {
             biased;
             client.prepare_cached(messages::BEGIN_TURN),
             client.prepare_cached(BE_USER),
-            client.prepare_cached(messages::FINISH),
-            client.prepare_cached(turns::END),
+            client.prepare_cached(FINISH),
         )?;
         Ok(())
+    }
+}
+
+/// A place as the functions in SQL are given it: the word for it, the question, and the id under which the
+/// replaced question steps aside.
+pub(crate) fn columns(place: &Place) -> (&'static str, &MessageId, Option<&str>) {
+    match place {
+        Place::Next { question } => ("next", question, None),
+        Place::Instead { question, aside } => ("instead", question, Some(aside.as_str())),
+        Place::Again { question } => ("again", question, None),
     }
 }
 

@@ -1,9 +1,6 @@
-//! `turns`: who pays for each and what it took; the functions are in the third migration.
+//! `turns`: who pays for each and what it took; the functions are in the third and the fifth migration.
 
-/// Ends a turn, once. `$3` is how: `settled` or `released`.
-pub(crate) const END: &str = "select end_turn($1, $2, $3, $4, $5, $6, $7, $8)";
-
-/// The same for a turn that was never sent.
+/// Ends a turn that was never sent.
 pub(crate) const WITHDRAW: &str = "select end_turn($1, $2, 'withdrawn')";
 
 /// For the limit on turns while the cache is away.

@@ -11,11 +11,10 @@ use proptest::test_runner::{Config, TestRunner};
 use shared_core::answer::Answer;
 use shared_core::catalogue::{Terms, Tier};
 use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::ending::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{
-    BegunTurn, Database, DatabaseConfig, DeadTurns, Ending, Error, Jobs, Outcome,
-};
+use shared_postgres::{BegunTurn, Database, DatabaseConfig, Ending, Error, Jobs, Stored};
 use testkit::{TestStack, answer_of, next_turn};
 
 /// What may happen to one turn after it has begun, or when it begins.
@@ -33,6 +32,14 @@ enum Step {
     Withdraw,
     /// Whoever runs it is killed.
     Die,
+    /// It is given up as dead while it ends after all.
+    Interrupt {
+        said: bool,
+    },
+    /// The database was away when it ended, and it is stored later, twice.
+    StoreLater {
+        said: bool,
+    },
     Sweep,
 }
 
@@ -50,6 +57,8 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         1 => any::<bool>().prop_map(|said| Step::FinishTwice { said }),
         1 => Just(Step::Withdraw),
         1 => Just(Step::Die),
+        1 => any::<bool>().prop_map(|said| Step::Interrupt { said }),
+        1 => any::<bool>().prop_map(|said| Step::StoreLater { said }),
         1 => Just(Step::Sweep),
     ];
     let passes = prop_oneof![
@@ -90,9 +99,12 @@ impl World {
             let at_once = steps.into_iter().map(|step| {
                 let turn = match step {
                     Step::Begin { .. } | Step::Sweep => None,
-                    Step::Finish { .. } | Step::FinishTwice { .. } | Step::Withdraw | Step::Die => {
-                        open.pop()
-                    }
+                    Step::Finish { .. }
+                    | Step::FinishTwice { .. }
+                    | Step::Interrupt { .. }
+                    | Step::StoreLater { .. }
+                    | Step::Withdraw
+                    | Step::Die => open.pop(),
                 };
                 self.step(step, turn)
             });
@@ -102,9 +114,10 @@ impl World {
         }
         self.stack.clock.advance(TURN_DIES_AFTER + Duration::from_secs(1));
         self.sweep().await;
-        assert_eq!(self.sweep().await, DeadTurns::default());
+        assert_eq!(self.sweep().await, 0);
         self.stack.assert_books_are_right().await;
         self.stack.until_count(0, "select count(*) from turns where state = 'open'").await;
+        self.stack.until_count(0, "select count(*) from messages where status = 'streaming'").await;
     }
 
     async fn step(&self, step: Step, turn: Option<BegunTurn>) -> Option<BegunTurn> {
@@ -119,7 +132,21 @@ impl World {
                 let now = self.stack.clock.now();
                 self.database.withdraw_turn(&turn, "unavailable", now).await.unwrap();
             }
-            (Step::Die | Step::Finish { .. } | Step::FinishTwice { .. } | Step::Withdraw, _) => {}
+            (Step::Interrupt { said }, Some(turn)) => {
+                let (heard, now) = (answer_of("hel"), self.stack.clock.now());
+                let interrupt = self.database.interrupt_turn(turn.user, &turn.answer, &heard, now);
+                let (interrupted, ()) = tokio::join!(interrupt, self.finish(&turn, said));
+                interrupted.unwrap();
+            }
+            (Step::StoreLater { said }, Some(turn)) => {
+                let answer = if said { answer_of("hello") } else { Answer::default() };
+                let turn = turn.finished(&answer, &Outcome::Stopped, self.stack.clock.now());
+                let (one, other) =
+                    tokio::join!(self.jobs.store_finished(&turn), self.jobs.store_finished(&turn));
+                let stored = [one.unwrap(), other.unwrap()];
+                assert!(stored.contains(&Stored::Now) && stored.contains(&Stored::Already));
+            }
+            (Step::Die, _) | (_, None) => {}
         }
         None
     }
@@ -141,22 +168,26 @@ impl World {
         let request = self.database.request(&self.session, self.stack.clock.now());
         match request.begin_turn(&turn, &self.stack.plans()).await {
             Ok(begun) => Some(begun),
-            Err(Error::TurnRefused(_)) => None,
+            Err(Error::TurnRefused(_) | Error::TurnRunning(_)) => None,
             Err(other) => unreachable!("{other}"),
         }
     }
 
-    /// A turn that was swept meanwhile is stored all the same.
+    /// A turn that was given up meanwhile is stored all the same.
     async fn finish(&self, turn: &BegunTurn, said: bool) {
         let answer = if said { answer_of("hello") } else { Answer::default() };
         let ending =
-            Ending { answer: &answer, outcome: Outcome::Complete, at: self.stack.clock.now() };
+            Ending { answer: &answer, outcome: &Outcome::Complete, at: self.stack.clock.now() };
         self.database.finish_turn(turn, ending).await.unwrap();
     }
 
-    async fn sweep(&self) -> DeadTurns {
+    async fn sweep(&self) -> usize {
         let now = self.stack.clock.now();
-        self.jobs.end_dead_turns(now - TURN_DIES_AFTER, now).await.unwrap()
+        let stale = self.jobs.stale_turns(now - TURN_DIES_AFTER, None, 1000).await.unwrap();
+        for turn in &stale {
+            self.jobs.interrupt(turn, &Answer::default(), now).await.unwrap();
+        }
+        stale.len()
     }
 }
 

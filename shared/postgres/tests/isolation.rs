@@ -159,6 +159,67 @@ async fn a_message_cannot_join_a_chat_of_another_user() {
     assert_eq!(error.as_db_error().unwrap().constraint(), Some("messages_chat"));
 }
 
+/// A connection of the jobs' role.
+async fn as_job(stack: &TestStack) -> Client {
+    let client = stack.owner().await;
+    client.batch_execute("set role app_job").await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn jobs_can_read_nothing_that_people_say_or_are_called() {
+    let stack = TestStack::start().await;
+    let readable = "
+        select string_agg(table_name || '.' || column_name, ' ' order by table_name, column_name)
+          from information_schema.columns
+         where table_schema = 'public'
+           and table_name in ('users', 'sessions', 'chats', 'messages', 'summaries', 'entitlements')
+           and has_column_privilege('app_job', table_name::regclass, column_name, 'select')";
+    let readable: String = stack.owner().await.query_one(readable, &[]).await.unwrap().get(0);
+    assert_eq!(
+        readable,
+        "chats.head_id chats.id chats.turns chats.updated_at \
+         messages.cached_tokens messages.chat_id messages.completion_tokens messages.cost_nano_usd \
+         messages.created_at messages.finished_at messages.generation_id messages.id messages.model \
+         messages.parent_id messages.prompt_tokens messages.reasoning_tokens messages.role \
+         messages.status messages.user_id users.id"
+    );
+}
+
+#[tokio::test]
+async fn jobs_see_open_answers_and_change_those_of_the_user_they_work_for() {
+    let stack = TestStack::start().await;
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
+    a_row_of_everything(&stack, &ada, "adas-chat").await;
+    let job = as_job(&stack).await;
+    let count = async |sql: &str| job.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(count("select count(id) from messages").await, 1);
+    assert_eq!(count("select count(id) from messages where role = 'user'").await, 0);
+    assert_eq!(count("select count(id) from chats").await, 0);
+    assert_eq!(count("select count(id) from users").await, 0);
+
+    let close = "update messages set status = 'stopped' where id = 'adas-chat-a'";
+    assert_eq!(job.execute(close, &[]).await.unwrap(), 0);
+    for (user, expected) in [(&eve, 0), (&ada, 1)] {
+        job.batch_execute(&format!("begin; set local app.user_id = '{}'", user.user))
+            .await
+            .unwrap();
+        assert_eq!(job.execute(close, &[]).await.unwrap(), expected);
+        job.batch_execute("rollback").await.unwrap();
+    }
+    for refused in [
+        "delete from messages",
+        "update messages set user_id = user_id",
+        "update users set name = ''",
+        "insert into turns (answer_id, user_id, chat_id, model, paid_by, credits, state, began_at)
+         select 'of-a-job', user_id, chat_id, model, 'key', 0, 'open', began_at from turns",
+    ] {
+        let error = job.execute(refused, &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn a_superusers_url_does_not_switch_the_rules_off() {
     let mut stack = TestStack::start().await;

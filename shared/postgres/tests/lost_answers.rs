@@ -4,8 +4,10 @@
 
 use std::net::SocketAddr;
 
-use shared_postgres::Payer;
-use testkit::{TestStack, next_turn};
+use shared_core::ending::Outcome;
+use shared_core::turn::{IdempotencyKey, NewTurn};
+use shared_postgres::{Ending, Payer};
+use testkit::{TestStack, answer_of, next_turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -55,7 +57,10 @@ async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
     // One credit is left: what the first try has reserved is what the second needs.
     for number in 1..=4 {
         let turn = next_turn("the-chat", number);
-        database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+        let begun = database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+        let (answer, outcome) = (answer_of("hello"), Outcome::Complete);
+        let ending = Ending { answer: &answer, outcome: &outcome, at: now };
+        database.finish_turn(&begun, ending).await.unwrap();
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,14 +72,19 @@ async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
     let mut proxy = JoinSet::new();
     proxy.spawn(swallowing(listener, server.parse().unwrap()));
 
-    let turn = next_turn("the-chat", 5);
+    // Neither its question nor its key makes the second try a repetition of the first.
+    let key = IdempotencyKey::parse("the fifth").unwrap();
+    let turn = NewTurn { idempotency_key: Some(key), ..next_turn("the-chat", 5) };
     let begun = unreliable.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
     assert!(matches!(begun.payer, Payer::Credits { credits: 1, left: 0, .. }), "{begun:?}");
     assert_eq!(begun.answer.as_str(), "answer-05-2");
     stack.assert_books_are_right().await;
     for (expected, what) in [
         (1, "turns where answer_id = 'answer-05' and state = 'withdrawn'"),
-        (1, "turns where answer_id = 'answer-05-2' and state = 'open'"),
+        (
+            1,
+            "turns where answer_id = 'answer-05-2' and state = 'open' and idempotency_key = 'the fifth'",
+        ),
         (0, "messages where id = 'answer-05'"),
         (1, "messages where id = 'question-5'"),
         (1, "chats where turns = 5 and head_id = 'answer-05-2'"),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::ending::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, Place, Question};
-use shared_postgres::{BegunTurn, Ending, Error, Outcome};
+use shared_postgres::{BegunTurn, Ending, Error};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
@@ -20,7 +22,7 @@ async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<Be
 async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
     let answer = answer_of(text);
     let ending =
-        Ending { answer: &answer, outcome: Outcome::Complete, at: stack.clock.clock().now() };
+        Ending { answer: &answer, outcome: &Outcome::Complete, at: stack.clock.clock().now() };
     stack.database().finish_turn(begun, ending).await
 }
 
@@ -85,7 +87,7 @@ async fn an_id_is_used_once_and_a_chat_has_one_owner() {
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     begin(&stack, &ada, next_turn("adas-chat", 1)).await.unwrap();
     let again = begin(&stack, &ada, next_turn("adas-chat", 1)).await;
-    assert!(matches!(again, Err(Error::MessageExists)), "{again:?}");
+    assert!(matches!(again, Err(Error::TurnRepeated)), "{again:?}");
     let elsewhere = begin(&stack, &eve, next_turn("eves-chat", 1)).await;
     assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
     let intruding = begin(&stack, &eve, next_turn("adas-chat", 2)).await;
@@ -114,6 +116,7 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
     let siblings = "select count(*) from messages where parent_id = 'question-2'";
     stack.until_count(2, siblings).await;
+    finish(&stack, &begun, "another reply").await.unwrap();
 
     let unknown =
         new_turn("the-chat", Place::Again { question: message_id("question-9") }, "answer-9b");
@@ -155,6 +158,7 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
             edge("stepped-aside", Some("answer-01")),
         ]
     );
+    finish(&stack, &begun, "another reply").await.unwrap();
     let unknown =
         Place::Instead { question: message_id("question-9"), aside: message_id("stepped-aside-2") };
     assert!(matches!(
@@ -203,6 +207,8 @@ async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let first = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
+    // So late that the first counts as dead.
+    stack.clock.advance(TURN_DIES_AFTER);
     let second = begin(&stack, &ada, next_turn("the-chat", 2)).await.unwrap();
     stack.database().withdraw_turn(&first, "too_many_turns", stack.clock.now()).await.unwrap();
     stack.until_count(4, "select count(*) from messages").await;
@@ -265,23 +271,4 @@ async fn a_connection_that_died_is_made_again() {
                 where datname = current_database() and pid <> pg_backend_pid()";
     stack.owner().await.query(cut, &[]).await.unwrap();
     assert!(database.request(&ada, now).user().await.is_ok());
-}
-
-#[tokio::test]
-async fn the_first_questions_of_a_chat_may_come_at_once() {
-    let stack = TestStack::start().await;
-    let ada = stack.session("ada@example.com").await;
-    stack.premium(&ada).await;
-    let (database, plans, now) = (stack.database(), stack.plans(), stack.clock.now());
-    for round in 0..20 {
-        let turns: Vec<_> =
-            (0..4).map(|turn| next_turn(&format!("chat-{round:03}"), round * 4 + turn)).collect();
-        let request = database.request(&ada, now);
-        let at_once = turns.iter().map(|turn| request.begin_turn(turn, &plans));
-        for begun in futures_util::future::join_all(at_once).await {
-            begun.unwrap();
-        }
-    }
-    stack.until_count(160, "select count(*) from messages").await;
-    stack.until_count(20, "select count(*) from chats where turns = 4").await;
 }

@@ -1,0 +1,146 @@
+//! One turn at a time, and each of them once.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use shared_core::answer::Answer;
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::ending::Outcome;
+use shared_core::turn::{NewTurn, Place};
+use shared_postgres::{Database, Error};
+use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
+
+use crate::setup::{begin, count, finish, stack, with_key};
+
+/// How many began, were refused because another runs, and were known.
+async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) {
+    let ada = stack.session("ada@example.com").await;
+    let functions: Vec<Database> = turns.iter().map(|_| stack.database()).collect();
+    let (plans, now) = (stack.plans(), stack.clock.now());
+    let begun = turns.iter().zip(&functions).map(async |(turn, database)| {
+        database.request(&ada, now).begin_turn(turn, &plans).await.map(drop)
+    });
+    let mut counts = (0, 0, 0);
+    for begun in join_all(begun).await {
+        match begun {
+            Ok(()) => counts.0 += 1,
+            Err(Error::TurnRunning(_)) => counts.1 += 1,
+            Err(Error::TurnRepeated) => counts.2 += 1,
+            Err(other) => unreachable!("{other}"),
+        }
+    }
+    counts
+}
+
+#[tokio::test]
+async fn of_ten_turns_at_once_in_one_chat_one_begins() {
+    let stack = stack().await;
+    for round in 0..5 {
+        let chat = format!("chat-{round:04}");
+        let turns: Vec<_> = (0..10).map(|turn| next_turn(&chat, round * 10 + turn)).collect();
+        assert_eq!(at_once(&stack, &turns).await, (1, 9, 0), "different questions");
+    }
+    assert_eq!(count(&stack, "select count(*) from turns").await, 5);
+    assert_eq!(count(&stack, "select count(*) from messages").await, 10);
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 0);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_is_sent_ten_times_at_once_begins_once() {
+    let stack = stack().await;
+    let sent = |place: &Place| -> Vec<_> {
+        (0..10).map(|n| new_turn("the-chat", place.clone(), &format!("answer-{n:02}"))).collect()
+    };
+    let turns = sent(&Place::Next { question: message_id("question-1") });
+    assert_eq!(at_once(&stack, &turns).await, (1, 0, 9));
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
+    assert_eq!(count(&stack, "select count(*) from messages").await, 2);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn a_key_begins_one_turn_in_whatever_chat_and_is_free_again_if_that_is_withdrawn() {
+    let stack = stack().await;
+    let turns: Vec<_> =
+        (0..4).map(|n| with_key(next_turn(&format!("chat-{n:04}"), n), "one")).collect();
+    assert_eq!(at_once(&stack, &turns).await, (1, 0, 3));
+    assert_eq!(count(&stack, "select count(*) from chats").await, 1);
+    stack.assert_books_are_right().await;
+
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
+    let again = begin(&stack, &ada, &with_key(next_turn("chat-0009", 9), "one")).await;
+    assert!(matches!(again, Err(Error::TurnRepeated)), "{again:?}");
+    begin(&stack, &ada, &with_key(next_turn("chat-0010", 10), "two")).await.unwrap();
+    begin(&stack, &eve, &with_key(next_turn("chat-0011", 11), "one")).await.unwrap();
+
+    let third = with_key(next_turn("chat-0012", 12), "three");
+    let begun = begin(&stack, &ada, &third).await.unwrap();
+    stack.database().withdraw_turn(&begun, "unavailable", stack.clock.now()).await.unwrap();
+    let tried_again = NewTurn { answer: message_id("answer-12b"), ..third };
+    begin(&stack, &ada, &tried_again).await.unwrap();
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn who_sends_again_what_took_their_last_credit_is_not_told_that_they_have_none() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    for number in 1..=5 {
+        let turn = with_key(next_turn("the-chat", number), &format!("key {number}"));
+        let begun = begin(&stack, &ada, &turn).await.unwrap();
+        finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
+    }
+    let sixth = begin(&stack, &ada, &next_turn("the-chat", 6)).await;
+    assert!(matches!(sixth, Err(Error::TurnRefused(_))), "{sixth:?}");
+    let by_question = NewTurn { answer: message_id("answer-5b"), ..next_turn("the-chat", 5) };
+    let by_key = with_key(next_turn("other-chat", 7), "key 5");
+    for repeated in [by_question, by_key] {
+        let repeated = begin(&stack, &ada, &repeated).await;
+        assert!(matches!(repeated, Err(Error::TurnRepeated)), "{repeated:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_begins_beside_a_turn_that_runs_until_that_counts_as_dead() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let first = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    let question = || message_id("question-1");
+    for place in [
+        Place::Next { question: message_id("question-2") },
+        Place::Instead { question: question(), aside: message_id("stepped-aside") },
+        Place::Again { question: question() },
+    ] {
+        let beside = begin(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
+        let Err(Error::TurnRunning(answer)) = beside else { unreachable!("{beside:?}") };
+        assert_eq!(answer.as_str(), "answer-01");
+    }
+    stack.clock.set(first.began_at + TURN_DIES_AFTER - Duration::from_secs(2));
+    let almost = begin(&stack, &ada, &next_turn("the-chat", 2)).await;
+    assert!(matches!(almost, Err(Error::TurnRunning(_))), "{almost:?}");
+    let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
+    finish(&stack, &begun, &Answer::default(), &Outcome::Stopped).await.unwrap();
+    begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_is_repeated_in_its_own_chat_alone() {
+    let stack = stack().await;
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
+    let begun = begin(&stack, &ada, &next_turn("adas-chat", 1)).await.unwrap();
+    finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
+    let again = |chat: &str| NewTurn { answer: message_id("answer-1b"), ..next_turn(chat, 1) };
+    let elsewhere = begin(&stack, &ada, &again("adas-other-chat")).await;
+    assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
+    let eves = begin(&stack, &eve, &again("eves-chat")).await;
+    assert!(matches!(eves, Err(Error::MessageExists)), "{eves:?}");
+    let intruding = begin(&stack, &eve, &again("adas-chat")).await;
+    assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
+    // The id of an answer is no question.
+    let place = Place::Next { question: message_id("answer-01") };
+    let odd = begin(&stack, &ada, &new_turn("adas-chat", place, "answer-1c")).await;
+    assert!(matches!(odd, Err(Error::MessageExists)), "{odd:?}");
+}

@@ -1,0 +1,222 @@
+//! How turns end: once, and in the end truly.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use shared_core::answer::Answer;
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::ending::Outcome;
+use shared_postgres::{BegunTurn, Error, Stored};
+use testkit::{TestStack, answer_of, next_turn};
+
+use crate::setup::{begin, count, cut_off, finish, jobs, stack, standing};
+
+/// As somebody who is not the function that ran it.
+async fn interrupt(stack: &TestStack, turn: &BegunTurn, heard: &Answer) -> bool {
+    stack.clock.advance(Duration::from_secs(1));
+    let (database, now) = (stack.database(), stack.clock.now());
+    database.interrupt_turn(turn.user, &turn.answer, heard, now).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_interrupted_answer_is_replaced_by_its_true_end_and_by_nothing_else() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let failed = Outcome::Failed { code: "model_failed".into(), refused_key: false };
+    for (number, (outcome, status)) in
+        [(Outcome::Complete, "complete"), (Outcome::Stopped, "stopped"), (failed, "failed")]
+            .into_iter()
+            .enumerate()
+    {
+        let turn = next_turn("the-chat", number);
+        let begun = begin(&stack, &ada, &turn).await.unwrap();
+        let answer = turn.answer.as_str();
+        assert!(interrupt(&stack, &begun, &cut_off("hel")).await);
+        assert_eq!(standing(&stack, answer).await, r#"interrupted "hel" settled"#);
+        assert!(!interrupt(&stack, &begun, &cut_off("hel")).await, "it is closed already");
+
+        finish(&stack, &begun, &answer_of("hello"), &outcome).await.unwrap();
+        let ended = format!(r#"{status} "hello" settled 7"#);
+        assert_eq!(standing(&stack, answer).await, ended);
+
+        assert!(!interrupt(&stack, &begun, &cut_off("h")).await);
+        for late in [&Outcome::Interrupted, &Outcome::Complete, &Outcome::Stopped] {
+            let late = finish(&stack, &begun, &answer_of("later"), late).await;
+            assert!(matches!(late, Err(Error::AnswerNotOpen)), "{late:?}");
+        }
+        assert_eq!(standing(&stack, answer).await, ended);
+    }
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 2);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn of_two_that_were_interrupted_the_longer_one_is_kept() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let jobs = jobs(&stack);
+    for (number, (heard, whole)) in [("hel", "hello"), ("", "hello")].into_iter().enumerate() {
+        let turn = next_turn("the-chat", number);
+        let begun = begin(&stack, &ada, &turn).await.unwrap();
+        let late = begun.finished(&cut_off(whole), &Outcome::Interrupted, stack.clock.now());
+        let guess = if heard.is_empty() { Answer::default() } else { cut_off(heard) };
+        assert!(interrupt(&stack, &begun, &guess).await);
+        assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Now);
+        assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Already);
+        let ended = standing(&stack, turn.answer.as_str()).await;
+        assert!(ended.starts_with(r#"interrupted "hello""#), "{ended}");
+
+        for shorter in ["hell", "", "HELLO"] {
+            assert!(!interrupt(&stack, &begun, &cut_off(shorter)).await, "{shorter}");
+        }
+        assert_eq!(standing(&stack, turn.answer.as_str()).await, ended);
+        finish(&stack, &begun, &answer_of("h"), &Outcome::Complete).await.unwrap();
+        let ended = standing(&stack, turn.answer.as_str()).await;
+        assert!(ended.starts_with(r#"complete "h""#), "{ended}");
+    }
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_deleted_answer_is_told_from_one_that_came_too_late() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    for deleted in ["chats", "chats", "users"] {
+        stack.owner().await.execute(&format!("delete from {deleted}"), &[]).await.unwrap();
+        let gone = finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await;
+        assert!(matches!(gone, Err(Error::AnswerGone)), "{gone:?}");
+        if deleted == "chats" {
+            assert_eq!(standing(&stack, "answer-01").await, "settled 7");
+            stack.assert_books_are_right().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_or_given_back_stays_so_when_the_true_end_comes() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let silent = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    assert!(interrupt(&stack, &silent, &Answer::default()).await);
+    assert_eq!(standing(&stack, "answer-01").await, "interrupted released");
+    finish(&stack, &silent, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" released 7"#);
+
+    let heard = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
+    assert!(interrupt(&stack, &heard, &cut_off("hel")).await);
+    finish(&stack, &heard, &Answer::default(), &Outcome::Stopped).await.unwrap();
+    assert_eq!(standing(&stack, "answer-02").await, "stopped settled");
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn whoever_ends_a_turn_at_the_same_moment_it_ends_once_and_truly() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let (jobs, functions) = (&jobs(&stack), [stack.database(), stack.database()]);
+    for number in 0..5 {
+        let turn = next_turn("the-chat", number);
+        let begun = &begin(&stack, &ada, &turn).await.unwrap();
+        let (heard, whole) = (cut_off("hel"), answer_of("hello"));
+        let (outcome, now) = (Outcome::Complete, stack.clock.now());
+        let late = now + Duration::from_secs(1);
+        let stored = begun.finished(&whole, &outcome, now);
+        let interrupts = functions.iter().map(async |database| {
+            database.interrupt_turn(begun.user, &begun.answer, &heard, late).await.unwrap();
+        });
+        let stores = [&stored, &stored].map(async |turn| {
+            jobs.store_finished(turn).await.unwrap();
+        });
+        tokio::join!(join_all(interrupts), join_all(stores));
+        let ended = standing(&stack, turn.answer.as_str()).await;
+        assert_eq!(ended, r#"complete "hello" settled 7"#);
+    }
+    assert_eq!(count(&stack, "select count(*) from credit_ledger where kind = 'settle'").await, 5);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn turns_that_died_are_found_page_by_page_and_closed() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let eve = stack.session("eve@example.com").await;
+    for (number, user) in [&ada, &eve, &ada].into_iter().enumerate() {
+        let turn = next_turn(&format!("chat-{number:04}"), number);
+        begin(&stack, user, &turn).await.unwrap();
+    }
+    // What a former version left: the turn is ended, its answer is not.
+    let owner = stack.owner().await;
+    owner.execute("select end_turn('answer-01', now(), 'released')", &[]).await.unwrap();
+    // And a chat that was deleted while its turn ran.
+    owner.execute("delete from chats where id = 'chat-0002'", &[]).await.unwrap();
+    let ended = begin(&stack, &ada, &next_turn("chat-0003", 3)).await.unwrap();
+    finish(&stack, &ended, &answer_of("reply"), &Outcome::Complete).await.unwrap();
+    stack.clock.advance(TURN_DIES_AFTER);
+    let young = begin(&stack, &ada, &next_turn("chat-0004", 4)).await.unwrap();
+
+    let (jobs, now) = (jobs(&stack), stack.clock.now());
+    let dead_since = now - TURN_DIES_AFTER;
+    let page = jobs.stale_turns(dead_since, None, 2).await.unwrap();
+    let next = jobs.stale_turns(dead_since, Some(&page[1].place()), 2).await.unwrap();
+    let found: Vec<_> = page.iter().chain(&next).map(|turn| turn.answer.as_str()).collect();
+    assert_eq!(found, ["answer-00", "answer-01", "answer-02"]);
+    assert_eq!(page[1].user, eve.user);
+    for (turn, heard) in page.iter().chain(&next).zip(["hello", "", ""]) {
+        let heard = if heard.is_empty() { Answer::default() } else { cut_off(heard) };
+        assert!(jobs.interrupt(turn, &heard, now).await.unwrap());
+    }
+    assert_eq!(jobs.stale_turns(dead_since, None, 10).await.unwrap(), []);
+    assert!(!jobs.interrupt(&next[0], &Answer::default(), now).await.unwrap(), "it has ended");
+    assert_eq!(standing(&stack, "answer-00").await, r#"interrupted "hello" settled"#);
+    assert_eq!(standing(&stack, "answer-01").await, "interrupted released");
+    assert_eq!(standing(&stack, "answer-02").await, "released");
+    finish(&stack, &young, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn what_jobs_look_for_each_minute_is_found_by_an_index() {
+    let stack = stack().await;
+    let owner = stack.owner().await;
+    owner.batch_execute("set role app_job; set enable_seqscan = off").await.unwrap();
+    for (sql, index) in [
+        (
+            "select id from messages where status = 'streaming' and created_at < now()",
+            "answers_streaming",
+        ),
+        ("select answer_id from turns where state = 'open' and began_at < now()", "turns_open"),
+        (
+            "select answer_id from turns where state in ('settled', 'released') and generation_id is not null
+                and prompt_tokens is null and cost_nano_usd is null and ended_at < now()",
+            "turns_unpriced",
+        ),
+    ] {
+        let rows = owner.query(&format!("explain {sql}"), &[]).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert!(plan.join("\n").contains(index), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn functions_that_are_being_replaced_begin_and_end_turns_as_they_did() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let old = stack.app_role().await;
+    let terms = r#"{"free": {"includes": true, "fits": true, "turns": 9, "credits": 5}}"#;
+    let begin_turn = format!(
+        "select from begin_turn('{}', '{}', '{now}', '{now}'::timestamptz - interval '1 day', 'the-chat', 'title',
+                                'next', 'question-1', null, '[]', 'answer-01', 'fake/echo', 5, 1, '{terms}')",
+        ada.user, ada.id, now = stack.clock.now()
+    );
+    assert_eq!(old.execute(&begin_turn, &[]).await.unwrap(), 1);
+    old.batch_execute(&format!("set app.user_id = '{}'", ada.user)).await.unwrap();
+    let end = "update messages set status = 'complete' where id = 'answer-01';
+               select end_turn('answer-01', now(), 'settled', 3, 2, 0, 0, 7)";
+    old.batch_execute(end).await.unwrap();
+    assert_eq!(standing(&stack, "answer-01").await, "complete settled 7");
+    stack.assert_books_are_right().await;
+    begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
+}

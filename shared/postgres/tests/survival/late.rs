@@ -1,0 +1,242 @@
+//! Turns that are stored later, by a job: once, whatever has happened since.
+
+use std::time::Duration;
+
+use shared_core::ending::{FinishedTurn, Outcome};
+use shared_core::session::Session;
+use shared_core::turn::{NewTurn, Place};
+use shared_postgres::{BegunTurn, Stored};
+use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
+
+use crate::setup::{begin, count, cut_off, finish, jobs, stack, standing, tree, value};
+
+fn finished(stack: &TestStack, begun: &BegunTurn) -> FinishedTurn {
+    begun.finished(&answer_of("hello"), &Outcome::Complete, stack.clock.now())
+}
+
+async fn store(stack: &TestStack, turn: &FinishedTurn) -> Stored {
+    jobs(stack).store_finished(turn).await.unwrap()
+}
+
+/// A turn that ends a second after it began, and is not stored.
+async fn unstored(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
+    let begun = begin(stack, session, turn).await.unwrap();
+    stack.clock.advance(Duration::from_secs(1));
+    finished(stack, &begun)
+}
+
+/// The same, and Postgres crashes before its beginning is on disk: all that the transaction did is
+/// undone.
+async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
+    let late = unstored(stack, session, turn).await;
+    let answer = turn.answer.as_str();
+    let (added, step_back) = match &turn.place {
+        Place::Next { question } => (format!("'{question}', '{answer}'"), String::new()),
+        Place::Instead { question, aside } => (
+            format!("'{question}', '{answer}'"),
+            format!("update messages set id = '{question}' where id = '{aside}';"),
+        ),
+        Place::Again { .. } => (format!("'{answer}'"), String::new()),
+    };
+    let undo = format!(
+        "update chats c set turns = turns - 1,
+                head_id = (select id from messages m where m.chat_id = c.id and m.id not in ({added})
+                            order by created_at desc, role limit 1)
+          where id = '{chat}';
+         delete from messages where id in ({added}); {step_back}
+         delete from chats c where not exists (select from messages m where m.chat_id = c.id);
+         with undone as (delete from turns where answer_id = '{answer}' returning *)
+         update allowances a set balance = balance + u.credits from undone u
+          where (a.user_id, a.plan, a.starts_at) = (u.user_id, u.plan, u.starts_at);
+         delete from credit_ledger where reference = '{answer}'",
+        chat = turn.chat,
+    );
+    stack.owner().await.batch_execute(&undo).await.unwrap();
+    stack.assert_books_are_right().await;
+    late
+}
+
+#[tokio::test]
+async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, Stored::Already);
+    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" settled 7"#);
+    assert_eq!(value(&stack, "select generation_id from turns").await, "gen-1");
+
+    // Somebody has given it up meanwhile.
+    let late = unstored(&stack, &ada, &next_turn("the-chat", 2)).await;
+    let (database, now) = (stack.database(), stack.clock.now());
+    database.interrupt_turn(late.user, &late.answer_id, &cut_off("hel"), now).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(standing(&stack, "answer-02").await, r#"complete "hello" settled 7"#);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02*"
+    );
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn what_ended_in_another_way_stays_as_it_is() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    let late = finished(&stack, &begun);
+    finish(&stack, &begun, &answer_of("stopped"), &Outcome::Stopped).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Already);
+    assert_eq!(standing(&stack, "answer-01").await, r#"stopped "stopped" settled 7"#);
+}
+
+#[tokio::test]
+async fn a_turn_whose_chat_is_deleted_is_paid_for_and_not_brought_back() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
+    let owner = stack.owner().await;
+    owner.execute("delete from chats", &[]).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Gone);
+    assert_eq!(store(&stack, &late).await, Stored::Gone);
+    assert_eq!(standing(&stack, "answer-01").await, "settled 7");
+    assert_eq!(count(&stack, "select count(*) from chats").await, 0);
+    stack.assert_books_are_right().await;
+
+    owner.execute("delete from users", &[]).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Gone);
+    assert_eq!(count(&stack, "select count(*) from turns").await, 0);
+}
+
+#[tokio::test]
+async fn a_forgotten_turn_is_made_anew_once_and_free() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let first = forgotten(&stack, &ada, &next_turn("the-chat", 1)).await;
+    assert_eq!(count(&stack, "select count(*) from chats").await, 0);
+    let (one, other) = tokio::join!(store(&stack, &first), store(&stack, &first));
+    assert!([one, other].contains(&Stored::Now) && [one, other].contains(&Stored::Already));
+    assert_eq!(tree(&stack, "the-chat").await, ">question-1 question-1>answer-01*");
+    let title = "select concat_ws(' / ', title, turns, created_at < updated_at) from chats";
+    assert_eq!(value(&stack, title).await, "question of answer-01 / 1 / f");
+
+    let second = forgotten(&stack, &ada, &next_turn("the-chat", 2)).await;
+    assert_eq!(store(&stack, &second).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02*"
+    );
+    assert_eq!(standing(&stack, "answer-02").await, r#"complete "hello" withdrawn"#);
+    assert_eq!(count(&stack, "select balance::bigint from allowances").await, 5);
+    stack.assert_books_are_right().await;
+
+    // It is not brought back a second time.
+    stack.owner().await.execute("delete from chats", &[]).await.unwrap();
+    assert_eq!(store(&stack, &first).await, Stored::Gone);
+    assert_eq!(count(&stack, "select count(*) from chats").await, 0);
+}
+
+#[tokio::test]
+async fn whoever_ran_a_forgotten_turn_stores_it_too() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    let crash = "delete from chats; delete from turns; delete from allowances";
+    stack.owner().await.batch_execute(crash).await.unwrap();
+    finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" withdrawn"#);
+    stack.assert_books_are_right().await;
+    // A dead one that nobody remembers leaves nothing.
+    stack.owner().await.batch_execute(crash).await.unwrap();
+    let (database, now) = (stack.database(), stack.clock.now());
+    let heard = cut_off("hel");
+    assert!(!database.interrupt_turn(begun.user, &begun.answer, &heard, now).await.unwrap());
+    assert_eq!(count(&stack, "select count(*) from chats").await, 0);
+}
+
+/// A chat of one turn, in which there was a second place for one that is forgotten.
+async fn beside(place: Place) -> (TestStack, Session, FinishedTurn) {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
+    let late = forgotten(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
+    assert_eq!(tree(&stack, "the-chat").await, ">question-1 question-1>answer-01*");
+    (stack, ada, late)
+}
+
+#[tokio::test]
+async fn a_forgotten_answer_is_put_below_its_question() {
+    let place = Place::Again { question: message_id("question-1") };
+    let (stack, _, late) = beside(place).await;
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">question-1 question-1>answer-01 question-1>answer-02*"
+    );
+}
+
+#[tokio::test]
+async fn a_forgotten_edit_replaces_its_question_unless_that_was_edited_again() {
+    let place = || Place::Instead {
+        question: message_id("question-1"),
+        aside: message_id("stepped-aside"),
+    };
+    let (stack, _, late) = beside(place()).await;
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">stepped-aside stepped-aside>answer-01 >question-1 question-1>answer-02*"
+    );
+
+    let (stack, ada, late) = beside(place()).await;
+    let edit =
+        Place::Instead { question: message_id("question-1"), aside: message_id("other-aside") };
+    begin(&stack, &ada, &new_turn("the-chat", edit, "answer-03")).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">other-aside other-aside>answer-01 >stepped-aside stepped-aside>answer-02 \
+         >question-1 question-1>answer-03*"
+    );
+}
+
+#[tokio::test]
+async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
+    let place = || Place::Next { question: message_id("question-2") };
+    // Its user has asked something else.
+    let (stack, ada, late) = beside(place()).await;
+    begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02 \
+         answer-01>question-3 question-3>answer-03*"
+    );
+    // Or the same again, which is below the same question then.
+    let (stack, ada, late) = beside(place()).await;
+    begin(&stack, &ada, &new_turn("the-chat", place(), "answer-03")).await.unwrap();
+    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(
+        tree(&stack, "the-chat").await,
+        ">question-1 question-1>answer-01 question-2>answer-02 answer-01>question-2 \
+         question-2>answer-03*"
+    );
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn what_was_to_stand_by_a_question_that_is_forgotten_too_asks_it_anew() {
+    for place in [
+        Place::Again { question: message_id("question-9") },
+        Place::Instead { question: message_id("question-9"), aside: message_id("stepped-aside") },
+    ] {
+        let stack = stack().await;
+        let ada = stack.session("ada@example.com").await;
+        let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+        stack.owner().await.batch_execute("delete from chats; delete from turns").await.unwrap();
+        let late = FinishedTurn { place, ..finished(&stack, &begun) };
+        assert_eq!(store(&stack, &late).await, Stored::Now);
+        assert_eq!(tree(&stack, "the-chat").await, ">question-9 question-9>answer-01*");
+    }
+}

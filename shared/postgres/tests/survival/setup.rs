@@ -1,0 +1,89 @@
+//! Turns, and what is in the database of them.
+
+use std::time::Duration;
+
+use shared_core::answer::{Answer, ModelEvent};
+use shared_core::ending::Outcome;
+use shared_core::session::Session;
+use shared_core::turn::{IdempotencyKey, NewTurn};
+use shared_postgres::{BegunTurn, DatabaseConfig, Ending, Error, Jobs};
+use testkit::TestStack;
+
+/// At noon, so that no test meets a midnight.
+pub(crate) async fn stack() -> TestStack {
+    let stack = TestStack::start().await;
+    stack.clock.set("2026-03-14T12:00:00Z".parse().unwrap());
+    stack
+}
+
+pub(crate) fn jobs(stack: &TestStack) -> Jobs {
+    Jobs::new(&DatabaseConfig::at(&stack.owner_url()), stack.clock.clock()).unwrap()
+}
+
+/// A second later than whatever was before.
+pub(crate) async fn begin(
+    stack: &TestStack,
+    session: &Session,
+    turn: &NewTurn,
+) -> Result<BegunTurn, Error> {
+    stack.clock.advance(Duration::from_secs(1));
+    let (database, plans) = (stack.database(), stack.plans());
+    database.request(session, stack.clock.now()).begin_turn(turn, &plans).await
+}
+
+/// Ends a second later.
+pub(crate) async fn finish(
+    stack: &TestStack,
+    begun: &BegunTurn,
+    answer: &Answer,
+    outcome: &Outcome,
+) -> Result<(), Error> {
+    stack.clock.advance(Duration::from_secs(1));
+    let ending = Ending { answer, outcome, at: stack.clock.now() };
+    stack.database().finish_turn(begun, ending).await
+}
+
+pub(crate) fn with_key(turn: NewTurn, key: &str) -> NewTurn {
+    NewTurn { idempotency_key: Some(IdempotencyKey::parse(key).unwrap()), ..turn }
+}
+
+/// What was heard until the provider's count would have come.
+pub(crate) fn cut_off(text: &str) -> Answer {
+    let mut answer = Answer::default();
+    let identified = ModelEvent::Identified { generation: "gen-1", model: "fake/other" };
+    for event in [identified, ModelEvent::Text(text)] {
+        answer.hear(&event, &mut |_| ());
+    }
+    answer
+}
+
+/// One value as text, or nothing if there is no row.
+pub(crate) async fn value(stack: &TestStack, sql: &str) -> String {
+    let row = stack.owner().await.query_opt(sql, &[]).await.unwrap();
+    row.and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default()
+}
+
+pub(crate) async fn count(stack: &TestStack, sql: &str) -> i64 {
+    stack.owner().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// How an answer and its turn stand, such as `complete "hello" settled 7`.
+pub(crate) async fn standing(stack: &TestStack, answer: &str) -> String {
+    let sql = format!(
+        "select concat_ws(' ', m.status, m.parts -> 0 -> 'text', t.state, t.cost_nano_usd)
+           from turns t full join messages m on m.id = t.answer_id
+          where coalesce(m.id, t.answer_id) = '{answer}'"
+    );
+    value(stack, &sql).await
+}
+
+/// A chat's messages, each below its parent, with a star at the head.
+pub(crate) async fn tree(stack: &TestStack, chat: &str) -> String {
+    let sql = format!(
+        "select string_agg(concat(m.parent_id, '>', m.id, case when c.head_id = m.id then '*' end), ' '
+                           order by m.created_at, m.role desc, m.id)
+           from messages m join chats c on c.id = m.chat_id
+          where c.id = '{chat}'"
+    );
+    value(stack, &sql).await
+}
