@@ -79,6 +79,11 @@ impl<'a> Key<'a> {
         }
     }
 
+    /// All of it.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// `sk-or-v1-0e6...1c96`, as the account page shows it.
     fn label(&self) -> String {
         let text = self.text;

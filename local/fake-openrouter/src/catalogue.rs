@@ -117,6 +117,7 @@ const FAKES: &[&str] = &[
     "fake/echo",
     "fake/echo:free",
     "fake/slow",
+    "fake/unstoppable",
     "fake/reasoning",
     "fake/cited",
     "fake/usage-with-choices",
@@ -176,6 +177,11 @@ pub(crate) fn is_real(id: &str) -> bool {
 /// Who answers for this model.
 pub(crate) fn provider(id: &str) -> &'static str {
     listed(id).provider
+}
+
+/// Whether who answers goes on, and charges for it, when the client hangs up.
+pub(crate) fn goes_on(id: &str) -> bool {
+    provider(id) == "Google" || without_shortcut(id).starts_with("fake/unstoppable")
 }
 
 /// US dollars for so many tokens; more than 0 except for `:free`.

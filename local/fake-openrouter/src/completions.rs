@@ -40,12 +40,14 @@ pub(crate) async fn complete(
     let seen = body.as_ref().map_or(Value::Null, Value::clone);
     memory.remember_request(RecordedRequest::new(&headers, seen));
 
-    Key::of(&headers, &memory)?.may_ask()?;
+    let key = Key::of(&headers, &memory)?;
+    key.may_ask()?;
+    let key = key.text().to_owned();
     let invalid = |message: &str| ApiError::typed(400, message, "invalid_request");
     let body = body.map_err(|_| invalid("Invalid JSON in the request body"))?;
     let prompt = Prompt::read(&body)
         .ok_or_else(|| invalid("Input required: specify \"prompt\" or \"messages\""))?;
-    let turn = Turn { memory, scissors, prompt, streamed: body["stream"] == true };
+    let turn = Turn { memory, key, scissors, prompt, streamed: body["stream"] == true };
     turn.answer(&asked_models(&body)?).await
 }
 
@@ -72,6 +74,7 @@ fn not_a_model(id: &str) -> ApiError {
 
 struct Turn {
     memory: Arc<Memory>,
+    key: String,
     scissors: Scissors,
     prompt: Prompt,
     streamed: bool,
@@ -136,7 +139,7 @@ impl Turn {
     }
 
     fn open(&self, id: &str) -> Generation {
-        Generation::open(Arc::clone(&self.memory), id, self.prompt.tokens, self.streamed)
+        Generation::open(Arc::clone(&self.memory), &self.key, id, self.prompt.tokens, self.streamed)
     }
 }
 

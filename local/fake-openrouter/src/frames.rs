@@ -21,6 +21,19 @@ pub(crate) enum Act {
     Silent,
 }
 
+impl Act {
+    /// How far the answer comes by it.
+    pub(crate) fn progress(self) -> Progress {
+        match self {
+            Self::Write(_, progress) => progress,
+            Self::Paced { left, .. } => Progress::tokens(left),
+            Self::Wait(_) | Self::Heartbeat(..) | Self::Cut(_) | Self::Silent => {
+                Progress::default()
+            }
+        }
+    }
+}
+
 /// The acts of a scripted stream.
 pub(crate) fn acts(stream: &Stream, identity: &Identity) -> VecDeque<Act> {
     let form = Form { line_ending: stream.line_ending, identity };

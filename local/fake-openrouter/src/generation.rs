@@ -1,6 +1,7 @@
 //! One generation, from the request that opened it to the record that `GET /generation` shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -10,11 +11,16 @@ use crate::clock;
 use crate::memory::Memory;
 use crate::script::Usage;
 
+/// When an abandoned answer has been counted.
+const CANCELLED_IS_KNOWN_AFTER: Duration = Duration::from_millis(500);
+
 /// An answer on its way. Dropped before [`end`](Self::end), it was abandoned by the client.
 pub(crate) struct Generation {
     pub(crate) identity: Identity,
     pub(crate) prompt_tokens: u32,
     memory: Arc<Memory>,
+    /// Who pays.
+    key: String,
     streamed: bool,
     opened: Instant,
     progress: Progress,
@@ -40,6 +46,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    pub(crate) fn tokens(completion_tokens: u32) -> Self {
+        Self { completion_tokens, ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, step: Self) {
         self.completion_tokens = self.completion_tokens.saturating_add(step.completion_tokens);
         self.reasoning_tokens = self.reasoning_tokens.saturating_add(step.reasoning_tokens);
@@ -51,6 +61,7 @@ impl Progress {
 impl Generation {
     pub(crate) fn open(
         memory: Arc<Memory>,
+        key: &str,
         model: &str,
         prompt_tokens: u32,
         streamed: bool,
@@ -69,6 +80,7 @@ impl Generation {
             identity,
             prompt_tokens,
             memory,
+            key: key.to_owned(),
             streamed,
             opened: Instant::now(),
             progress: Progress::default(),
@@ -78,6 +90,11 @@ impl Generation {
 
     pub(crate) fn add(&mut self, step: Progress) {
         self.progress.add(step);
+    }
+
+    /// Whether it does so without its client.
+    pub(crate) fn goes_on(&self) -> bool {
+        catalogue::goes_on(&self.identity.model)
     }
 
     /// What the answer costs so far, by the catalogue's prices unless the script named its numbers.
@@ -122,6 +139,9 @@ impl Generation {
     fn record(&self, cancelled: bool) -> Record {
         Record {
             identity: self.identity.clone(),
+            key: self.key.clone(),
+            shown_from: Instant::now()
+                + if cancelled { CANCELLED_IS_KNOWN_AFTER } else { Duration::ZERO },
             usage: self.usage(),
             finish_reason: self.progress.finish_reason.clone(),
             streamed: self.streamed,
@@ -140,7 +160,9 @@ impl Drop for Generation {
 /// A generation that is over.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    pub(crate) identity: Identity,
+    identity: Identity,
+    key: String,
+    shown_from: Instant,
     usage: Usage,
     finish_reason: Option<String>,
     streamed: bool,
@@ -149,6 +171,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Whether `GET /generation` finds it by now.
+    pub(crate) fn is_shown(&self, id: &str, key: &str) -> bool {
+        self.identity.id == id && self.key == key && self.shown_from <= Instant::now()
+    }
+
     /// The answer of `GET /generation`.
     pub(crate) fn document(&self) -> Value {
         let Self { identity, usage, .. } = self;

@@ -24,6 +24,7 @@
 //! | `fake/cut` | some words, then the connection ends in the middle of a chunk |
 //! | `fake/silent` | 200, one comment, then nothing on an open connection |
 //! | `fake/hang` | nothing at all, not even headers |
+//! | `fake/unstoppable` | like `fake/slow`, and counts to its end where the client hangs up before |
 //! | `fake/comments` | a comment every 100 ms, for ever |
 //! | `fake/status-<N>` | the HTTP error N, 400 to 599, as `OpenRouter` words it |
 //! | `fake/bench-<chunks>-<gap>` | so many equal chunks, the gap in milliseconds, due at absolute times |
@@ -50,8 +51,16 @@
 //! | `…managed` | may manage keys only | 403 (*) | `is_management_key` |
 //! | other | in good standing | | |
 //!
-//! What is marked (*) is a guess: `OpenRouter` documents that such keys are refused, not how. A test
-//! makes any key unknown with [`FakeOpenRouter::revoke`].
+//! A test makes any key unknown with [`FakeOpenRouter::revoke`].
+//!
+//! `GET /generation` shows what an answer took, once it is over, to the key that paid for it; to
+//! another it is unknown (*). If the client hung up it is there half a second later (*), with
+//! `cancelled`. It costs what was said until then, or all that the model would have said: as documented,
+//! some providers do not stop when they are hung up on. Here these are `fake/unstoppable` and `google/…`;
+//! their records are not later than others (*).
+//!
+//! What is marked (*) is a guess. `OpenRouter` documents that such keys are refused, not how; and that
+//! a generation can be looked up, not when, nor by whom.
 
 mod account;
 mod catalogue;

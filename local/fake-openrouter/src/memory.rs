@@ -77,9 +77,9 @@ impl Memory {
         push_bounded(&self.generations, record);
     }
 
-    pub(crate) fn generation(&self, id: &str) -> Option<Value> {
+    pub(crate) fn generation(&self, id: &str, key: &str) -> Option<Value> {
         let generations = locked(&self.generations);
-        generations.iter().find(|record| record.identity.id == id).map(Record::document)
+        generations.iter().find(|record| record.is_shown(id, key)).map(Record::document)
     }
 
     pub(crate) fn set_models(&self, models: Value) {

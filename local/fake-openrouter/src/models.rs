@@ -32,7 +32,7 @@ pub(crate) fn script(id: &str, prompt: &Prompt) -> Option<Script> {
     let name = model.strip_prefix("fake/")?;
     let script: Script = match name.strip_suffix(":free").unwrap_or(name) {
         "echo" => echo().into(),
-        "slow" => answer.counting().into(),
+        "slow" | "unstoppable" => answer.counting().into(),
         "reasoning" => answer.reasoned().into(),
         "cited" => answer.cited().into(),
         "usage-with-choices" => echo().into_iter().map(keep_choices).collect::<Vec<_>>().into(),

@@ -30,6 +30,17 @@ struct Playback {
     due: Option<Instant>,
 }
 
+/// The client has hung up, or all is said.
+impl Drop for Playback {
+    fn drop(&mut self) {
+        if self.generation.goes_on() {
+            for act in self.acts.drain(..) {
+                self.generation.add(act.progress());
+            }
+        }
+    }
+}
+
 impl Playback {
     /// The bytes of the next write.
     async fn next(&mut self) -> Option<Bytes> {
@@ -56,7 +67,7 @@ impl Playback {
                 Act::Paced { left: 0, .. } => {}
                 Act::Paced { frame, gap, left } => {
                     self.wait_until_due(gap).await;
-                    self.generation.add(Progress { completion_tokens: 1, ..Progress::default() });
+                    self.generation.add(Progress::tokens(1));
                     self.acts.push_front(Act::Paced { frame: frame.clone(), gap, left: left - 1 });
                     return Some(frame);
                 }

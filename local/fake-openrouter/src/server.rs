@@ -58,10 +58,10 @@ async fn generation(
     Query(parameters): Parameters,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    Key::of(&headers, &memory)?;
+    let key = Key::of(&headers, &memory)?;
     let id = parameters
         .get("id")
         .ok_or_else(|| ApiError::typed(400, "Missing id", "invalid_request"))?;
     let unknown = || ApiError::typed(404, format!("Generation {id} not found"), "not_found");
-    memory.generation(id).map(Json).ok_or_else(unknown)
+    memory.generation(id, key.text()).map(Json).ok_or_else(unknown)
 }

@@ -27,8 +27,7 @@ pub(crate) async fn answer(
         match step {
             Step::Delta(text) => {
                 message.content.push_str(text);
-                let completion_tokens = words(text);
-                generation.add(Progress { completion_tokens, ..Progress::default() });
+                generation.add(Progress::tokens(words(text)));
             }
             Step::Reasoning(text) => {
                 message.reasoning.push_str(text);

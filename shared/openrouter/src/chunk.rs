@@ -163,8 +163,13 @@ fn usage_of(usage: &UsageObject) -> Usage {
             .as_ref()
             .and_then(|d| d.cached_tokens)
             .unwrap_or(0),
-        cost_nano_usd: usage.cost.map(|usd| nano_usd(usd.clamp(0.0, DEAREST_ANSWER_USD))),
+        cost_nano_usd: usage.cost.map(answer_cost),
     }
+}
+
+/// What an answer costs, in billionths of a US dollar.
+pub(crate) fn answer_cost(usd: f64) -> i64 {
+    nano_usd(usd.clamp(0.0, DEAREST_ANSWER_USD))
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ pub struct OpenRouterConfig {
     pub base_url: String,
     /// `OPENROUTER_API_KEY`: the platform's own key. Without it, only a person's own key pays.
     pub api_key: Option<SecretString>,
-    /// `APP_ORIGIN`: tells `OpenRouter` which app is asking.
-    pub app_origin: String,
+    /// `APP_ORIGIN`: tells `OpenRouter` which app is asking. Whoever asks no model can do without.
+    pub app_origin: Option<String>,
     /// `MODEL_SILENCE_SECONDS`: how long a model may say nothing, 60 s by default.
     pub silence: Duration,
 }
@@ -33,7 +33,7 @@ impl OpenRouterConfig {
         Ok(Self {
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_key: None,
-            app_origin: env.required("APP_ORIGIN")?,
+            app_origin: env.optional("APP_ORIGIN"),
             silence: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
         })
     }

@@ -5,42 +5,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Response;
 use serde::Deserialize;
-use shared_core::causes;
 use shared_core::keys::{KeyError, KeyFacts};
 use shared_core::money::nano_usd;
 
-use crate::client::read_body;
+use crate::document::{DocumentFailure, read_document};
 use crate::failure::{DEFAULT_RETRY, retry_after};
 
 /// A person waits for it.
 pub(crate) const CHECK_WITHIN: Duration = Duration::from_secs(4);
-/// The document has some hundred bytes.
-const LONGEST_DOCUMENT: usize = 64 * 1024;
 /// In characters; longer names are cut.
 const LONGEST_LABEL: usize = 100;
 
-/// Why a check gave no answer, for the log. Never what was in the response: it may quote the key.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckFailure {
-    #[error("{}", causes(.0))]
-    Http(#[from] reqwest::Error),
-    #[error("status {0}")]
-    Status(u16),
-    #[error("a document of more than {LONGEST_DOCUMENT} bytes")]
-    Overlong,
-    #[error("no document that is documented, at line {line}, column {column}")]
-    Malformed { line: usize, column: usize },
-}
-
-impl From<CheckFailure> for KeyError {
-    fn from(failure: CheckFailure) -> Self {
+impl From<DocumentFailure> for KeyError {
+    fn from(failure: DocumentFailure) -> Self {
         Self::CheckUnavailable(failure.into())
     }
-}
-
-#[derive(Deserialize)]
-struct Document {
-    data: Data,
 }
 
 /// Of its many fields, those that say something to the key's owner. `usage` has to be there: a document
@@ -56,7 +35,7 @@ struct Data {
 }
 
 /// Reads the response to `GET /key`.
-pub(crate) async fn read_check(mut response: Response) -> Result<KeyFacts, KeyError> {
+pub(crate) async fn read_check(response: Response) -> Result<KeyFacts, KeyError> {
     match response.status().as_u16() {
         200 => {}
         401 => return Err(KeyError::Unknown),
@@ -64,20 +43,13 @@ pub(crate) async fn read_check(mut response: Response) -> Result<KeyFacts, KeyEr
             let retry_after = retry_after(response.headers()).unwrap_or(DEFAULT_RETRY);
             return Err(KeyError::CheckBusy { retry_after });
         }
-        status => return Err(CheckFailure::Status(status).into()),
+        status => return Err(DocumentFailure::Status(status).into()),
     }
-    let mut body = Vec::new();
-    read_body(&mut response, LONGEST_DOCUMENT, &mut body).await.map_err(CheckFailure::from)?;
-    Ok(read_facts(&body)?)
+    Ok(facts(read_document(response).await?))
 }
 
-fn read_facts(body: &[u8]) -> Result<KeyFacts, CheckFailure> {
-    if body.len() > LONGEST_DOCUMENT {
-        return Err(CheckFailure::Overlong);
-    }
-    let Document { data } = serde_json::from_slice(body)
-        .map_err(|error| CheckFailure::Malformed { line: error.line(), column: error.column() })?;
-    Ok(KeyFacts {
+fn facts(data: Data) -> KeyFacts {
+    KeyFacts {
         label: data.label.map(|label| printable(&label)),
         limit_nano_usd: data.limit.map(nano_usd),
         remaining_nano_usd: data.limit_remaining.map(nano_usd),
@@ -85,7 +57,7 @@ fn read_facts(body: &[u8]) -> Result<KeyFacts, CheckFailure> {
         // One that cannot be read is not shown; that a key has expired, its next turn says.
         expires_at: data.expires_at.and_then(|at| at.parse::<Timestamp>().ok()),
         is_management_key: data.is_management_key.unwrap_or(false),
-    })
+    }
 }
 
 /// For a page and for a database, which stores no NUL.
@@ -96,6 +68,11 @@ fn printable(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::parse;
+
+    fn read_facts(body: &[u8]) -> Option<KeyFacts> {
+        parse(body).ok().map(facts)
+    }
 
     #[test]
     fn a_document_is_read_as_it_is_documented() {
@@ -127,17 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn another_document_is_none_and_is_not_repeated() {
-        for body in [
-            "",
-            "<html>",
-            "{}",
-            r#"{"data":{}}"#,
-            r#"{"data":{"usage":"sk-or-v1-secret"}}"#,
-            &format!(r#"{{"data":{{"usage":0,"label":"{}"}}}}"#, "x".repeat(LONGEST_DOCUMENT)),
-        ] {
-            let failure = read_facts(body.as_bytes()).unwrap_err();
-            assert!(!format!("{failure} {failure:?}").contains("secret"), "{failure:?}");
+    fn another_document_is_none() {
+        for body in ["{}", r#"{"data":{}}"#, r#"{"data":{"usage":"sk-or-v1-secret"}}"#] {
+            assert_eq!(read_facts(body.as_bytes()), None);
         }
     }
 }

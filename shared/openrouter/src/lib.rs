@@ -5,12 +5,15 @@
 //! documented at <https://openrouter.ai/docs/api-reference/streaming>.
 //!
 //! The platform's key pays, or a person's own where the [`Ask`] brings one. [`OpenRouter::check_key`]
-//! says what `OpenRouter` knows of such a key.
+//! says what `OpenRouter` knows of such a key, and [`OpenRouter::generation`] what an answer took that
+//! was not heard to its end.
 
 mod chunk;
 mod client;
 mod config;
+mod document;
 mod failure;
+mod generation;
 mod key;
 mod models;
 mod sse;
@@ -18,6 +21,7 @@ mod stream;
 
 pub use client::{Ask, OpenRouter};
 pub use config::OpenRouterConfig;
+pub use generation::LookupError;
 pub use models::ListError;
 pub use sse::SseParser;
 pub use stream::{Batch, ModelStream};

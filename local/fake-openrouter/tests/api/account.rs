@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
+use fake_openrouter::script::{delta, pause, stop};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Answer, KEY, ask, get, open, post, question, send};
 
 async fn ask_with(fake: &FakeOpenRouter, key: &str) -> Answer {
     let body = question("fake/echo", "hello").to_string();
     send(fake, post(fake, key, &body)).await.rest(Instant::now()).await
+}
+
+/// Where an answer can be looked up.
+fn record_of(answer: &Answer) -> String {
+    format!("/generation?id={}", answer.header("x-generation-id"))
 }
 
 #[tokio::test]
@@ -71,13 +77,13 @@ async fn a_key_that_cannot_ask_says_why() {
 #[tokio::test]
 async fn a_revoked_key_is_unknown_everywhere_and_no_other_is() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let answer = ask_with(&fake, "sk-or-v1-one").await;
-    assert!(answer.is_done());
+    let (one, two) = (ask_with(&fake, "sk-or-v1-one").await, ask_with(&fake, "sk-or-v1-two").await);
+    assert!(one.is_done() && two.is_done());
     fake.revoke("sk-or-v1-one");
-    let generation = format!("/generation?id={}", answer.header("x-generation-id"));
-    for path in ["/key", &generation] {
-        assert_eq!(get(&fake, path, Some("sk-or-v1-one")).await.status, 401, "{path}");
-        assert_eq!(get(&fake, path, Some("sk-or-v1-two")).await.status, 200, "{path}");
+    let [one, two] = [one, two].map(|answer| record_of(&answer));
+    for (one, two) in [("/key", "/key"), (&one, &two)] {
+        assert_eq!(get(&fake, one, Some("sk-or-v1-one")).await.status, 401, "{one}");
+        assert_eq!(get(&fake, two, Some("sk-or-v1-two")).await.status, 200, "{two}");
     }
     assert_eq!(ask_with(&fake, "sk-or-v1-one").await.status, 401);
     assert!(ask_with(&fake, "sk-or-v1-two").await.is_done());
@@ -152,7 +158,7 @@ async fn a_test_may_replace_the_model_list() {
 async fn a_generation_can_be_looked_up_once_it_is_over() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = ask(&fake, "fake/echo", "one two").await;
-    let path = format!("/generation?id={}", answer.header("x-generation-id"));
+    let path = record_of(&answer);
     let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
     assert_eq!(record["id"], answer.header("x-generation-id"));
     assert_eq!(record["model"], "fake/echo");
@@ -166,30 +172,70 @@ async fn a_generation_can_be_looked_up_once_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_cancelled_generation_costs_what_was_said_until_then() {
+async fn a_generation_is_shown_to_the_key_that_paid_for_it() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let mut stream = open(&fake, "fake/slow", "count please").await;
+    let path = record_of(&ask_with(&fake, "sk-or-v1-one").await);
+    assert_eq!(get(&fake, &path, Some("sk-or-v1-one")).await.status, 200);
+    assert_eq!(get(&fake, &path, Some("sk-or-v1-two")).await.status, 404);
+}
+
+/// The record of an answer of 200 words that was left after a few.
+async fn left(fake: &FakeOpenRouter, model: &str) -> Value {
+    let mut stream = open(fake, model, "count please").await;
     let id = stream.headers["x-generation-id"].to_str().unwrap().to_owned();
     let path = format!("/generation?id={id}");
     for _ in 0..7 {
         stream.next().await.unwrap().unwrap();
     }
-    assert_eq!(get(&fake, &path, Some(KEY)).await.status, 404);
+    assert_eq!(get(fake, &path, Some(KEY)).await.status, 404, "it is not over");
+    let dropped = fake.dropped_streams();
     drop(stream);
-    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(1)).await.unwrap();
-    let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
+    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(dropped + 1)).await.unwrap();
+    assert_eq!(get(fake, &path, Some(KEY)).await.status, 404, "it is not counted");
+    sleep(Duration::from_millis(550)).await;
+    let record = get(fake, &path, Some(KEY)).await.json()["data"].take();
     assert_eq!(record["cancelled"], true);
     let said = record["native_tokens_completion"].as_u64().unwrap();
-    assert!((5..20).contains(&said), "{said}");
     let billionths = u32::try_from(2 * 1_000 + said * 2_000).unwrap();
     assert_eq!(record["total_cost"], f64::from(billionths) / 1e9);
+    record
+}
+
+#[tokio::test]
+async fn a_cancelled_generation_costs_what_was_said_until_then() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    for model in ["fake/slow", "fake/bench-200-20"] {
+        let record = left(&fake, model).await;
+        let said = record["native_tokens_completion"].as_u64().unwrap();
+        assert!((3..30).contains(&said), "{model}: {said}");
+        assert_eq!(record["finish_reason"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn where_the_provider_does_not_stop_it_costs_all_that_would_have_been_said() {
+    let fake = FakeOpenRouter::start().await.unwrap();
+    let record = left(&fake, "fake/unstoppable").await;
+    assert_eq!(record["native_tokens_completion"], 200);
+    assert_eq!(record["finish_reason"], "stop");
+
+    let steps = [delta("a "), pause(Duration::from_secs(9)), delta("b c"), stop()];
+    fake.script("google/gemini-2.5-flash", steps);
+    let mut stream = open(&fake, "google/gemini-2.5-flash", "hello").await;
+    stream.next().await.unwrap().unwrap();
+    let path = format!("/generation?id={}", stream.headers["x-generation-id"].to_str().unwrap());
+    drop(stream);
+    timeout(Duration::from_secs(5), fake.wait_for_dropped_streams(2)).await.unwrap();
+    sleep(Duration::from_millis(550)).await;
+    let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
+    assert_eq!(record["native_tokens_completion"], 3);
 }
 
 #[tokio::test]
 async fn a_failed_generation_costs_nothing() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = ask(&fake, "fake/fail-midstream", "hello").await;
-    let path = format!("/generation?id={}", answer.header("x-generation-id"));
+    let path = record_of(&answer);
     let record = get(&fake, &path, Some(KEY)).await.json()["data"].take();
     assert_eq!(record["finish_reason"], "error");
     assert_eq!(record["total_cost"], 0.0);

@@ -6,12 +6,9 @@ use std::time::Duration;
 use fake_openrouter::FakeOpenRouter;
 use jiff::Timestamp;
 use shared_core::keys::{KeyError, KeyFacts};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::setup::{GOOD, Log, SECRET, key, start, without_platform_key};
+use crate::setup::{GOOD, Log, SECRET, answering, key, start, without_platform_key};
 
 fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
@@ -89,23 +86,6 @@ async fn without_an_answer_in_time_the_key_is_neither_good_nor_bad() {
     fake.shutdown().await;
     let away = client.check_key(&key(GOOD), now()).await.unwrap_err();
     assert!(matches!(away, KeyError::CheckUnavailable(_)), "{away:?}");
-}
-
-/// A server that answers every request with these bytes, and hangs up on nobody.
-async fn answering(answer: String) -> (String, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let mut server = JoinSet::new();
-    server.spawn(async move {
-        let mut open = Vec::new();
-        loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            let _ = socket.read(&mut [0; 4096]).await;
-            let _ = socket.write_all(answer.as_bytes()).await;
-            open.push(socket);
-        }
-    });
-    (base_url, server)
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A person's own key: what `OpenRouter` says of it, and the turns that it pays for.
+//! A person's own key: what `OpenRouter` says of it, the turns that it pays for, and what these took.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,4 +7,5 @@
 
 mod ask;
 mod check;
+mod generation;
 mod setup;

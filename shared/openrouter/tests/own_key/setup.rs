@@ -7,6 +7,9 @@ use fake_openrouter::FakeOpenRouter;
 use shared_core::env::Env;
 use shared_core::keys::ProviderKey;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 
@@ -47,6 +50,23 @@ pub(crate) async fn start() -> (FakeOpenRouter, OpenRouter) {
     (fake, client)
 }
 
+/// A server that answers every request with these bytes, and hangs up on nobody.
+pub(crate) async fn answering(answer: String) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(answer.as_bytes()).await;
+            open.push(socket);
+        }
+    });
+    (base_url, server)
+}
+
 /// All that this thread logs, its libraries included, while this lives.
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<u8>>>,
@@ -57,7 +77,8 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -1,0 +1,116 @@
+//! What a generation took in the end: `GET /generation`.
+//!
+//! Whoever hangs up on a model is not told what it took, and not every provider stops counting then.
+//! `OpenRouter` knows a moment later.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::Response;
+use serde::Deserialize;
+use shared_core::answer::Usage;
+
+use crate::chunk::answer_cost;
+use crate::document::{DocumentFailure, read_document};
+
+/// Nobody waits for it but others of its kind.
+pub(crate) const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
+
+/// A generation cannot be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// `OpenRouter` does not take the key, which says nothing about other keys.
+    #[error("the provider refuses the key that a generation is looked up with")]
+    KeyRefused,
+    /// An error, or another document than the one that is documented, which says nothing about other
+    /// generations.
+    #[error("a generation is answered for with something else")]
+    Unexpected(#[source] Box<dyn Error + Send + Sync>),
+    /// No answer in time, or none at all.
+    #[error("a generation cannot be looked up")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<DocumentFailure> for LookupError {
+    fn from(failure: DocumentFailure) -> Self {
+        match failure {
+            DocumentFailure::Http(_) => Self::Unavailable(failure.into()),
+            DocumentFailure::Status(_)
+            | DocumentFailure::Overlong
+            | DocumentFailure::Malformed { .. } => Self::Unexpected(failure.into()),
+        }
+    }
+}
+
+/// `total_cost` has to be there: a document without it is another one. Tokens are the provider's own
+/// count, as in a stream's usage, and null where it gives none.
+#[derive(Deserialize)]
+struct Generation {
+    total_cost: f64,
+    native_tokens_prompt: Option<u32>,
+    native_tokens_completion: Option<u32>,
+    native_tokens_reasoning: Option<u32>,
+    native_tokens_cached: Option<u32>,
+}
+
+/// Reads the response to `GET /generation`; `None` while `OpenRouter` does not know it.
+pub(crate) async fn read_generation(response: Response) -> Result<Option<Usage>, LookupError> {
+    match response.status().as_u16() {
+        200 => {}
+        401 | 403 => return Err(LookupError::KeyRefused),
+        404 => return Ok(None),
+        status => return Err(DocumentFailure::Status(status).into()),
+    }
+    Ok(Some(usage(&read_document(response).await?)))
+}
+
+fn usage(generation: &Generation) -> Usage {
+    Usage {
+        prompt_tokens: generation.native_tokens_prompt.unwrap_or(0),
+        completion_tokens: generation.native_tokens_completion.unwrap_or(0),
+        reasoning_tokens: generation.native_tokens_reasoning.unwrap_or(0),
+        cached_tokens: generation.native_tokens_cached.unwrap_or(0),
+        cost_nano_usd: Some(answer_cost(generation.total_cost)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::parse;
+
+    fn read(body: &str) -> Option<Usage> {
+        parse(body.as_bytes()).ok().map(|generation| usage(&generation))
+    }
+
+    #[test]
+    fn the_providers_own_count_is_read() {
+        let body = r#"{"data":{"id":"gen-1","cancelled":true,"total_cost":0.0012,"usage":0.0012,
+            "tokens_prompt":9,"tokens_completion":14,"native_tokens_prompt":10,"native_tokens_completion":15,
+            "native_tokens_reasoning":5,"native_tokens_cached":2}}"#;
+        let expected = Usage {
+            prompt_tokens: 10,
+            completion_tokens: 15,
+            reasoning_tokens: 5,
+            cached_tokens: 2,
+            cost_nano_usd: Some(1_200_000),
+        };
+        assert_eq!(read(body), Some(expected));
+    }
+
+    #[test]
+    fn what_may_be_null_or_absent_may() {
+        let free = Some(Usage { cost_nano_usd: Some(0), ..Usage::default() });
+        assert_eq!(read(r#"{"data":{"total_cost":0,"native_tokens_prompt":null}}"#), free);
+        assert_eq!(read(r#"{"data":{"total_cost":null}}"#), None);
+        assert_eq!(read(r#"{"data":{}}"#), None);
+    }
+
+    #[test]
+    fn a_cost_that_makes_no_sense_is_brought_within_bounds() {
+        for (cost, nano_usd) in [("-0.25", 0), ("1e300", 1_000_000_000_000_000)] {
+            let usage = read(&format!(r#"{{"data":{{"total_cost":{cost}}}}}"#));
+            assert_eq!(usage.unwrap().cost_nano_usd, Some(nano_usd));
+        }
+    }
+}
