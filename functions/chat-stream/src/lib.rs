@@ -1,16 +1,26 @@
-//! `POST /api/chat`: one turn, from the question to the last word of the answer, as a stream.
+//! `POST /api/chat`: one turn, from the question to the last word of the answer, as a stream; and beside it
+//! following one that runs (`GET /api/chat/{id}/stream`) and stopping it (`POST /api/chat/{id}/stop`).
 //!
-//! [`turn`] is where to start reading.
+//! [`turn`] is where to start reading; `follow` is the other side of what it does.
 
+mod begin;
 mod config;
+mod dead;
+mod follow;
 mod listen;
 mod own_key;
 mod post_chat;
 mod ready;
+pub mod recorder;
+mod repeated;
 mod report;
 mod request;
+mod resume;
+mod stop;
+mod stored;
 mod storing;
 pub mod turn;
+mod which_turn;
 
 use std::sync::Arc;
 
@@ -20,6 +30,7 @@ use shared_cache::Cache;
 use shared_core::catalogue::ModelTable;
 use shared_core::plans::Plans;
 use shared_http::{Edge, MessageMetadata, Tasks, Tokens};
+use shared_inbox::Inbox;
 use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
 use shared_vault::Vault;
@@ -37,10 +48,12 @@ pub struct Deps {
     pub edge: Edge,
     /// Verifies session tokens.
     pub tokens: Tokens,
-    /// For limits.
+    /// For limits, and what running turns say.
     pub cache: Cache,
     /// Chats and messages.
     pub database: Database,
+    /// Answers that the database does not take.
+    pub inbox: Inbox,
     /// The models.
     pub openrouter: OpenRouter,
     /// Which models are offered.
@@ -86,5 +99,8 @@ pub fn openapi() -> OpenApi {
 struct InTheStream;
 
 fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::with_openapi(InTheStream::openapi()).routes(routes!(post_chat::post_chat))
+    OpenApiRouter::with_openapi(InTheStream::openapi())
+        .routes(routes!(post_chat::post_chat))
+        .routes(routes!(resume::resume))
+        .routes(routes!(stop::stop))
 }

@@ -10,6 +10,7 @@ use shared_core::plans::Plans;
 use shared_http::{
     Edge, EdgeConfig, SessionKeys, Tokens, serve_streaming, start, system_clock, system_entropy,
 };
+use shared_inbox::{Inbox, InboxConfig};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
 use shared_vault::{Vault, VaultConfig};
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
             tokens: Tokens::new(&SessionKeys::from_env(&env)?, &origin),
             cache,
             database,
+            inbox: Inbox::new(&InboxConfig::from_env(&env)?, &init.aws()?),
             openrouter,
             table: Arc::new(ModelTable::parse(include_str!("../../../models.toml"))?),
             plans: Arc::new(Plans::parse(include_str!("../../../plans.toml"))?),

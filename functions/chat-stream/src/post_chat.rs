@@ -3,7 +3,9 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use shared_core::ids::TraceId;
+use shared_core::turn::{IdempotencyKey, TurnError};
 use shared_http::{ApiError, ErrorBody, ErrorCode, Json, SignedIn};
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -18,12 +20,19 @@ use crate::turn::{self, Asker};
 /// answers is an HTTP status; one after it is the stream's `error` event, whose `errorText` is the
 /// JSON of an error body. What was said until then is kept.
 ///
+/// A chat has one turn at a time: while an answer is being written, another question is refused with 409.
+/// A question that was sent before, which its id says or the header `idempotency-key`, is not asked again:
+/// whoever sends it gets the stream of the turn that it began, from the beginning, also when that has ended.
+/// Its id and its text say which question it is, not the model. Only if it had broken off without a word, it
+/// is asked once more.
+///
 /// What the turn took is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish`
-/// event, or of a `message-metadata` event before an `error`, where that ends a turn that
-/// was stored. It says which model answered, the tokens and what they cost in US dollars, who paid, and
+/// event, or of a `message-metadata` event before an `error` or an `abort`, where
+/// that ends a turn that was stored. It says which model answered, the tokens and what they cost in US dollars, who paid, and
 /// what is left of the credits.
 #[utoipa::path(
     post, path = "/api/chat", tag = "chat", request_body = ChatRequest,
+    params(("idempotency-key" = Option<String>, Header, description = "the client's name for this attempt: 1 to 255 printable ASCII characters")),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes", headers(
             ("ratelimit-limit" = u32, description = "turns that the plan allows in a minute"),
@@ -35,12 +44,12 @@ use crate::turn::{self, Asker};
         (status = 403, body = ErrorBody, description = "`model_needs_premium`, `chat_full`, `model_refused`, `key_refused`, `key_unreadable`, or `cross_site`"),
         (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found` or `message_not_found`"),
         (status = 408, body = ErrorBody, description = "`model_request_timed_out`"),
-        (status = 409, body = ErrorBody, description = "`message_exists`, with `x-should-retry: false`"),
+        (status = 409, body = ErrorBody, description = "`turn_running`, or `message_exists` for another message with the same id; with `x-should-retry: false`"),
         (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
-        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id` or `invalid_message`"),
-        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`, with `retry-after`"),
+        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id`, `invalid_message`, `invalid_idempotency_key` or `idempotency_key_reused`"),
+        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`; or `too_many_follows` for a question that was sent before; with `retry-after`"),
         (status = 502, body = ErrorBody, description = "`model_failed`"),
-        (status = 503, body = ErrorBody, description = "`unavailable` or `model_unavailable`, with `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, `model_unavailable`, or `resume_unavailable` for a question that was sent before; with `retry-after`"),
         (status = 504, body = ErrorBody, description = "`model_timed_out`"),
     )
 )]
@@ -48,6 +57,7 @@ pub(crate) async fn post_chat(
     State(deps): State<Deps>,
     SignedIn(session): SignedIn,
     Extension(trace): Extension<TraceId>,
+    headers: HeaderMap,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let now = deps.edge.clock().now();
@@ -55,9 +65,10 @@ pub(crate) async fn post_chat(
         table: &deps.table,
         message_limit: deps.plans.longest_message(),
         entropy: deps.edge.entropy(),
+        idempotency_key: idempotency_key(&headers)?,
         now,
     };
-    let turn = request.into_turn(&rules).map_err(|error| match error {
+    let turn = request.into_turn(rules).map_err(|error| match error {
         Unreadable::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
         Unreadable::Turn(error) => error.into(),
     })?;
@@ -69,4 +80,11 @@ pub(crate) async fn post_chat(
     tasks.spawn(turn::turn(deps, Asker { session, trace, now }, turn, respond).in_current_span());
     let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
     response.await.map_err(broke)?
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, TurnError> {
+    let value = headers.get("idempotency-key");
+    let text =
+        value.map(|value| value.to_str().map_err(|_| TurnError::MalformedKey)).transpose()?;
+    text.map(IdempotencyKey::parse).transpose()
 }

@@ -7,7 +7,7 @@ use shared_postgres::BegunTurn;
 use tokio::time::Instant;
 
 use crate::Deps;
-use crate::listen::Heard;
+use crate::listen::{End, Heard};
 
 /// When things happened.
 pub(crate) struct Times {
@@ -26,6 +26,10 @@ pub(crate) fn report(
     times: &Times,
 ) {
     let usage = answer.usage().unwrap_or_default();
+    let failure = match &heard.end {
+        End::Failed(failure) => Some(failure),
+        End::Done | End::Cut(_) => None,
+    };
     let first_word = heard.first_word.map(|at| at - times.began);
     tracing::info!(
         model = %begun.model,
@@ -37,14 +41,15 @@ pub(crate) fn report(
         completion_tokens = usage.completion_tokens,
         cost_nano_usd = usage.cost_nano_usd,
         own_key = begun.payer.key().is_some(),
-        failure = heard.failure.as_ref().map(tracing::field::display),
+        failure = failure.map(tracing::field::display),
+        cut_short = matches!(heard.end, End::Cut(_)),
         "the model is done",
     );
     let mut metrics = vec![
         Metric::time("ChunkDelay", heard.longest_delay),
         Metric::count("PromptTokens", usage.prompt_tokens.into()),
         Metric::count("CompletionTokens", usage.completion_tokens.into()),
-        Metric::count("TurnFailed", f64::from(u8::from(heard.failure.is_some()))),
+        Metric::count("TurnFailed", f64::from(u8::from(failure.is_some()))),
     ];
     // What the platform pays; a user's own key is its owner's.
     if begun.payer.key().is_none() {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use shared_core::ambient::Entropy;
 use shared_core::catalogue::{ModelId, ModelTable, Terms};
 use shared_core::ids::{ChatId, MalformedId, MessageId};
-use shared_core::turn::{NewTurn, Place, Question, TurnError};
+use shared_core::turn::{IdempotencyKey, NewTurn, Place, Question, TurnError};
 use utoipa::ToSchema;
 
 /// A turn, as a client asks for it.
@@ -67,6 +67,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) table: &'a ModelTable,
     pub(crate) message_limit: usize,
     pub(crate) entropy: &'a Entropy,
+    /// The header `idempotency-key`.
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
     pub(crate) now: jiff::Timestamp,
 }
 
@@ -86,7 +88,7 @@ impl From<TurnError> for Unreadable {
 
 impl ChatRequest {
     /// The turn that is asked for, if it can be asked.
-    pub(crate) fn into_turn(self, rules: &Rules<'_>) -> Result<NewTurn, Unreadable> {
+    pub(crate) fn into_turn(self, rules: Rules<'_>) -> Result<NewTurn, Unreadable> {
         let chat = ChatId::parse(&self.id).map_err(malformed("id"))?;
         let (model, terms) = model(self.model, rules.table)?;
         let message =
@@ -116,7 +118,15 @@ impl ChatRequest {
                 }
             },
         };
-        Ok(NewTurn { chat, place, question, answer: new_id(), model, terms })
+        Ok(NewTurn {
+            chat,
+            place,
+            question,
+            answer: new_id(),
+            model,
+            terms,
+            idempotency_key: rules.idempotency_key,
+        })
     }
 }
 

@@ -1,42 +1,23 @@
-//! A turn in the database: how it begins, how it ends, and what the database's errors mean.
+//! How a turn ends in the database, or beside it.
 
 use jiff::Timestamp;
 use shared_core::answer::Answer;
-use shared_core::catalogue::Terms;
-use shared_core::plans::Plans;
-use shared_core::session::SessionError;
-use shared_core::turn::{NewTurn, TurnError};
+use shared_core::ending::Outcome;
+use shared_core::turn::TurnError;
 use shared_http::{ApiError, ErrorCode, Metric};
-use shared_postgres::{BegunTurn, Ending, Error as DatabaseError, Outcome, Request};
-use tokio::time::{Duration, sleep};
+use shared_postgres::{BegunTurn, Ending, Error as DatabaseError};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::Deps;
-
-/// Stores the question. One that should be in the chat and is not becomes a new one: it was refused
-/// when it was first sent, and now it is sent again.
-pub(crate) async fn begin(
-    database: &Request<'_>,
-    turn: &NewTurn,
-    plans: &Plans,
-) -> Result<BegunTurn, DatabaseError> {
-    match (database.begin_turn(turn, plans).await, turn.as_new_question()) {
-        (Err(DatabaseError::MessageNotFound), Some(turn)) => {
-            database.begin_turn(&turn, plans).await
-        }
-        (result, _) => result,
-    }
-}
 
 /// The answer is in nobody's keeping but the reader's.
 pub(crate) struct NotStored;
 
-/// How long to wait before each try: the server may be restarting, or failing over.
-const TRIES: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-];
+/// How long to wait before each try: the server may be restarting.
+const TRIES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
+/// A reader waits for the end of the answer; what takes longer goes to the inbox.
+const STORE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Writes to the database until it is there to be written to.
 async fn patiently<F>(write: impl Fn() -> F) -> Result<(), DatabaseError>
@@ -51,28 +32,50 @@ where
         result = write().await;
         match &result {
             // Somebody else closed it; trying again would not change that.
-            Ok(()) | Err(DatabaseError::AnswerNotOpen) => break,
+            Ok(()) | Err(DatabaseError::AnswerNotOpen | DatabaseError::AnswerGone) => break,
             Err(error) => tracing::warn!(%error, "the end of a turn could not be stored"),
         }
     }
     result
 }
 
-/// Stores how the turn ended.
+/// Stores how the turn ended: in the database, or if that is away, in the inbox, from which the sweep
+/// stores it when it is back.
 pub(crate) async fn store(
     deps: &Deps,
     begun: &BegunTurn,
     answer: &Answer,
     outcome: Outcome,
 ) -> Result<(), NotStored> {
-    let ending = Ending { answer, outcome, at: deps.edge.clock().now() };
-    if patiently(|| deps.database.finish_turn(begun, ending)).await.is_ok() {
-        return Ok(());
+    let at = deps.edge.clock().now();
+    let ending = Ending { answer, outcome: &outcome, at };
+    let store = || patiently(|| deps.database.finish_turn(begun, ending));
+    let about = [("answer", begun.answer.as_str())];
+    match timeout(STORE_WITHIN, store()).await {
+        // Who has deleted the chat meanwhile does not miss the answer.
+        Ok(Ok(()) | Err(DatabaseError::AnswerGone)) => return Ok(()),
+        Ok(Err(DatabaseError::AnswerNotOpen)) => {}
+        // Whether it was stored after all does not matter: what comes second changes nothing.
+        Ok(Err(_)) | Err(_) => {
+            match deps.inbox.put_turn(&begun.finished(answer, &outcome, at)).await {
+                Ok(()) => {
+                    tracing::warn!(answer = %begun.answer, "an answer is in the inbox, to be stored later");
+                    deps.edge.measure(&[Metric::one("TurnInInbox")], &about);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the inbox is away, too");
+                    if let Ok(Ok(())) = timeout(STORE_WITHIN, store()).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
     }
     tracing::error!(answer = %begun.answer, "an answer is not stored");
     // Of a model that said nothing, nothing is lost.
     if !answer.is_empty() {
-        deps.edge.measure(&[Metric::one("AnswerNotStored")], &[("answer", begun.answer.as_str())]);
+        deps.edge.measure(&[Metric::one("AnswerNotStored")], &about);
     }
     Err(NotStored)
 }
@@ -81,7 +84,7 @@ pub(crate) async fn store(
 /// asked about it.
 pub(crate) fn failed(error: &ApiError) -> Outcome {
     let refused_key = error.code() == ErrorCode::KeyRefused;
-    Outcome::Failed { code: error.code().as_str(), refused_key }
+    Outcome::Failed { code: error.code().as_str().into(), refused_key }
 }
 
 /// Takes back a turn that was never sent, and answers with why.
@@ -96,18 +99,5 @@ pub(crate) async fn withdraw(
         Ok(()) => why,
         // Its credits come back all the same, when the sweep finds it.
         Err(error) => TurnError::Unavailable(error.into()).into(),
-    }
-}
-
-pub(crate) fn turn_error(error: DatabaseError, terms: Terms, plans: &Plans) -> TurnError {
-    match error {
-        DatabaseError::TurnRefused(refusal) => refusal.explained(terms, plans),
-        DatabaseError::SessionEnded => SessionError::Ended.into(),
-        DatabaseError::ChatNotFound => TurnError::ChatNotFound,
-        DatabaseError::MessageNotFound => TurnError::MessageNotFound,
-        DatabaseError::MessageExists => TurnError::MessageExists,
-        DatabaseError::AnswerNotOpen | DatabaseError::Unavailable(_) => {
-            TurnError::Unavailable(error.into())
-        }
     }
 }

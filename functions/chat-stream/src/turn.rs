@@ -2,39 +2,44 @@
 //!
 //! ```text
 //!            ┌─ cache: how often has this user asked?                    ┐ at once,
-//!  prepare ──┤─ postgres: who pays? question and open answer in, context out │ one round
+//!  begin ────┤─ postgres: who pays? question and open answer in, context out │ one round
 //!            └─ openrouter: a connection, if none is open                ┘ trip each
-//!                │
-//!                ▼  system prompt + summary + context + question (ready.rs)
+//!                │  asked before? ──▶ follow that turn (repeated.rs)
+//!                ▼
+//!  prepare ── system prompt + summary + context + question (ready.rs)
 //!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
 //!                │
 //!   run ─────────┤  each chunk: heard, told to the browser, kept       (from here, an event)
+//!                │      └─ copied to the live log, which learns of a stop (recorder.rs)
 //!                ▼
 //!            postgres: answer, what it took, who paid ──▶ `finish`, [DONE]
+//!                └─ away? to the inbox instead (storing.rs)
 //! ```
 //!
 //! The task that runs this outlives its reader: a closed tab does not end a turn.
 
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use shared_cache::Subject;
+use shared_cache::{Error as CacheError, Taken};
 use shared_core::answer::{Answer, FinishReason};
+use shared_core::ending::Outcome;
 use shared_core::ids::TraceId;
-use shared_core::plans::Plan;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, TurnError};
 use shared_http::{ApiError, RateLimit, Took, UiStream};
 use shared_openrouter::{Ask, ModelStream};
-use shared_postgres::{BegunTurn, Outcome};
+use shared_postgres::BegunTurn;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::Deps;
-use crate::listen::listen;
+use crate::begin::{Beginning, begin};
+use crate::listen::{Cut, End, Heard, Patience, cut_short, listen};
 use crate::own_key::confirmed;
 use crate::ready::{Ready, ready};
+use crate::recorder::Recorder;
 use crate::report::{Times, report, report_refusal};
-use crate::storing::{NotStored, begin, failed, store, turn_error, withdraw};
+use crate::storing::{NotStored, failed, store, withdraw};
 
 /// Where the response goes, or why there is none.
 pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
@@ -54,57 +59,51 @@ pub struct Asker {
 /// has accepted the question.
 pub async fn turn(deps: Deps, asker: Asker, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
-    match prepare(&deps, &asker, turn).await {
-        Ok(Accepted { begun, stream, rate_limit }) => {
-            let (mut out, response) = UiStream::new();
+    let (begun, taken) = match begin(&deps, &asker, &turn).await {
+        Ok(Beginning::Begun(begun, taken)) => (begun, taken),
+        Ok(Beginning::Repeated(response)) => return drop(respond.send(Ok(response))),
+        Err(error) => return drop(respond.send(Err(error.into()))),
+    };
+    let recorder = Recorder::start(&deps.cache, &deps.tasks, &deps.edge, &begun.answer);
+    let (mut out, response) = UiStream::new(recorder.transcript());
+    match prepare(&deps, &asker, &begun, taken, &recorder).await {
+        Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
             // Whether anybody still waits for it does not matter.
             let _ = respond.send(Ok((rate_limit, response).into_response()));
-            run(&deps, &begun, stream, out, began).await;
+            run(&deps, &begun, stream, &mut out, &recorder, began).await;
+            recorder.finish().await;
         }
-        Err(error) => drop(respond.send(Err(error))),
+        Err(error) => {
+            // For whoever follows this turn already. After the response, this process may be frozen.
+            out.error(&error, None);
+            out.flush();
+            recorder.finish().await;
+            let _ = respond.send(Err(error));
+        }
     }
 }
 
-/// A turn whose question the model has accepted.
-struct Accepted {
-    begun: BegunTurn,
-    stream: ModelStream,
+/// A turn that has been sent, or was cut short before it was.
+struct Prepared {
+    stream: Result<ModelStream, Cut>,
     rate_limit: RateLimit,
 }
 
-/// Everything that can still be an HTTP status.
+/// Everything that can still be an HTTP status, once the question is stored.
 async fn prepare(
     deps: &Deps,
     Asker { session, trace, now }: &Asker,
-    turn: NewTurn,
-) -> Result<Accepted, ApiError> {
-    if !deps.openrouter.is_warm() {
-        deps.tasks.spawn(deps.openrouter.clone().warm());
-    }
-    let user = Subject::User(session.user);
+    begun: &BegunTurn,
+    taken: Result<Taken, CacheError>,
+    recorder: &Recorder,
+) -> Result<Prepared, ApiError> {
     let database = deps.database.request(session, *now);
-    let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
-    let (taken, begun) = tokio::join!(
-        deps.cache.take_any(&user, "turns", &limits, *now),
-        begin(&database, &turn, &deps.plans),
-    );
-    let begun = match begun {
-        Ok(begun) => begun,
-        // Who is refused again and again is told that it is too often.
-        Err(error) => {
-            if let Ok(taken) = taken {
-                taken.allowed_by_any().map_err(TurnError::from)?;
-            }
-            return Err(turn_error(error, turn.terms, &deps.plans).into());
-        }
-    };
-    let Ready { prompt, key, rate_limit } = match ready(deps, &database, &begun, taken).await {
+    let Ready { prompt, key, rate_limit } = match ready(deps, &database, begun, taken).await {
         Ok(ready) => ready,
-        Err(error) => return Err(withdraw(deps, &begun, error.into(), *now).await),
+        Err(error) => return Err(withdraw(deps, begun, error.into(), *now).await),
     };
-
     let ask = Ask {
         model: &begun.model,
         messages: &prompt,
@@ -112,12 +111,16 @@ async fn prepare(
         trace: *trace,
         key: key.as_ref(),
     };
-    match deps.openrouter.ask(&ask).await {
-        Ok(stream) => Ok(Accepted { begun, stream, rate_limit }),
+    let asked = tokio::select! {
+        asked = deps.openrouter.ask(&ask) => asked,
+        cut = cut_short(recorder, &deps.tasks) => return Ok(Prepared { stream: Err(cut), rate_limit }),
+    };
+    match asked {
+        Ok(stream) => Ok(Prepared { stream: Ok(stream), rate_limit }),
         Err(failure) => {
             let error = ApiError::from(confirmed(deps, failure, key.as_ref(), *now).await);
-            report_refusal(deps, &begun, &error);
-            store(deps, &begun, &Answer::default(), failed(&error)).await.ok();
+            report_refusal(deps, begun, &error);
+            store(deps, begun, &Answer::default(), failed(&error)).await.ok();
             Err(error)
         }
     }
@@ -127,35 +130,57 @@ async fn prepare(
 async fn run(
     deps: &Deps,
     begun: &BegunTurn,
-    mut stream: ModelStream,
-    mut out: UiStream,
+    stream: Result<ModelStream, Cut>,
+    out: &mut UiStream,
+    recorder: &Recorder,
     began: Instant,
 ) {
     let times = Times { began, accepted: Instant::now() };
     let mut answer = Answer::default();
-    let deadline = began + deps.config.longest_turn;
-    let heard = listen(&mut stream, &mut answer, &mut out, deps.config.heartbeat, deadline).await;
-    match heard.failure {
-        None => deps.tasks.spawn(stream.hang_up()),
-        // Nobody listens any more; the provider need not wait for the answer to be stored.
-        Some(_) => drop(stream),
-    }
+    let heard = match stream {
+        Ok(mut stream) => {
+            let patience = Patience {
+                heartbeat: deps.config.heartbeat,
+                deadline: began + deps.config.longest_turn,
+            };
+            let cut = cut_short(recorder, &deps.tasks);
+            let heard = listen(&mut stream, &mut answer, out, recorder, cut, patience).await;
+            match heard.end {
+                End::Done => deps.tasks.spawn(stream.hang_up()),
+                // Nobody listens any more; the provider need not wait for the answer to be stored.
+                End::Failed(_) | End::Cut(_) => drop(stream),
+            }
+            heard
+        }
+        Err(cut) => Heard::nothing(End::Cut(cut)),
+    };
     answer.close(&mut |event| out.event(&event));
     out.flush();
 
     report(deps, begun, &answer, &heard, &times);
-    let failure = heard.failure.map(ApiError::from);
-    let outcome = failure.as_ref().map_or(Outcome::Complete, failed);
+    let (outcome, error) = match heard.end {
+        End::Done => (Outcome::Complete, None),
+        End::Cut(Cut::Stopped) => (Outcome::Stopped, None),
+        End::Cut(Cut::Interrupted) => (Outcome::Interrupted, Some(TurnError::Interrupted.into())),
+        End::Failed(failure) => {
+            let error = ApiError::from(failure);
+            (failed(&error), Some(error))
+        }
+    };
+    let is_stopped = outcome == Outcome::Stopped;
     let stored = store(deps, begun, &answer, outcome).await;
     let took = Took {
         model: answer.model().unwrap_or(begun.model.as_str()),
         usage: answer.usage(),
         charge: begun.charge(&answer),
     };
-    match (stored, failure) {
-        (Ok(()), None) => out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), &took),
-        (Ok(()), Some(error)) => out.error(&error, Some(&took)),
+    match (stored, error) {
         (Err(NotStored), _) => out.error(&TurnError::NotSaved.into(), None),
+        (Ok(()), Some(error)) => out.error(&error, Some(&took)),
+        (Ok(()), None) if is_stopped => out.abort(Some(&took)),
+        (Ok(()), None) => {
+            out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), Some(&took));
+        }
     }
     out.flush();
 }

@@ -93,8 +93,12 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
     let answer = rie.post(event.clone()).await;
     assert_eq!(answer.text(), "How do ships float?");
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let refusal = rie.post(event).await;
-    assert_eq!(refusal.refusal(), (409, "message_exists".to_owned()));
+    // Sent again, it is told again; it is over, and there is nothing to follow or to stop.
+    assert_eq!(rie.post(event).await.body, answer.body);
+    let resumed = rie.post(event_json("chat-stream-resume").replace(SESSION, &cookie)).await;
+    assert_eq!(resumed.refusal(), (404, "message_not_found".to_owned()), "another answer's id");
+    let stopped = rie.post(event_json("chat-stream-stop").replace(SESSION, &cookie)).await;
+    assert_eq!(stopped.status, 204);
 }
 
 #[tokio::test]

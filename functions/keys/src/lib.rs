@@ -90,8 +90,11 @@ fn key_error(error: DatabaseError) -> KeyError {
         DatabaseError::ChatNotFound
         | DatabaseError::MessageNotFound
         | DatabaseError::MessageExists
+        | DatabaseError::TurnRunning(_)
+        | DatabaseError::TurnRepeated
         | DatabaseError::TurnRefused(_)
         | DatabaseError::AnswerNotOpen
+        | DatabaseError::AnswerGone
         | DatabaseError::Unavailable(_) => unavailable(error),
     }
 }

@@ -71,7 +71,7 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
     assert_eq!(uri.path(), "/v2/email/outbound-emails");
     let signature = headers["authorization"].to_str().unwrap();
     assert!(
-        signature.starts_with("AWS4-HMAC-SHA256 Credential=ASIATESTTESTTESTTEST/")
+        signature.starts_with("AWS4-HMAC-SHA256 Credential=AKIATESTTESTTESTTEST/")
             && signature.contains("/ap-south-1/ses/aws4_request"),
         "{signature}"
     );

@@ -82,8 +82,11 @@ fn account_error(error: DatabaseError) -> AccountError {
         DatabaseError::ChatNotFound
         | DatabaseError::MessageNotFound
         | DatabaseError::MessageExists
+        | DatabaseError::TurnRunning(_)
+        | DatabaseError::TurnRepeated
         | DatabaseError::TurnRefused(_)
         | DatabaseError::AnswerNotOpen
+        | DatabaseError::AnswerGone
         | DatabaseError::Unavailable(_) => AccountError::Unavailable(error.into()),
     }
 }

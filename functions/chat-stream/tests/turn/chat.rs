@@ -44,6 +44,7 @@ impl Chat {
             tokens: stack.tokens(),
             cache: stack.cache(),
             database: stack.database(),
+            inbox: stack.inbox(),
             openrouter: stack.openrouter(),
             table: stack.table(),
             plans: stack.plans(),
@@ -51,6 +52,32 @@ impl Chat {
             tasks: tasks.clone(),
             config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
         })
+    }
+
+    /// The same user, at another process of the function.
+    pub(crate) fn elsewhere(&self) -> Client {
+        let app = Self::app(&self.stack, &Tasks::default());
+        Client::new(app).signed_in(&self.stack.cookie(&self.session))
+    }
+
+    /// As if an hour had passed.
+    pub(crate) async fn forget_logs(&self) {
+        self.forget("*").await;
+    }
+
+    /// Takes keys of this kind away, of all turns.
+    pub(crate) async fn forget(&self, what: &str) {
+        let env = self.stack.env();
+        let url = env.required("CACHE_URL").unwrap();
+        let pattern = format!("{}{{turn:*}}:{what}", env.required("CACHE_PREFIX").unwrap());
+        let client = redis::Client::open(url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
+        assert!(!keys.is_empty(), "there is nothing to forget");
+        for key in keys {
+            let _: i64 = redis::cmd("DEL").arg(key).query_async(&mut connection).await.unwrap();
+        }
     }
 
     pub(crate) async fn ask(&self, model: &str, question: &str) -> Answer {

@@ -4,8 +4,13 @@
 
 mod answers;
 mod chat;
+mod dying;
 mod failures;
+mod following;
 mod outage;
 mod own_keys;
 mod paying;
+mod reading;
 mod refusals;
+mod repeats;
+mod stopping;

@@ -1,43 +1,41 @@
-//! Turns while Postgres goes away and comes back.
+//! Turns while Postgres, the cache or the inbox goes away and comes back.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
+use fake_openrouter::Script;
 use fake_openrouter::script::{delta, done, pause, stop};
-use http_body_util::BodyExt;
 use local_stack::PrivateServers;
 use shared_postgres::{DatabaseConfig, Destructive, migrate};
-use testkit::TestStack;
+use testkit::{TestStack, metronome};
 
 use crate::chat::{Chat, body};
+use crate::reading::{Reading, text_of};
 
-/// A chat whose Postgres a test may stop.
-async fn with_its_own_postgres() -> (Chat, PrivateServers) {
+/// A chat whose Postgres and Valkey a test may stop.
+async fn with_its_own_servers() -> (Chat, PrivateServers) {
     let servers = PrivateServers::start().await.unwrap();
     migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
     let mut stack = TestStack::start().await;
     stack.set("DATABASE_URL", servers.app_url());
+    stack.set("CACHE_URL", servers.cache_url());
     (Chat::on(stack).await, servers)
 }
 
-/// Asks, and calls `meanwhile` once the first word has come; the rest of the stream.
+/// Asks, and calls `meanwhile` once the first word has come; the whole stream.
 async fn ask(chat: &Chat, meanwhile: impl AsyncFnOnce()) -> String {
     let steps = [delta("one "), pause(Duration::from_millis(500)), delta("two"), stop(), done()];
     chat.stack.provider.script("fake/mine", steps);
     let question = body("the-chat", "fake/mine", "hi");
-    let request = chat.client.with_json("POST", "/api/chat", question.to_string());
-    let mut answer = chat.client.open(request).await.into_body();
-    let mut heard = String::new();
-    while !heard.contains("one ") {
-        let frame = answer.frame().await.unwrap().unwrap();
-        heard += std::str::from_utf8(&frame.into_data().unwrap()).unwrap();
-    }
+    let mut reading = Reading::question(&chat.client, &question).await;
+    reading.until("one ").await;
     meanwhile().await;
-    heard + std::str::from_utf8(&answer.collect().await.unwrap().to_bytes()).unwrap()
+    reading.rest().await
 }
 
 #[tokio::test]
 async fn a_postgres_that_restarts_between_the_first_word_and_the_last_loses_nothing() {
-    let (chat, servers) = with_its_own_postgres().await;
+    let (chat, servers) = with_its_own_servers().await;
     let heard = ask(&chat, async || {
         servers.postgres().stop().await;
         servers.postgres().start().await.unwrap();
@@ -50,9 +48,106 @@ async fn a_postgres_that_restarts_between_the_first_word_and_the_last_loses_noth
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_stored_is_still_read_to_its_end_and_it_is_said() {
-    let (chat, servers) = with_its_own_postgres().await;
+async fn an_answer_that_postgres_cannot_take_is_stored_when_it_is_back_and_once() {
+    let (chat, servers) = with_its_own_servers().await;
+    let began = Instant::now();
+    let heard = ask(&chat, async || servers.postgres().stop().await).await;
+    assert!(heard.contains(r#""type":"finish""#), "{heard}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let waiting = chat.stack.inbox().waiting_turns(None).await.unwrap();
+    assert_eq!(waiting.turns.len(), 1);
+
+    servers.postgres().start().await.unwrap();
+    // Delivered once more, and fetched by two at once.
+    chat.stack.inbox().put_turn(&waiting.turns[0].turn).await.unwrap();
+    let owner = servers.owner_url();
+    let (one, other) = tokio::join!(chat.stack.sweep(&owner), chat.stack.sweep(&owner));
+    assert_eq!(one.turns_stored + other.turns_stored, 1);
+    let sql = "select status, parts -> 0 ->> 'text', (select count(*) from messages),
+                      (select string_agg(state, ' ') from turns)
+                 from messages where role = 'assistant'";
+    let row = connect(&chat, &owner).await.query_one(sql, &[]).await.unwrap();
+    let (status, text): (String, String) = (row.get(0), row.get(1));
+    let (messages, turns): (i64, String) = (row.get(2), row.get(3));
+    assert_eq!((status.as_str(), text.as_str(), messages), ("complete", "one two", 2));
+    assert_eq!(turns, "settled");
+    assert!(chat.stack.inbox().waiting_turns(None).await.unwrap().turns.is_empty());
+}
+
+#[tokio::test]
+async fn a_chat_goes_on_although_its_last_answer_still_waits_in_the_inbox() {
+    let (chat, servers) = with_its_own_servers().await;
+    ask(&chat, async || servers.postgres().stop().await).await;
+    servers.postgres().start().await.unwrap();
+    assert_eq!(chat.ask("fake/echo", "what did you say?").await.text(), "what did you say?");
+    let prompt = chat.stack.provider.requests().last().unwrap().messages();
+    assert!(prompt.contains(&"assistant: one two".to_owned()), "{prompt:?}");
+    // It was closed with what its log had said; what the inbox knows is its true end.
+    let first = "select status from messages where parts -> 0 ->> 'text' = 'one two'";
+    let owner = connect(&chat, &servers.owner_url()).await;
+    let status = async || owner.query_one(first, &[]).await.unwrap().get::<_, String>(0);
+    assert_eq!(status().await, "interrupted");
+    chat.stack.sweep(&servers.owner_url()).await;
+    assert_eq!(status().await, "complete");
+}
+
+async fn connect(chat: &Chat, url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    chat.tasks.spawn(async move { connection.await.unwrap_or_default() });
+    client
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_can_take_is_still_read_to_its_end_and_it_is_said() {
+    let (chat, servers) = with_its_own_servers().await;
+    chat.stack.dynamodb.stop().await;
     let heard = ask(&chat, async || servers.postgres().stop().await).await;
     assert!(heard.contains(r#""delta":"two""#), "{heard}");
     assert!(heard.contains("answer_not_saved") && heard.ends_with("data: [DONE]\n\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn without_postgres_nothing_begins_and_it_is_said_when_to_come_again() {
+    let (chat, servers) = with_its_own_servers().await;
+    servers.postgres().stop().await;
+    let refused = chat.ask("fake/echo", "hi").await;
+    assert_eq!(refused.refusal(), (503, "unavailable".into()));
+    assert!(refused.header("retry-after").is_some());
+    assert!(chat.stack.provider.requests().is_empty());
+    servers.postgres().start().await.unwrap();
+    assert_eq!(chat.ask("fake/echo", "hi").await.text(), "hi");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_goes_away_and_comes_back_is_not_noticed_by_who_reads() {
+    const GAP: Duration = Duration::from_millis(10);
+    const MAY_STALL: Duration = Duration::from_millis(50);
+    let (chat, servers) = with_its_own_servers().await;
+    chat.stack.provider.script("fake/mine", Script::Paced { chunks: 150, gap: GAP });
+    let mut reading = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    reading.until("\"text-delta\"").await;
+    let outage = async {
+        servers.cache().stop().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        servers.cache().start().await.unwrap();
+    };
+    let reader = async {
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        while reading.more().await {
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+        }
+        (reading.heard, longest)
+    };
+    let late = Cell::new(Duration::ZERO);
+    let ((heard, longest), ()) = tokio::select! {
+        both = async { tokio::join!(reader, outage) } => both,
+        never = metronome(&late) => match never {},
+    };
+    assert!(heard.contains(r#""type":"finish""#), "{heard}");
+    assert!(longest < GAP + MAY_STALL + late.get(), "it stalled for {longest:?}");
+
+    // What could not be written at once was written later.
+    let again = chat.client.get("/api/chat/the-chat/stream?after=0").await;
+    assert_eq!(text_of(&again.body), text_of(&heard));
 }

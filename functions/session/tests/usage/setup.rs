@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use session::{Checkup, Deps, app};
 use shared_core::answer::Answer;
+use shared_core::ending::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{BegunTurn, Ending, Outcome};
+use shared_postgres::{BegunTurn, Ending};
 use testkit::{Client, TestStack, answer_of, next_turn};
 
 /// At noon in the middle of a month, so that no test meets an end of either that it does not want.
@@ -58,7 +59,7 @@ pub(crate) async fn begin(stack: &TestStack, session: &Session, turn: &NewTurn) 
 }
 
 pub(crate) async fn finish(stack: &TestStack, begun: &BegunTurn, answer: &Answer) {
-    let ending = Ending { answer, outcome: Outcome::Complete, at: stack.clock.now() };
+    let ending = Ending { answer, outcome: &Outcome::Complete, at: stack.clock.now() };
     stack.database().finish_turn(begun, ending).await.unwrap();
 }
 

@@ -1,0 +1,115 @@
+//! A question that was sent before: by a double click, or by a client that never heard an answer. It is
+//! not asked again; whoever sent it follows the turn that it began.
+
+use axum::response::Response;
+use shared_core::chat::AnswerStatus;
+use shared_core::ids::MessageId;
+use shared_core::turn::{NewTurn, Place, TurnError};
+use shared_http::{DONE, answer_of_frames, event_stream};
+use shared_postgres::{Error as DatabaseError, KnownTurn, RepeatedTurn, StoredAnswer};
+
+use crate::Deps;
+use crate::begin::turn_error;
+use crate::dead::{Unclosed, closed};
+use crate::follow::follow;
+use crate::stored::told_again;
+use crate::turn::Asker;
+
+/// What is to be done about a question that could not be stored as a new one.
+pub(crate) enum Repeated {
+    /// It was asked before.
+    Follow(Response),
+    /// What was in its way is gone: it is to be stored as this.
+    Again(NewTurn),
+}
+
+/// Finds out what `turn` repeats. `why` is what the database said to it.
+pub(crate) async fn repeated(
+    deps: &Deps,
+    asker: &Asker,
+    turn: &NewTurn,
+    why: &DatabaseError,
+) -> Result<Repeated, TurnError> {
+    let database = deps.database.request(&asker.session, asker.now);
+    let known = database.known_turn(turn).await.map_err(turn_error)?;
+    match (known, why) {
+        (Some(known), _) if known.is_same => attach(deps, asker, turn, known).await,
+        (Some(known), _) if known.is_by_key => Err(TurnError::KeyReused),
+        (None, DatabaseError::TurnRunning(answer)) => {
+            let running = database.turn_of(&turn.chat, Some(answer)).await.map_err(turn_error)?;
+            match running {
+                Some(running) if running.status == AnswerStatus::Streaming => {
+                    in_the_way(deps, asker, turn, running).await
+                }
+                // It has ended meanwhile, or was taken back.
+                Some(_) | None => Ok(Repeated::Again(turn.clone())),
+            }
+        }
+        // It has been taken back meanwhile.
+        (None, DatabaseError::TurnRepeated) => Ok(Repeated::Again(turn.clone())),
+        (Some(_) | None, _) => Err(TurnError::MessageExists),
+    }
+}
+
+async fn attach(
+    deps: &Deps,
+    asker: &Asker,
+    turn: &NewTurn,
+    RepeatedTurn { turn: known, is_by_key, .. }: RepeatedTurn,
+) -> Result<Repeated, TurnError> {
+    let database = deps.database.request(&asker.session, asker.now);
+    let answer = database.stored_answer(&known.answer).await.map_err(turn_error)?;
+    // Nothing was said and nothing was charged: it is as if it had not been asked. (Known by its key is only
+    // what was charged.) Once: of a crowd that meets a failing model, nobody asks it for ever.
+    let says_nothing = |answer: &StoredAnswer| answer.parts.is_empty();
+    let broke_off = matches!(known.status, AnswerStatus::Failed | AnswerStatus::Interrupted);
+    let is_again = matches!(turn.place, Place::Again { .. });
+    if !is_again && !is_by_key && broke_off && answer.as_ref().is_some_and(says_nothing) {
+        let question = turn.place.question().clone();
+        let place = Place::Again { question };
+        return Ok(Repeated::Again(NewTurn { place, ..turn.clone() }));
+    }
+    let user = asker.session.user;
+    // Whoever ran it is gone: now it has ended.
+    if known.status == AnswerStatus::Streaming
+        && matches!(closed(deps, user, &known).await, Ok(true))
+    {
+        return Ok(Repeated::Again(turn.clone()));
+    }
+    match answer.filter(|_| known.status != AnswerStatus::Streaming) {
+        Some(answer) => Ok(Repeated::Follow(ended(deps, &known.answer, answer).await)),
+        None => match follow(deps.clone(), user, known, 0).await? {
+            Some(response) => Ok(Repeated::Follow(response)),
+            None => Err(TurnError::MessageExists),
+        },
+    }
+}
+
+/// An answer that has ended: as it was told, if its log still has all of that, or else as it is stored. It may
+/// have come to its true end after its log was given one.
+async fn ended(deps: &Deps, id: &MessageId, answer: StoredAnswer) -> Response {
+    match deps.cache.live_log(id).whole().await {
+        Ok(said) if tells_all(&said.frames, answer.status) => event_stream(said.frames.into()),
+        Ok(_) | Err(_) => told_again(id, answer),
+    }
+}
+
+fn tells_all(frames: &[u8], status: AnswerStatus) -> bool {
+    let has_finished = || answer_of_frames(frames, None).finish_reason().is_some();
+    frames.ends_with(DONE.as_bytes()) && (status != AnswerStatus::Complete || has_finished())
+}
+
+/// Another turn of the chat is running, unless it has died.
+async fn in_the_way(
+    deps: &Deps,
+    asker: &Asker,
+    turn: &NewTurn,
+    running: KnownTurn,
+) -> Result<Repeated, TurnError> {
+    match closed(deps, asker.session.user, &running).await {
+        Ok(true) => Ok(Repeated::Again(turn.clone())),
+        Err(Unclosed::Database(error)) => Err(turn_error(error)),
+        // Without the cache nobody can tell whether it has died.
+        Ok(false) | Err(Unclosed::Cache(_)) => Err(TurnError::Running { answer: running.answer }),
+    }
+}

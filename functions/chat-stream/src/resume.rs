@@ -1,0 +1,59 @@
+//! `GET /api/chat/{id}/stream`: the stream of a turn, once more.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use shared_core::chat::AnswerStatus;
+use shared_core::turn::TurnError;
+use shared_http::{ApiError, ErrorBody, SignedIn};
+
+use crate::Deps;
+use crate::follow::follow;
+use crate::which_turn::{TurnQuery, WhichTurn};
+
+/// Follow a running answer
+///
+/// Replays the chat's running answer from its `start`, with the same message id, and follows it to its
+/// end: for a page that was reloaded, a second tab, or a connection that broke. As many as like may follow
+/// at once. Answers with 204 if no answer is running, or the chat has no question yet; what has ended is
+/// in the chat.
+///
+/// A client that has part of an answer says so, by `after` or `last-event-id`: it gets what follows, also
+/// of an answer that has ended in the last hour. `after=0` asks for all of it.
+#[utoipa::path(
+    get, path = "/api/chat/{id}/stream", tag = "chat",
+    params(("id" = String, Path, description = "The chat"), TurnQuery,
+        ("last-event-id" = Option<u64>, Header, description = "The same as `after`")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, from its beginning or from where the client is. Ends as the answer does; or with `answer_interrupted` if whoever wrote it is gone, or `resume_unavailable`"),
+        (status = 204, description = "No answer is running"),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 404, body = ErrorBody, description = "With `message`: `chat_not_found` or `message_not_found`"),
+        (status = 422, body = ErrorBody, description = "`invalid_id` or `invalid_request`"),
+        (status = 429, body = ErrorBody, description = "`too_many_follows`, with `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`unavailable` or `resume_unavailable`, with `retry-after`"),
+    )
+)]
+pub(crate) async fn resume(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+    chat: Result<Path<String>, PathRejection>,
+    query: Result<Query<TurnQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let which = WhichTurn::parse(chat, query, &headers)?;
+    let after = which.after;
+    let turn = match which.find(&deps, &session).await {
+        // Pages ask when they open, also before the first question of their chat.
+        Err(TurnError::ChatNotFound) if which.message.is_none() => None,
+        found => found?,
+    };
+    // Somebody who has nothing of an answer that has ended finds it in the chat.
+    let turn = turn.filter(|turn| turn.status == AnswerStatus::Streaming || after.is_some());
+    let followed = match turn {
+        Some(turn) => follow(deps, session.user, turn, after.unwrap_or(0)).await?,
+        None => None,
+    };
+    Ok(followed.unwrap_or_else(|| StatusCode::NO_CONTENT.into_response()))
+}

@@ -1,0 +1,85 @@
+//! `POST /api/chat/{id}/stop`: a user has heard enough.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use shared_cache::{LiveLog, LogState};
+use shared_core::chat::AnswerStatus;
+use shared_core::ids::MessageId;
+use shared_core::turn::TurnError;
+use shared_http::{ApiError, ErrorBody, SignedIn};
+use tokio::time::{Duration, Instant, sleep};
+use utoipa::ToSchema;
+
+use crate::Deps;
+use crate::dead::{Unclosed, closed};
+use crate::which_turn::{TurnQuery, WhichTurn};
+
+/// Whoever stops an answer wants to ask something else: so long is the end waited for.
+const END_WITHIN: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(30);
+
+/// An answer that was stopped.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stopped {
+    /// The answer's id.
+    #[schema(value_type = String)]
+    message_id: MessageId,
+    /// Whether it has ended, and the chat takes the next question. If not, it will in a moment.
+    ended: bool,
+}
+
+/// Stop a running answer
+///
+/// The model is asked for no more, what it has said is kept as `stopped`, and everybody who follows the
+/// answer gets `abort`. Closing a connection does not stop an answer; this does. To stop what has ended, or
+/// is being stopped, changes nothing.
+#[utoipa::path(
+    post, path = "/api/chat/{id}/stop", tag = "chat",
+    params(("id" = String, Path, description = "The chat"),
+        ("message" = Option<String>, Query, description = "The answer's id; the chat's newest answer if left out")),
+    responses(
+        (status = 200, body = Stopped, description = "The answer that is stopped"),
+        (status = 204, description = "No answer is running"),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 404, body = ErrorBody, description = "`chat_not_found` or `message_not_found`"),
+        (status = 422, body = ErrorBody, description = "`invalid_id` or `invalid_request`"),
+        (status = 503, body = ErrorBody, description = "`unavailable` or `stop_unavailable`, with `retry-after`: the answer goes on"),
+    )
+)]
+pub(crate) async fn stop(
+    State(deps): State<Deps>,
+    SignedIn(session): SignedIn,
+    chat: Result<Path<String>, PathRejection>,
+    query: Result<Query<TurnQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let turn = WhichTurn::parse(chat, query, &headers)?.find(&deps, &session).await?;
+    let Some(turn) = turn.filter(|turn| turn.status == AnswerStatus::Streaming) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let unavailable = |error: Unclosed| TurnError::StopUnavailable(error.into());
+    let log = deps.cache.live_log(&turn.answer);
+    log.ask_to_stop().await.map_err(|error| unavailable(error.into()))?;
+    let ended =
+        has_ended(&log).await || closed(&deps, session.user, &turn).await.map_err(unavailable)?;
+    Ok(Json(Stopped { message_id: turn.answer, ended }).into_response())
+}
+
+/// Waits for the end of a log, for a moment.
+async fn has_ended(log: &LiveLog) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < END_WITHIN {
+        match log.read(u64::MAX).await.map(|page| page.state) {
+            Ok(LogState::Ended) => return true,
+            // Nobody is there who could end it.
+            Ok(LogState::Silent) => return false,
+            Ok(LogState::Running | LogState::Absent) | Err(_) => sleep(GLANCE).await,
+        }
+    }
+    false
+}

@@ -1,0 +1,198 @@
+//! Streams that are read elsewhere, or again.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use fake_openrouter::Script;
+use fake_openrouter::script::{delta, done, pause, silent, stop};
+use futures_util::future::join_all;
+use serde_json::json;
+use testkit::Client;
+
+use crate::chat::{Chat, body};
+use crate::reading::{Reading, frames, text_of};
+
+const STREAM: &str = "/api/chat/the-chat/stream";
+/// 40 words, 20 ms apart.
+const SLOW: Script = Script::Paced { chunks: 40, gap: Duration::from_millis(20) };
+
+#[tokio::test]
+async fn a_running_answer_is_replayed_from_its_start_and_followed_to_its_end() {
+    let chat = Chat::start().await;
+    chat.stack.provider.script("fake/mine", SLOW);
+    let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    first.until("\"id\":\"0\",\"delta\"").await;
+    let elsewhere = chat.elsewhere();
+    let resumed = Reading::get(&elsewhere, STREAM).await;
+    assert_eq!(resumed.status, 200);
+    let (first, resumed) = tokio::join!(first.rest(), resumed.rest());
+    assert_eq!(frames(&resumed), frames(&first), "byte for byte, the message's id too");
+    assert!(first.contains(r#""type":"finish""#));
+
+    // Over: what it said is in the chat.
+    assert_eq!(elsewhere.get(STREAM).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_client_goes_on_from_the_frame_that_it_has() {
+    let chat = Chat::start().await;
+    let whole = frames(&chat.ask("fake/echo", "one two three four").await.body);
+    let elsewhere = chat.elsewhere();
+    // Also of an answer that has ended, at every frame.
+    let count = whole.matches("id: ").count() - whole.matches("\"id: ").count();
+    for after in 0..=count {
+        let frame = format!("id: {}\n", after + 1);
+        let rest = whole.find(&frame).map_or("data: [DONE]\n\n", |at| &whole[at..]);
+        let by_query = elsewhere.get(&format!("{STREAM}?after={after}")).await;
+        assert_eq!(by_query.body, rest, "after {after}");
+        let by_header = elsewhere.clone().with("last-event-id", &after.to_string());
+        assert_eq!(by_header.get(STREAM).await.body, rest, "after {after}");
+    }
+    assert_eq!(elsewhere.get(&format!("{STREAM}?after=999")).await.body, "data: [DONE]\n\n");
+
+    // Of another one than the newest, by its name.
+    let start = whole.lines().nth(1).unwrap().strip_prefix("data: ").unwrap();
+    let start: serde_json::Value = serde_json::from_str(start).unwrap();
+    let id = start["messageId"].as_str().unwrap();
+    chat.ask("fake/echo", "something else").await;
+    let named = elsewhere.get(&format!("{STREAM}?after=0&message={id}")).await;
+    assert_eq!(named.body, whole);
+    assert_eq!(text_of(&elsewhere.get(&format!("{STREAM}?after=0")).await.body), "something else");
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_nothing_to_follow() {
+    let chat = Chat::start().await;
+    chat.ask("fake/echo", "hello").await;
+    chat.forget_logs().await;
+    assert_eq!(chat.client.get(&format!("{STREAM}?after=0")).await.status, 204);
+}
+
+#[tokio::test]
+async fn nobody_follows_what_is_not_theirs_or_not_there() {
+    let chat = Chat::start().await;
+    chat.stack.provider.script("fake/mine", SLOW);
+    let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    running.until("\"start\"").await;
+    let eve = chat.stack.session("eve@example.com").await;
+    let eve = Client::new(Chat::app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
+    let nobody = Client::new(Chat::app(&chat.stack, &chat.tasks));
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    for (method, path) in [("GET", "stream"), ("POST", "stop")] {
+        let ask = async |client: &Client, rest: &str| {
+            let path = format!("/api/chat/{rest}");
+            client.send(client.request(method, &path, Body::empty())).await.refusal()
+        };
+        let running = format!("the-chat/{path}?message=some-message");
+        assert_eq!(ask(&eve, &running).await, refused(404, "chat_not_found"));
+        assert_eq!(
+            ask(&nobody, &format!("the-chat/{path}")).await,
+            refused(401, "unauthenticated")
+        );
+        let mine = &chat.client;
+        let elsewhere = format!("no-such-chat/{path}?message=some-message");
+        assert_eq!(ask(mine, &elsewhere).await, refused(404, "chat_not_found"));
+        assert_eq!(ask(mine, &format!("short/{path}")).await, refused(422, "invalid_id"));
+        let unknown = format!("the-chat/{path}?message=no-such-message");
+        assert_eq!(ask(mine, &unknown).await, refused(404, "message_not_found"));
+        let malformed = format!("the-chat/{path}?message=%00");
+        assert_eq!(ask(mine, &malformed).await, refused(422, "invalid_id"));
+        let odd = format!("the-chat/{path}?after=-1");
+        assert_eq!(ask(mine, &odd).await, refused(422, "invalid_request"));
+    }
+    // A page of a new chat asks as well, and another's chat looks like a new one.
+    for (client, of) in [(&eve, "the-chat"), (&chat.client, "no-such-chat")] {
+        for after in ["", "?after=0"] {
+            let stream = client.get(&format!("/api/chat/{of}/stream{after}")).await;
+            assert_eq!((stream.status.as_u16(), stream.body.as_str()), (204, ""));
+        }
+        let stop = client.request("POST", &format!("/api/chat/{of}/stop"), Body::empty());
+        assert_eq!(client.send(stop).await.refusal(), refused(404, "chat_not_found"));
+    }
+    chat.stack.database().request(&chat.session, chat.stack.clock.now()).log_out().await.unwrap();
+    assert_eq!(chat.client.get(STREAM).await.refusal(), refused(401, "session_ended"));
+    assert!(running.rest().await.contains(r#""type":"finish""#), "nothing of that stopped it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_follow_and_one_that_is_slow_delays_no_one() {
+    const READERS: usize = 50;
+    let chat = Chat::start().await;
+    chat.stack.provider.script("fake/mine", SLOW);
+    let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    first.until("\"start\"").await;
+    let elsewhere = chat.elsewhere();
+    // This one reads a first chunk, and then no more until all others are done.
+    let mut slow = Reading::get(&elsewhere, STREAM).await;
+    assert!(slow.more().await);
+    let readers = join_all((0..READERS).map(async |_| {
+        let reading = Reading::get(&elsewhere, STREAM).await.rest().await;
+        (reading, Instant::now())
+    }));
+    let first = async { (first.rest().await, Instant::now()) };
+    let ((first, ended), readers) = tokio::join!(first, readers);
+    for (reader, at) in readers {
+        assert_eq!(frames(&reader), frames(&first));
+        let late = at.saturating_duration_since(ended);
+        assert!(late < Duration::from_millis(500), "{late:?} behind");
+    }
+    assert_eq!(frames(&slow.rest().await), frames(&first));
+}
+
+#[tokio::test]
+async fn a_quiet_stream_says_that_it_is_still_there() {
+    let mut stack = testkit::TestStack::start().await;
+    stack.set("HEARTBEAT_SECONDS", "1");
+    let chat = Chat::on(stack).await;
+    chat.stack.provider.script("fake/mine", [delta("one "), silent()]);
+    let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    first.until("one ").await;
+    let mut resumed = Reading::get(&chat.elsewhere(), STREAM).await;
+    resumed.until("one ").await;
+    resumed.until(": still here\n\n").await;
+}
+
+#[tokio::test]
+async fn without_the_cache_a_turn_goes_on_and_cannot_be_followed_or_stopped() {
+    let mut stack = testkit::TestStack::start().await;
+    stack.set("CACHE_URL", "redis://127.0.0.1:1");
+    let chat = Chat::on(stack).await;
+    let steps = [delta("one "), pause(Duration::from_millis(800)), delta("two"), stop(), done()];
+    chat.stack.provider.script("fake/mine", steps);
+    let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    first.until("one ").await;
+    for (method, path, code) in
+        [("GET", "stream", "resume_unavailable"), ("POST", "stop", "stop_unavailable")]
+    {
+        let path = format!("/api/chat/the-chat/{path}");
+        let refused = chat.client.send(chat.client.request(method, &path, Body::empty())).await;
+        assert_eq!(refused.refusal(), (503, code.to_owned()));
+        assert!(refused.header("retry-after").is_some());
+    }
+    // The question again cannot be told what it had been told.
+    let mut again = body("the-chat", "fake/mine", "hi");
+    again["message"]["id"] = json!("another-question");
+    assert_eq!(chat.client.post("/api/chat", &again).await.refusal().1, "turn_running");
+    assert_eq!(text_of(&first.rest().await), "one two");
+    assert_eq!(chat.stored().await.0, "complete");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_its_log_is_stored_whole_and_the_gap_is_told() {
+    const PIECE: usize = 256 * 1024;
+    let chat = Chat::start().await;
+    let piece = "x".repeat(PIECE);
+    let pieces = (0..40).flat_map(|_| [delta(&piece), pause(Duration::from_millis(5))]);
+    let script: Vec<_> = pieces.chain([stop(), done()]).collect();
+    chat.stack.provider.script("fake/mine", script);
+    let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    first.until("\"text-delta\"").await;
+    let followed = Reading::get(&chat.elsewhere(), STREAM).await;
+    let (first, followed) = tokio::join!(first.rest(), followed.rest());
+    assert_eq!(text_of(&first).len(), 40 * PIECE);
+    assert!(first.contains(r#""type":"finish""#));
+    let (told, written) = (text_of(&followed), 8 * 1024 * 1024 - 4 * PIECE);
+    assert!(told.len() > written && told.len() < 8 * 1024 * 1024, "{}", told.len());
+    assert!(followed.contains("resume_unavailable") && followed.ends_with("data: [DONE]\n\n"));
+    assert_eq!(chat.stored().await.1.len(), 40 * PIECE);
+}
