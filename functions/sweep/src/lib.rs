@@ -7,17 +7,26 @@
 //! Each kind of work is a file, and a line in [`sweep`]. None of it minds being run twice at once, or
 //! being killed anywhere: each step is one statement that changes a row which still is what was read,
 //! and what was not reached is there for the next run.
+//!
+//! What waits in the inbox comes first: it is how turns really ended, of which their logs hold only the
+//! beginning.
 
-mod dead_turns;
+mod inbox;
 mod provider_keys;
 mod report;
+mod stale_turns;
+mod unpriced;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
+use shared_cache::Cache;
 use shared_core::ambient::{Clock, Entropy};
+use shared_core::causes;
+use shared_inbox::Inbox;
+use shared_openrouter::{LookupError, OpenRouter};
 use shared_postgres::Jobs;
 use shared_vault::{Vault, VaultError};
 
@@ -33,6 +42,12 @@ pub struct Deps {
     pub jobs: Jobs,
     /// Opens and seals the keys that people bring.
     pub vault: Vault,
+    /// What turns said that have died.
+    pub cache: Cache,
+    /// Turns that Postgres has not taken.
+    pub inbox: Inbox,
+    /// Knows what turns took.
+    pub openrouter: OpenRouter,
     /// Dates what is done, and ends a run in time.
     pub clock: Clock,
     /// Draws ids.
@@ -55,6 +70,12 @@ enum Failure {
     Database(#[from] shared_postgres::Error),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    #[error(transparent)]
+    Cache(#[from] shared_cache::Error),
+    #[error(transparent)]
+    Inbox(#[from] shared_inbox::Error),
+    #[error("{}", causes(.0))]
+    OpenRouter(#[from] LookupError),
 }
 
 /// Handles one event, whatever it says, within the invocation's time.
@@ -80,7 +101,9 @@ pub async fn sweep(deps: &Deps, time: Duration) -> Result<Swept, SweepError> {
     let mut run = Run { deps, began: deps.clock.now(), time, swept: Swept::default() };
     // Boxed: side by side they are deeper than the compiler looks.
     let results = [
-        ("dead turns", Box::pin(dead_turns::end(&mut run)).await),
+        ("inbox", Box::pin(inbox::drain(&mut run)).await),
+        ("stale turns", Box::pin(stale_turns::close(&mut run)).await),
+        ("unpriced turns", Box::pin(unpriced::ask(&mut run)).await),
         ("provider keys", Box::pin(provider_keys::seal_anew(&mut run)).await),
         // The next kind of work goes here.
     ];
@@ -110,5 +133,10 @@ impl Run<'_> {
         let is_over = taken.unsigned_abs() >= self.time;
         self.swept.out_of_time |= is_over;
         is_over
+    }
+
+    /// Whether what Postgres has just refused says nothing about what comes next.
+    async fn is_postgres_there(&self) -> bool {
+        self.deps.jobs.ping().await.is_ok()
     }
 }

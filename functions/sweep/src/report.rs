@@ -1,17 +1,27 @@
-//! What a run did: for the log, the alarms, and whoever asked for it.
+//! What a run did and what it left: for the log, the alarms, and whoever asked for it.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_http::{Metric, measure};
 
-/// What a run did.
+/// What a run did, and what it left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Swept {
-    /// Turns that had died.
-    pub turns_ended: i64,
-    /// The credits of these turns.
-    pub credits_given_back: i64,
+    /// Turns out of the inbox that are stored now.
+    pub turns_stored: u64,
+    /// What is in the inbox after that, unless nobody knows.
+    pub inbox_waiting: Option<u64>,
+    /// Of that, what Postgres has refused although it was there, or what cannot be read.
+    pub inbox_failed: Option<u64>,
+    /// Turns that had died, and are closed.
+    pub turns_ended: u64,
+    /// Of these, those of which words are kept; the others are free.
+    pub answers_kept: u64,
+    /// Turns that died, and have long been open because they cannot be closed; unless nobody knows.
+    pub streams_stale: Option<u64>,
+    /// Turns of which it is known now what they took.
+    pub turns_priced: u64,
     /// Keys that are under the current master key now.
     pub keys_sealed_anew: u64,
     /// Keys that could not be opened, and were left as they are.
@@ -25,17 +35,29 @@ pub struct Swept {
 }
 
 impl Swept {
-    /// Whether there was anything to do.
+    /// Whether there was anything to do, or is anything left.
     pub fn did_something(&self) -> bool {
-        let idle = Self { duration_ms: self.duration_ms, ..Self::default() };
-        *self != idle
+        let left = |count: Option<u64>| count.filter(|count| *count > 0);
+        let told = Self {
+            inbox_waiting: left(self.inbox_waiting),
+            inbox_failed: left(self.inbox_failed),
+            streams_stale: left(self.streams_stale),
+            duration_ms: 0,
+            ..self.clone()
+        };
+        told != Self::default()
     }
 
     /// Writes it to the log.
     pub fn log(&self) {
         tracing::info!(
+            turns.stored = self.turns_stored,
+            inbox.waiting = self.inbox_waiting,
+            inbox.failed = self.inbox_failed,
             turns.ended = self.turns_ended,
-            credits.given_back = self.credits_given_back,
+            answers.kept = self.answers_kept,
+            streams.stale = self.streams_stale,
+            turns.priced = self.turns_priced,
             keys.sealed_anew = self.keys_sealed_anew,
             keys.unreadable = self.keys_unreadable,
             data_keys.forgotten = self.data_keys_forgotten,
@@ -45,13 +67,21 @@ impl Swept {
         );
     }
 
-    /// Writes the numbers that have alarms, zeros too: an alarm is over when they come.
+    /// Writes the numbers that have alarms, zeros too: an alarm is over when they come. What nobody knows is
+    /// no zero.
     #[expect(clippy::cast_precision_loss, reason = "nobody has 2⁵³ turns")]
     pub(crate) fn measure(&self, now: Timestamp) {
-        let metrics = [
-            Metric::count("TurnsDied", self.turns_ended as f64),
-            Metric::count("KeysUnreadable", self.keys_unreadable as f64),
-        ];
+        let metrics: Vec<_> = [
+            ("TurnsStored", Some(self.turns_stored)),
+            ("InboxWaiting", self.inbox_waiting),
+            ("InboxFailed", self.inbox_failed),
+            ("TurnsDied", Some(self.turns_ended)),
+            ("StreamsStale", self.streams_stale),
+            ("KeysUnreadable", Some(self.keys_unreadable)),
+        ]
+        .into_iter()
+        .filter_map(|(name, count)| Some(Metric::count(name, count? as f64)))
+        .collect();
         measure(now, &metrics, &[]);
     }
 }

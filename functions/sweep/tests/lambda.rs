@@ -42,8 +42,16 @@ async fn a_schedule_ends_dead_turns_and_it_is_reported() {
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     assert_eq!((&report["turnsEnded"], &report["outOfTime"]), (&1.into(), &false.into()));
-    let counts = r#""turns.ended":1,"credits.given_back":1,"keys.sealed_anew":0"#;
-    for said in [counts, r#""TurnsDied":1.0"#, r#""KeysUnreadable":0.0"#] {
+    let counts = r#""turns.stored":0,"inbox.waiting":0,"inbox.failed":0,"turns.ended":1,"answers.kept":0,"streams.stale":0"#;
+    let metrics = [
+        r#""TurnsStored":0.0"#,
+        r#""InboxWaiting":0.0"#,
+        r#""InboxFailed":0.0"#,
+        r#""TurnsDied":1.0"#,
+        r#""StreamsStale":0.0"#,
+        r#""KeysUnreadable":0.0"#,
+    ];
+    for said in metrics.into_iter().chain([counts]) {
         until_logged(&rie, said).await;
     }
 
@@ -60,14 +68,15 @@ async fn a_run_that_fails_is_an_error_of_the_function_and_still_reported() {
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
     let error: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     let said = error["errorMessage"].as_str().unwrap();
-    assert!(said.contains("dead turns: postgres: "), "{said}");
+    assert!(said.contains("stale turns: postgres: "), "{said}");
     until_logged(&rie, r#""TurnsDied":0.0"#).await;
+    assert!(!rie.log().contains("StreamsStale"), "nobody knows");
 }
 
 #[tokio::test]
 async fn a_missing_variable_is_named() {
     let stack = TestStack::start().await;
-    let required = ["DATABASE_URL", "VAULT_KEYS"];
+    let required = ["CACHE_URL", "DATABASE_URL", "INBOX_TABLE", "OPENROUTER_API_KEY", "VAULT_KEYS"];
     Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
 }
 

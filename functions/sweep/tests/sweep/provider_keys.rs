@@ -1,16 +1,9 @@
 //! Keys under a former master key.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use shared_core::ambient::Clock;
 use sweep::sweep;
-use testkit::TestStack;
-use tokio::sync::Notify;
 
 use crate::setup::{
-    A, AMPLE, B, bring_keys, count, deps, masters, opened, stack, swept, vault, with_clock,
+    A, AMPLE, B, bring_keys, count, deps, killed, masters, opened, stack, swept, vault,
 };
 
 const UNDER_A: &str =
@@ -53,25 +46,6 @@ async fn two_runs_at_once_seal_each_key_once() {
     assert_eq!(masters(&stack).await, ["b"]);
 }
 
-/// Runs until the clock has been looked at `looks` times, and is killed in the step after that.
-async fn killed(stack: &TestStack, looks: usize) {
-    let (over, looked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
-    let (now, say) = (stack.clock.clone(), Arc::clone(&over));
-    let clock = Clock::new(move || {
-        if looked.fetch_add(1, Ordering::Relaxed) == looks {
-            say.notify_one();
-        }
-        now.now()
-    });
-    let deps = with_clock(stack, vault(&[B, A]), clock);
-    let mut run = pin!(sweep(&deps, AMPLE));
-    tokio::select! {
-        biased;
-        () = over.notified() => {}
-        swept = &mut run => panic!("it has ended: {swept:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_run_that_is_killed_leaves_nothing_half_done_and_the_next_one_goes_on() {
     let stack = stack().await;
@@ -79,7 +53,7 @@ async fn a_run_that_is_killed_leaves_nothing_half_done_and_the_next_one_goes_on(
     let mut left = 450;
     // Before the first key, after some, in the second page, and again.
     for looks in [2, 5, 50, 210, 60] {
-        killed(&stack, looks).await;
+        killed(&stack, vault(&[B, A]), looks).await;
         assert_eq!(opened(&stack, &vault(&[B, A])).await, 450, "after {looks}");
         let now_left = count(&stack, UNDER_A).await;
         assert!(now_left <= left, "after {looks}");

@@ -1,8 +1,10 @@
-//! A database, vaults, and users who have brought keys.
+//! A database, vaults, users who have brought keys, and turns that have begun.
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fake_aws::FakeAws;
@@ -10,12 +12,14 @@ use secrecy::{ExposeSecret, SecretString};
 use shared_core::ambient::Clock;
 use shared_core::env::Env;
 use shared_core::ids::UserId;
+use shared_core::session::Session;
 use shared_core::vault::DataKeyId;
 use shared_http::system_entropy;
-use shared_postgres::{DatabaseConfig, Jobs};
+use shared_postgres::{BegunTurn, DatabaseConfig, Jobs};
 use shared_vault::{Vault, VaultConfig};
 use sweep::{Deps, Swept, sweep};
-use testkit::TestStack;
+use testkit::{TestStack, next_turn};
+use tokio::sync::Notify;
 
 /// Lines of a file of master keys.
 pub(crate) const A: &str = "a:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -64,7 +68,15 @@ pub(crate) fn deps(stack: &TestStack, vault: Vault) -> Deps {
 }
 
 pub(crate) fn with_clock(stack: &TestStack, vault: Vault, clock: Clock) -> Deps {
-    Deps { jobs: jobs(stack), vault, clock, entropy: system_entropy() }
+    Deps {
+        jobs: jobs(stack),
+        vault,
+        cache: stack.cache(),
+        inbox: stack.inbox(),
+        openrouter: stack.openrouter(),
+        clock,
+        entropy: system_entropy(),
+    }
 }
 
 /// One whole run.
@@ -127,4 +139,35 @@ pub(crate) async fn masters(stack: &TestStack) -> Vec<String> {
 
 pub(crate) async fn count(stack: &TestStack, sql: &str) -> i64 {
     stack.owner().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// A turn in a chat of its own. The number names them.
+pub(crate) async fn begun(stack: &TestStack, session: &Session, number: usize) -> BegunTurn {
+    let turn = next_turn(&format!("chat-{number:04}"), number);
+    let (database, now) = (stack.database(), stack.clock.now());
+    database.request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap()
+}
+
+/// Words, one row and column.
+pub(crate) async fn said(stack: &TestStack, sql: &str) -> String {
+    stack.owner().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Runs until the clock has been looked at `looks` times, and is killed in the step after that.
+pub(crate) async fn killed(stack: &TestStack, vault: Vault, looks: usize) {
+    let (over, looked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+    let (now, say) = (stack.clock.clone(), Arc::clone(&over));
+    let clock = Clock::new(move || {
+        if looked.fetch_add(1, Ordering::Relaxed) == looks {
+            say.notify_one();
+        }
+        now.now()
+    });
+    let deps = with_clock(stack, vault, clock);
+    let mut run = pin!(sweep(&deps, AMPLE));
+    tokio::select! {
+        biased;
+        () = over.notified() => {}
+        swept = &mut run => panic!("it has ended: {swept:?}"),
+    }
 }

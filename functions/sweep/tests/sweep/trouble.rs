@@ -7,7 +7,6 @@ use fake_aws::{FakeAws, KeyState, Trouble};
 use local_stack::free_port;
 use shared_core::ambient::Clock;
 use shared_core::credits::TURN_DIES_AFTER;
-use shared_http::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::{Deps, sweep};
 use testkit::TestStack;
@@ -15,14 +14,14 @@ use testkit::TestStack;
 use crate::setup::{
     A, AMPLE, B, bring_keys, deps, kms_vault, opened, stack, swept, vault, with_clock,
 };
-use crate::turns;
+use crate::stale_turns;
 
 /// A dead turn and three keys under A.
 async fn work() -> TestStack {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 3).await;
     let ada = stack.session("ada@example.com").await;
-    turns::begin(&stack, &ada, 0..1).await;
+    stale_turns::begin(&stack, &ada, 0..1).await;
     stack.clock.advance(TURN_DIES_AFTER + Duration::from_millis(1));
     stack
 }
@@ -56,7 +55,7 @@ async fn what_cannot_be_swept_keeps_nothing_else_from_being_swept() {
     let stack = work().await;
     as_owner(&stack, "revoke select on turns from app_job").await;
     let error = sweep(&deps(&stack, vault(&[B, A])), AMPLE).await.unwrap_err();
-    assert!(error.to_string().starts_with("dead turns: postgres: "), "{error}");
+    assert!(error.to_string().starts_with("stale turns: postgres: "), "{error}");
     assert!(!error.to_string().contains("provider keys"), "{error}");
     assert_eq!(error.swept.keys_sealed_anew, 3);
 
@@ -66,7 +65,7 @@ async fn what_cannot_be_swept_keeps_nothing_else_from_being_swept() {
     )
     .await;
     let error = sweep(&deps(&stack, vault(&[A, B])), AMPLE).await.unwrap_err();
-    assert!(error.to_string().starts_with("provider keys: postgres: "), "{error}");
+    assert!(error.to_string().contains("provider keys: postgres: "), "{error}");
     assert_eq!(error.swept.turns_ended, 1);
 
     as_owner(&stack, "grant select on provider_keys to app_job").await;
@@ -79,10 +78,10 @@ async fn without_postgres_a_run_fails_and_says_why() {
     let nowhere = format!("postgres://postgres@127.0.0.1:{}/chat", free_port().unwrap());
     let clock = stack.clock.clock();
     let jobs = Jobs::new(&DatabaseConfig::at(&nowhere), clock.clone()).unwrap();
-    let deps = Deps { jobs, vault: vault(&[A]), clock, entropy: system_entropy() };
+    let deps = Deps { jobs, ..deps(&stack, vault(&[A])) };
     let error = sweep(&deps, AMPLE).await.unwrap_err();
-    for work in ["dead turns: postgres: ", "; provider keys: postgres: "] {
-        assert!(error.to_string().contains(work), "{error}");
+    for work in ["stale turns: ", "; unpriced turns: ", "; provider keys: "] {
+        assert!(error.to_string().contains(&format!("{work}postgres: ")), "{error}");
     }
     assert!(!error.swept.did_something());
 }

@@ -1,0 +1,70 @@
+//! Turns that ended while Postgres was away wait in the inbox, and are stored.
+//!
+//! Storing one twice changes nothing, and what is stored is taken out after that: a run that is killed
+//! between the two, or that meets another one, does no harm.
+
+use shared_inbox::WaitingTurn;
+use shared_postgres::{Error as DatabaseError, Stored};
+
+use crate::{Failure, Run};
+
+pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), Failure> {
+    let mut unreadable = 0;
+    let drained = store_all(run, &mut unreadable).await;
+    // Also if Postgres is away: that is when somebody wants to know.
+    let depth = run.deps.inbox.depth().await?;
+    run.swept.inbox_waiting = Some(depth.waiting);
+    run.swept.inbox_failed = Some(depth.failed + unreadable);
+    drained
+}
+
+async fn store_all(run: &mut Run<'_>, unreadable: &mut u64) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = run.deps.inbox.waiting_turns(after.as_ref()).await?;
+        for item in &page.unreadable {
+            tracing::error!(item = item.id, why = %item.why, "an item of the inbox cannot be read");
+            *unreadable += 1;
+        }
+        for waiting in &page.turns {
+            if run.is_out_of_time() {
+                return Ok(());
+            }
+            store(run, waiting).await?;
+        }
+        after = page.next;
+        if after.is_none() || run.is_out_of_time() {
+            return Ok(());
+        }
+    }
+}
+
+async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), Failure> {
+    let deps = run.deps;
+    let ended = match deps.jobs.store_finished(&waiting.turn).await {
+        Ok(Stored::Now) => {
+            run.swept.turns_stored += 1;
+            "stored"
+        }
+        Ok(Stored::Already) => "stored before",
+        Ok(Stored::Gone) => "deleted",
+        Err(error) => return refused(run, waiting, error).await,
+    };
+    Ok(deps.inbox.done(waiting, ended, deps.clock.now()).await?)
+}
+
+/// A turn that Postgres does not take keeps nobody from storing those behind it. While Postgres takes
+/// nothing at all, they wait, and nothing is held against any of them.
+async fn refused(
+    run: &Run<'_>,
+    waiting: &WaitingTurn,
+    error: DatabaseError,
+) -> Result<(), Failure> {
+    if !run.is_postgres_there().await {
+        return Err(error.into());
+    }
+    let (answer, attempts) = (&waiting.turn.answer_id, waiting.attempts() + 1);
+    tracing::error!(%answer, attempts, %error, "an answer in the inbox cannot be stored");
+    let (inbox, now) = (&run.deps.inbox, run.deps.clock.now());
+    Ok(inbox.failed(waiting, &error.to_string(), now).await?)
+}

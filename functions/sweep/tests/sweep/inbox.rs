@@ -1,0 +1,192 @@
+//! Turns that Postgres has not taken.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use local_stack::PrivateServers;
+use shared_aws::Aws;
+use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::ending::{FinishedTurn, Outcome};
+use shared_core::ids::ChatId;
+use shared_core::session::Session;
+use shared_core::turn::Place;
+use shared_inbox::Depth;
+use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
+use sweep::{Deps, sweep};
+use testkit::{TestStack, answer_of, message_id};
+
+use crate::setup::{A, AMPLE, begun, count, deps, killed, stack, swept, vault};
+
+/// A turn that has begun and ended, and is nowhere but in the inbox.
+async fn waits(stack: &TestStack, session: &Session, number: usize) -> FinishedTurn {
+    let turn = begun(stack, session, number).await;
+    let finished = turn.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
+    stack.inbox().put_turn(&finished).await.unwrap();
+    finished
+}
+
+/// Ada, who has 250 credits.
+async fn ada(stack: &TestStack) -> Session {
+    let ada = stack.session("ada@example.com").await;
+    stack.premium(&ada).await;
+    ada
+}
+
+async fn depth(stack: &TestStack) -> (u64, u64) {
+    let Depth { waiting, failed } = stack.inbox().depth().await.unwrap();
+    (waiting, failed)
+}
+
+const COMPLETE: &str = "select count(*) from messages
+    where status = 'complete' and role = 'assistant' and parts->0->>'text' = 'words' and cost_nano_usd = 7";
+const SETTLED: &str = "select count(*) from turns where state = 'settled' and prompt_tokens = 3";
+
+#[tokio::test]
+async fn what_waits_is_stored_and_settled() {
+    let stack = stack().await;
+    let ada = ada(&stack).await;
+    waits(&stack, &ada, 1).await;
+    let report = swept(&stack, vault(&[A])).await;
+    assert_eq!(
+        (report.turns_stored, report.inbox_waiting, report.inbox_failed),
+        (1, Some(0), Some(0))
+    );
+    assert!(report.did_something());
+    assert_eq!((count(&stack, COMPLETE).await, count(&stack, SETTLED).await), (1, 1));
+    stack.assert_books_are_right().await;
+    assert!(!swept(&stack, vault(&[A])).await.did_something());
+}
+
+#[tokio::test]
+async fn what_comes_twice_is_stored_once_also_by_two_runs_at_once() {
+    let stack = stack().await;
+    let ada = ada(&stack).await;
+    let mut turns = Vec::new();
+    for number in 0..45 {
+        turns.push(waits(&stack, &ada, number).await);
+    }
+    for turn in turns.iter().step_by(3) {
+        // As by a function whose first try was heard without its knowing.
+        stack.inbox().put_turn(turn).await.unwrap();
+    }
+    let (one, other) = (deps(&stack, vault(&[A])), deps(&stack, vault(&[A])));
+    let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
+    assert_eq!(one.unwrap().turns_stored + other.unwrap().turns_stored, 45);
+    assert_eq!((count(&stack, COMPLETE).await, count(&stack, SETTLED).await), (45, 45));
+    assert_eq!(depth(&stack).await, (0, 0));
+    stack.assert_books_are_right().await;
+
+    // And one that comes again after all of that.
+    stack.inbox().put_turn(&turns[7]).await.unwrap();
+    let report = swept(&stack, vault(&[A])).await;
+    assert_eq!((report.turns_stored, report.inbox_waiting), (0, Some(0)));
+    assert_eq!(count(&stack, SETTLED).await, 45);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_stores_nothing_twice_and_loses_nothing() {
+    let stack = stack().await;
+    let ada = ada(&stack).await;
+    for number in 0..60 {
+        waits(&stack, &ada, number).await;
+    }
+    for looks in [2, 9, 24, 25] {
+        killed(&stack, vault(&[A]), looks).await;
+        stack.assert_books_are_right().await;
+    }
+    let left = depth(&stack).await.0;
+    assert!((20..60).contains(&left), "it was killed too early or too late: {left}");
+    assert_eq!(swept(&stack, vault(&[A])).await.inbox_waiting, Some(0));
+    assert_eq!((count(&stack, COMPLETE).await, count(&stack, SETTLED).await), (60, 60));
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
+    let stack = stack().await;
+    let ada = ada(&stack).await;
+    waits(&stack, &ada, 1).await;
+    stack.clock.advance(TURN_DIES_AFTER * 2);
+    let report = swept(&stack, vault(&[A])).await;
+    assert_eq!((report.turns_stored, report.turns_ended), (1, 0));
+
+    // And after it, if it comes late.
+    let late = begun(&stack, &ada, 2).await;
+    stack.clock.advance(TURN_DIES_AFTER * 2);
+    assert_eq!(swept(&stack, vault(&[A])).await.turns_ended, 1);
+    let end = late.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
+    stack.inbox().put_turn(&end).await.unwrap();
+    assert_eq!(swept(&stack, vault(&[A])).await.turns_stored, 1);
+    assert_eq!(count(&stack, COMPLETE).await, 2);
+    stack.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn what_postgres_refuses_stays_is_counted_and_keeps_nobody_waiting() {
+    let stack = stack().await;
+    let (ada, eve) = (ada(&stack).await, stack.session("eve@example.com").await);
+    begun(&stack, &eve, 99).await;
+    // Of a turn that Postgres has forgotten, in a chat whose id is Eve's by now.
+    let begun = begun(&stack, &ada, 0).await;
+    let forgotten = FinishedTurn {
+        chat: ChatId::parse("chat-0099").unwrap(),
+        place: Place::Next { question: message_id("aaa-question") },
+        answer_id: message_id("aaa-answer"),
+        ..begun.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now())
+    };
+    stack.inbox().put_turn(&forgotten).await.unwrap();
+    put_rubbish(&stack).await;
+    waits(&stack, &ada, 1).await;
+
+    for stored in [1, 0] {
+        let report = swept(&stack, vault(&[A])).await;
+        assert_eq!(report.turns_stored, stored);
+        assert_eq!((report.inbox_waiting, report.inbox_failed), (Some(2), Some(2)), "{report:?}");
+        assert!(report.did_something());
+    }
+    let page = stack.inbox().waiting_turns(None).await.unwrap();
+    assert_eq!((page.turns[0].attempts(), &page.turns[0].turn), (2, &forgotten));
+
+    // Once the reason is gone it is as any other.
+    stack.owner().await.batch_execute("delete from chats where id = 'chat-0099'").await.unwrap();
+    let report = swept(&stack, vault(&[A])).await;
+    assert_eq!(
+        (report.turns_stored, report.inbox_waiting, report.inbox_failed),
+        (1, Some(1), Some(1))
+    );
+}
+
+/// An item that no version of a function has written.
+async fn put_rubbish(stack: &TestStack) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let client = Client::new(Aws::from_env(&stack.env()).unwrap().sdk_config());
+    let put = client.put_item().table_name("inbox").item("pk", text("turn#waiting"));
+    put.item("sk", text("aab-rubbish")).item("pieces", text("many")).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_they_wait_and_it_is_held_against_none_of_them() {
+    let mut stack = stack().await;
+    let servers = PrivateServers::start().await.unwrap();
+    let owner = DatabaseConfig::at(&servers.owner_url());
+    migrate(&owner, Destructive::Refused).await.unwrap();
+    stack.set("DATABASE_URL", servers.app_url());
+    let jobs = Jobs::new(&owner, stack.clock.clock()).unwrap();
+    let deps = Deps { jobs, ..deps(&stack, vault(&[A])) };
+    // It opens a connection, which is a dead one later.
+    assert!(!sweep(&deps, AMPLE).await.unwrap().did_something());
+    let ada = stack.session("ada@example.com").await;
+    for number in 0..3 {
+        waits(&stack, &ada, number).await;
+    }
+
+    servers.postgres().stop().await;
+    let error = sweep(&deps, AMPLE).await.unwrap_err();
+    assert!(error.to_string().starts_with("inbox: postgres: "), "{error}");
+    let report = &error.swept;
+    assert_eq!((report.inbox_waiting, report.inbox_failed), (Some(3), Some(0)), "{report:?}");
+    assert_eq!((report.turns_stored, report.streams_stale), (0, None));
+
+    servers.postgres().start().await.unwrap();
+    let report = sweep(&deps, AMPLE).await.unwrap();
+    assert_eq!((report.turns_stored, report.inbox_waiting), (3, Some(0)), "{report:?}");
+}
