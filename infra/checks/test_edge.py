@@ -3,8 +3,10 @@
 import json
 import subprocess
 import unittest
+from fnmatch import fnmatchcase
 
 from templates import NESTED, resources, source
+from test_routes import STREAMED, methods
 
 [EDGE] = [path for path in NESTED if path.stem == "edge"]
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
@@ -48,6 +50,11 @@ class Edge(unittest.TestCase):
     def test_the_chats_own_paths_come_before_those_of_the_api_and_take_no_others_along(self):
         patterns = [b["PathPattern"] for b in distribution()["CacheBehaviors"]]
         self.assertEqual(patterns, ["/api/chat", "/api/chat/*", "/api/*"])
+
+    def test_what_streams_is_asked_for_at_the_chats_origin_and_nothing_else_is(self):
+        for path, method, _ in methods():
+            first = next(b for b in distribution()["CacheBehaviors"] if fnmatchcase(path, b["PathPattern"]))
+            self.assertEqual(first["TargetOriginId"], "chat" if (path, method) in STREAMED else "api", path)
 
     def test_nothing_of_the_api_is_cached_and_all_of_a_request_arrives(self):
         for found in distribution()["CacheBehaviors"]:

@@ -11,6 +11,9 @@ SIZES = ("small", "medium", "large")
 # What AWS's classes have, and RDS's own formula for a default: LEAST(memory / 9531392, 5000).
 MEMORY_GIB = {"db.t4g.micro": 1, "db.t4g.medium": 4, "db.m7g.large": 8}
 BYTES_PER_CONNECTION = 9_531_392
+# What one turn takes of Valkey while its model talks without a pause: some 40 scripts a second, of six commands each. A
+# reader who follows it takes less. How AWS counts a script's units can only be seen there.
+UNITS_PER_STREAM = 240
 
 
 def max_connections(size):
@@ -120,6 +123,11 @@ class Functions(unittest.TestCase):
         for size in SIZES:
             database_class = source(PATHS["data"])["Mappings"]["Size"][size]["DatabaseClass"]
             self.assertLessEqual(max_connections(size), MEMORY_GIB[database_class] * 2**30 // BYTES_PER_CONNECTION, size)
+
+    def test_valkey_takes_the_live_logs_of_as_many_streams_as_there_may_be(self):
+        api, sizes = source(PATHS["api"])["Mappings"]["Concurrency"], source(PATHS["data"])["Mappings"]["Size"]
+        for size in SIZES:
+            self.assertLessEqual(api[size]["ChatStream"] * UNITS_PER_STREAM, 0.8 * sizes[size]["CacheUnitsPerSecond"], size)
 
     def test_the_alarm_on_connections_does_not_ring_for_full_reservation_alone(self):
         for size in SIZES:

@@ -85,6 +85,24 @@ class Permissions(unittest.TestCase):
             told = "VAULT_KEYS" in function["Properties"]["Environment"]["Variables"]
             self.assertEqual(told, logical_id in expected, logical_id)
 
+    def test_the_inbox_is_filled_by_turns_and_emptied_by_the_sweep(self):
+        expected = {
+            "ChatStreamFunction": {"dynamodb:PutItem"},
+            "SweepFunction": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+        }
+        table = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${Inbox}"}
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            used = set()
+            for document in documents(path, function):
+                for statement in document["Statement"]:
+                    actions = {action for action in as_list(statement["Action"]) if action.startswith("dynamodb:")}
+                    used |= actions
+                    if actions:
+                        self.assertEqual(statement["Resource"], table, logical_id)
+            self.assertEqual(used, expected.get(logical_id, set()), logical_id)
+            told = function["Properties"]["Environment"]["Variables"].get("INBOX_TABLE")
+            self.assertEqual(told, {"Ref": "Inbox"} if logical_id in expected else None, logical_id)
+
     def test_no_function_in_the_network_may_touch_its_interfaces(self):
         for path, logical_id, function in resources("AWS::Lambda::Function"):
             if "VpcConfig" not in function["Properties"]:
