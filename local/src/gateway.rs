@@ -1,8 +1,10 @@
 //! One router for all functions: each path of a function's API document leads to its app.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Html;
 use axum::routing::get;
 use shared_http::Edge;
@@ -38,8 +40,14 @@ pub(crate) fn gateway(
     router.merge(edge.wrap(local))
 }
 
-/// The app matches the path itself; axum would take the gateway's match for a prefix of it.
+/// A function is asked as if nothing stood before it. What axum has noted of the gateway's match it would
+/// take for a part of its own, and a path would have each of its parameters twice.
 fn unmatched(mut request: Request) -> Request {
-    request.extensions_mut().remove::<MatchedPath>();
+    let extensions = request.extensions_mut();
+    let peer = extensions.remove::<ConnectInfo<SocketAddr>>();
+    extensions.clear();
+    if let Some(peer) = peer {
+        extensions.insert(peer);
+    }
     request
 }

@@ -13,19 +13,25 @@ use std::time::{Duration, Instant};
 
 use fake_openrouter::FakeOpenRouter;
 use local::{Inbox, Product, Sweeper, Wiring};
+use local_dynamodb::{DynamoDbError, LocalDynamoDb};
 use local_stack::{Servers, Settings, StackError};
+use shared_aws::Aws;
+use shared_cache::{Cache, CacheConfig};
 use shared_core::ambient::Entropy;
 use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
 use shared_core::plans::Plans;
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
+use shared_inbox::InboxConfig;
+use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
 use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-/// Turns in flight get this long to reach their end after Ctrl-C.
+/// Turns in flight get this long to reach their end after Ctrl-C; then they are closed with what they have,
+/// for which there is as much time again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often what was left behind is swept up.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -54,6 +60,8 @@ enum LocalError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Stack(#[from] StackError),
+    #[error(transparent)]
+    DynamoDb(#[from] DynamoDbError),
     #[error(transparent)]
     Migrate(#[from] shared_postgres::MigrateError),
     #[error(
@@ -103,6 +111,12 @@ async fn serve(
         ("VAULT_KEYS", secrets.vault_keys),
     ]);
     variables.extend(upstream.variables());
+    // With a table of AWS's, none is started. It ends before the servers, whose directory it shares.
+    let dynamodb = match env.optional("INBOX_TABLE") {
+        Some(_) => None,
+        None => Some(LocalDynamoDb::keeping(&servers.directory().join("dynamodb.sqlite")).await?),
+    };
+    variables.extend(dynamodb.iter().flat_map(LocalDynamoDb::variables));
     // What the environment says comes before what is assumed here.
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
@@ -115,6 +129,9 @@ async fn serve(
     let sweeper = Sweeper::new(sweep::Deps {
         jobs: Jobs::new(&owner, clock.clone())?,
         vault: Vault::new(&VaultConfig::from_env(&env)?, entropy.clone()),
+        cache: Cache::new(&CacheConfig::from_env(&env)?, clock.clone())?,
+        inbox: shared_inbox::Inbox::new(&InboxConfig::from_env(&env)?, &Aws::from_env(&env)?),
+        openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
         clock: clock.clone(),
         entropy: entropy.clone(),
     });
@@ -125,7 +142,7 @@ async fn serve(
 
     let mut hung_up = signal(SignalKind::terminate())?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = product.serve(listener, async { drop(stopped.await) });
+    let serving = product.serve(listener, async { drop(stopped.await) }, PATIENCE);
     tokio::pin!(serving);
     tokio::select! {
         result = &mut serving => return Ok(result?),
@@ -136,7 +153,7 @@ async fn serve(
     println!("stopping; answers in flight get {} s …", PATIENCE.as_secs());
     drop(stop);
     tokio::select! {
-        result = tokio::time::timeout(PATIENCE, serving) => match result {
+        result = tokio::time::timeout(2 * PATIENCE, serving) => match result {
             Ok(served) => Ok(served?),
             Err(_) => Ok(()),
         },

@@ -2,21 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
 use session::Checkup;
+use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
 use shared_core::plans::Plans;
 use shared_http::{Edge, EdgeConfig, SessionKeys, Tasks, Tokens};
+use shared_inbox::InboxConfig;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
 use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::gateway::{Mounted, gateway};
 use crate::{Inbox, Sweeper};
@@ -95,11 +100,13 @@ impl Product {
             vault: vault.clone(),
             plans: Arc::clone(&plans),
         };
+        let finished = shared_inbox::Inbox::new(&InboxConfig::from_env(env)?, &Aws::from_env(env)?);
         let chat_stream = chat_stream::Deps {
             edge: edge.clone(),
             tokens,
             cache,
             database,
+            inbox: finished,
             openrouter,
             table,
             plans,
@@ -123,17 +130,36 @@ impl Product {
         self.router.clone()
     }
 
-    /// Serves on `listener` until `stop`, then lets the turns in flight reach their end.
+    /// Serves on `listener` until `stop`. Then no turn begins any more; those in flight may reach their end
+    /// for `patience`, and are closed as interrupted after that.
     pub async fn serve(
         self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
+        patience: Duration,
     ) -> std::io::Result<()> {
         // Without this the kernel holds small chunks back until the browser acknowledges.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let app = self.router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, app).with_graceful_shutdown(stop).await?;
-        self.tasks.finish().await;
-        Ok(())
+        let (stopping, is_stopping) = oneshot::channel::<()>();
+        let stop = async {
+            stop.await;
+            drop(stopping);
+        };
+        let serve = async {
+            axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+            self.tasks.finish().await;
+            Ok(())
+        };
+        let hurry = async {
+            let _ = is_stopping.await;
+            sleep(patience).await;
+            self.tasks.hurry();
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = serve => served,
+            never = hurry => never,
+        }
     }
 }

@@ -6,16 +6,22 @@
     reason = "helpers of tests stop where something breaks"
 )]
 
+use std::collections::HashMap;
 use std::fs;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use local::{Inbox, Product, Wiring};
 use shared_core::catalogue::ModelTable;
+use shared_core::env::Env;
 use shared_core::plans::Plans;
 use shared_http::{system_clock, system_entropy};
 use testkit::{TestStack, repository_file};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 /// Some models of the stand-in never speak; the tests wait this long for them.
@@ -29,6 +35,22 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     stack.set("APP_ORIGIN", &origin);
     stack.set("MODEL_SILENCE_SECONDS", SILENCE_SECONDS);
     stack.set("HEARTBEAT_SECONDS", "1");
+    let ending = [End::ToldTo, End::Killed].map(|end| Ending::start(&stack, end));
+    let product = product(&stack.env());
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = product.serve(listener, async { drop(stopped.await) }, Duration::ZERO);
+    let judging = async {
+        let judged = tokio::task::spawn_blocking(move || judged_by_the_sdk(&origin, &ending)).await;
+        drop(stop);
+        judged.unwrap()
+    };
+    let (served, judged) = tokio::join!(serving, judging);
+    served.unwrap();
+    assert!(judged.status.success(), "{}", text(&judged));
+}
+
+fn product(env: &Env<'_>) -> Product {
     // As `make dev` offers them: the provider's unknown models too.
     let table = ModelTable::parse(include_str!("../models.toml")).unwrap();
     // Those who try things out ask more than a day's credits pay for.
@@ -45,27 +67,63 @@ async fn the_ai_sdks_own_client_works_unchanged() {
         plans,
         sweeper: None,
     };
-    let product = Product::new(&stack.env(), wiring).unwrap();
-
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = product.serve(listener, async { drop(stopped.await) });
-    let judging = async {
-        let judged = tokio::task::spawn_blocking(move || judged_by_the_sdk(&origin)).await;
-        drop(stop);
-        judged.unwrap()
-    };
-    let (served, judged) = tokio::join!(serving, judging);
-    served.unwrap();
-    assert!(judged.status.success(), "{}", text(&judged));
+    Product::new(env, wiring).unwrap()
 }
 
-fn judged_by_the_sdk(origin: &str) -> Output {
+/// How a process of the product comes to its end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    ToldTo,
+    Killed,
+}
+
+/// Another process of the same product, as it were: it has a runtime of its own, and ends as soon as
+/// somebody connects to its switch.
+struct Ending {
+    url: String,
+    switch: u16,
+}
+
+impl Ending {
+    fn start(stack: &TestStack, end: End) -> Self {
+        let variables: HashMap<_, _> = stack.variables().into_iter().collect();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let switch = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+                tell.send(Self { url, switch: switch.local_addr().unwrap().port() }).unwrap();
+                let product = product(&Env::new(|name| variables.get(name).cloned()));
+                let switched = async move { drop(switch.accept().await) };
+                match end {
+                    End::ToldTo => {
+                        product.serve(listener, switched, Duration::ZERO).await.unwrap();
+                    }
+                    End::Killed => tokio::select! {
+                        _ = product.serve(listener, pending(), Duration::ZERO) => {}
+                        () = switched => {}
+                    },
+                }
+            });
+            // No task says or stores another word.
+            runtime.shutdown_background();
+        });
+        told.recv().unwrap()
+    }
+}
+
+fn judged_by_the_sdk(origin: &str, [told_to, killed]: &[Ending; 2]) -> Output {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ai-sdk");
     install(&directory);
     program("node", &directory)
         .args(["--test", "--test-reporter=spec", "--test-timeout=60000"])
         .env("APP_URL", origin)
         .env("MODEL_SILENCE_SECONDS", SILENCE_SECONDS)
+        .env("ENDS_WHEN_TOLD_TO", format!("{} {}", told_to.url, told_to.switch))
+        .env("ENDS_KILLED", format!("{} {}", killed.url, killed.switch))
         .output()
         .expect("Node 20 or newer runs these tests")
 }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use local_stack::{TestServers, free_port};
+use local_stack::{Servers, Settings, TestServers, free_port};
 use serde_json::{Value, json};
 use testkit::repository;
+use tokio_postgres::NoTls;
 
 /// A directory of its own, with the programs that are installed already.
 struct Checkout {
@@ -40,9 +41,14 @@ impl Checkout {
         command.env("LOCAL_DIR", &self.local_dir).env("PORT", port);
         command.env("LOCAL_POSTGRES_PORT", postgres).env("LOCAL_CACHE_PORT", cache);
         command.env("LOCAL_OPENROUTER_PORT", openrouter);
-        for given in
-            ["DATABASE_URL", "CACHE_URL", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "VAULT_KEYS"]
-        {
+        for given in [
+            "DATABASE_URL",
+            "CACHE_URL",
+            "OPENROUTER_API_KEY",
+            "OPENROUTER_BASE_URL",
+            "VAULT_KEYS",
+            "INBOX_TABLE",
+        ] {
             command.env_remove(given);
         }
         command.stdout(Stdio::piped());
@@ -72,6 +78,30 @@ impl Checkout {
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
+    /// What became of the answers, as its Postgres has kept them; while nothing runs.
+    async fn answers(&self) -> Vec<(String, String)> {
+        let [_, postgres_port, cache_port, _] = self.ports;
+        let settings = Settings {
+            local_dir: self.local_dir.clone(),
+            postgres_port,
+            cache_port,
+            database_url: None,
+            database_owner_url: None,
+            cache_url: None,
+        };
+        let servers = Servers::start(settings).await.unwrap();
+        let url = servers.database_owner_url();
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        let query = "select chat_id, status, parts::text from messages
+                      where role = 'assistant' order by chat_id";
+        let (rows, _) = tokio::join!(
+            async move { client.query(query, &[]).await.unwrap() },
+            connection, // until the client is dropped
+        );
+        servers.stop().await;
+        rows.iter().map(|row| (row.get(1), row.get(2))).collect()
+    }
+
     fn vault_keys(&self) -> PathBuf {
         self.local_dir.join("dev-vault-keys")
     }
@@ -94,14 +124,26 @@ struct Running {
 }
 
 impl Running {
-    fn end(&mut self, signal: &str) -> ExitStatus {
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    fn end(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         self.child.wait().unwrap()
     }
 
     /// One request on a connection of its own; status, headers and body as they came.
     fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let mut response = String::new();
+        self.send(method, path, headers, body).read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    }
+
+    /// A request whose response is still to be read.
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = body.len();
@@ -112,10 +154,23 @@ impl Running {
              content-length: {length}\r\n{headers}\r\n{body}"
         )
         .unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+        stream
+    }
+
+    /// Asks, and returns once the answer has begun.
+    fn ask(&self, cookie: &str, chat: &str, model: &str) -> BufReader<TcpStream> {
+        let question = json!({
+            "id": chat, "model": model,
+            "message": { "role": "user", "parts": [{ "type": "text", "text": "hello" }] },
+        });
+        let stream = self.send("POST", "/api/chat", cookie, &question.to_string());
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while !line.contains("\"text-delta\"") {
+            line.clear();
+            assert_ne!(stream.read_line(&mut line).unwrap(), 0, "it ended before it began");
+        }
+        stream
     }
 
     /// Logs `address` in, as a person does: asks for a code, reads it, enters it.
@@ -183,8 +238,53 @@ async fn after_kill_9_the_next_start_is_quick_and_keeps_the_data() {
     assert!(dev.took < Duration::from_secs(3), "{:?}", dev.took);
     assert_eq!(dev.call("GET", "/api/me", &cookie, "").0, 200);
     assert_eq!(fs::read_to_string(checkout.vault_keys()).unwrap(), vault_keys);
+    // The inbox too lies where the rest does.
+    assert!(checkout.local_dir.join("dev/dynamodb.sqlite").exists());
     assert!(dev.end("-TERM").success());
     assert!(!checkout.anybody_listens());
+}
+
+#[tokio::test]
+async fn told_to_stop_it_lets_answers_end_and_closes_those_that_take_too_long() {
+    let checkout = Checkout::new("told-to-stop").await;
+    let mut dev = checkout.start();
+    let cookie = dev.log_in("ada@example.com");
+    // Two seconds, and as good as for ever.
+    let mut short = dev.ask(&cookie, "a-short-answer", "fake/bench-100-20");
+    let mut long = dev.ask(&cookie, "the-long-answer", "fake/bench-9000-20");
+    let idle = TcpStream::connect(("127.0.0.1", dev.port)).unwrap();
+    dev.signal("-TERM");
+    let told = Instant::now();
+
+    let mut rest = String::new();
+    short.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains(r#""type":"finish""#) && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    // Nobody is let in who could ask for another one, nor heard who was in already.
+    assert!(TcpStream::connect(("127.0.0.1", dev.port)).is_err());
+    assert!(is_closed(idle));
+    assert!(dev.child.try_wait().unwrap().is_none(), "the long one has its time");
+
+    rest.clear();
+    long.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("answer_interrupted") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert!(dev.child.wait().unwrap().success());
+    let took = told.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&took), "{took:?}");
+    assert!(!checkout.anybody_listens());
+
+    let answers = checkout.answers().await;
+    let statuses: Vec<_> = answers.iter().map(|(status, _)| status.as_str()).collect();
+    assert_eq!(statuses, ["complete", "interrupted"]);
+    // Some 500 of its 9000 words.
+    let (_, said) = &answers[1];
+    assert!(said.len() > 300 * "word ".len(), "{said}");
+}
+
+fn is_closed(mut stream: TcpStream) -> bool {
+    let _ = stream.write_all(b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    // The end, or a reset.
+    !matches!(stream.read(&mut [0]), Ok(1))
 }
 
 #[tokio::test]

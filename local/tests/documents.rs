@@ -9,6 +9,7 @@ use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
 use shared_core::plans::Plans;
 use shared_http::{EdgeConfig, ErrorCode, OtelConfig, SessionKeys};
+use shared_inbox::InboxConfig;
 use shared_openrouter::OpenRouterConfig;
 use shared_postgres::DatabaseConfig;
 use shared_vault::VaultConfig;
@@ -67,6 +68,7 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     OpenRouterConfig::from_env(&env).unwrap();
     ChatConfig::from_env(&env).unwrap();
     VaultConfig::from_env(&env).unwrap();
+    InboxConfig::from_env(&env).unwrap();
     Settings::from_env(&env).unwrap();
     let mut read = env.asked();
     read.retain(|name| !name.starts_with("AWS_"));

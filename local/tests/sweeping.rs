@@ -17,7 +17,15 @@ use testkit::{Client, TestStack, next_turn};
 fn sweeper(stack: &TestStack) -> Sweeper {
     let clock = stack.clock.clock();
     let jobs = Jobs::new(&DatabaseConfig::at(&stack.owner_url()), clock.clone()).unwrap();
-    Sweeper::new(Deps { jobs, vault: stack.vault(), clock, entropy: system_entropy() })
+    Sweeper::new(Deps {
+        jobs,
+        vault: stack.vault(),
+        cache: stack.cache(),
+        inbox: stack.inbox(),
+        openrouter: stack.openrouter(),
+        clock,
+        entropy: system_entropy(),
+    })
 }
 
 fn client(stack: &TestStack) -> Client {
@@ -52,12 +60,12 @@ async fn whoever_asks_for_it_is_told_what_was_done_or_why_not() {
     let answer = client.send(ask()).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let report: Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!((&report["turnsEnded"], &report["creditsGivenBack"]), (&1.into(), &1.into()));
+    assert_eq!(report["turnsEnded"], 1);
 
     stack.owner().await.execute("revoke select on turns from app_job", &[]).await.unwrap();
     let answer = client.send(ask()).await;
     assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("dead turns: postgres: "), "{}", answer.body);
+    assert!(answer.body.contains("stale turns: postgres: "), "{}", answer.body);
 }
 
 #[tokio::test]

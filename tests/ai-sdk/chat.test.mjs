@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
+import { textOf } from './judge.mjs';
 import { newUser } from './product.mjs';
 import { clients } from './sdk.mjs';
 
@@ -254,12 +255,6 @@ function chatsOfOneUser({ Chat, DefaultChatTransport }) {
     return Object.assign(new Chat({ transport }), { user });
   };
 }
-
-const textOf = (message) =>
-  message.parts
-    .filter((part) => part.type === 'text')
-    .map((part) => part.text)
-    .join('');
 
 const promptTokens = (chat, index) => chat.messages[index].metadata.usage.promptTokens;
 

@@ -1,16 +1,26 @@
 // The running product, as these tests meet it: a URL, and users who log in with a code.
 //
 // `cargo test -p local --test ai_sdk` runs them on a product of its own. By hand, beside `make dev`:
-// `npm ci`, then `npm test`; a machine may ask for so many codes that five runs an hour are possible.
+// `npm ci`, then `npm test`; a machine may ask for so many codes that three runs an hour are possible.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
 
 /** `APP_URL`: where the product listens; its APP_ORIGIN has to be the same. */
 export const appUrl = (process.env.APP_URL ?? 'http://localhost:3000').replace(/\/$/, '');
 
 /** `MODEL_SILENCE_SECONDS`: what the product was started with. */
 export const silenceSeconds = Number(process.env.MODEL_SILENCE_SECONDS ?? 60);
+
+/** Another process of the product that ends in the middle, if there is one: where it listens, and the port of
+ * the switch that ends it. */
+const endingProcess = (variable) => {
+  const [url, port] = process.env[variable]?.split(' ') ?? [];
+  return url && { url, end: () => connect(Number(port)).on('error', () => {}).unref() };
+};
+export const toldToEnd = endingProcess('ENDS_WHEN_TOLD_TO');
+export const killed = endingProcess('ENDS_KILLED');
 
 /** A new user, logged in. Turns are limited per user and login mails per machine: one for each file
  * and version of the SDK is enough. */

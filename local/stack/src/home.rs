@@ -29,6 +29,11 @@ impl Home {
         Self { local_dir: local_dir.to_owned(), directory: local_dir.join(name), kind }
     }
 
+    /// Where that is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The file whose lock is held by who may start and stop servers here. It lies beside the
     /// directory, which may be removed under the lock.
     pub(crate) fn lock(&self) -> Result<File, StackError> {

@@ -1,6 +1,7 @@
 //! The servers of `make dev`.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use crate::blocking::{blocking, both};
 use crate::home::Home;
@@ -19,6 +20,7 @@ pub struct Servers {
     database_url: String,
     database_owner_url: String,
     cache_url: String,
+    directory: PathBuf,
     /// Dropped last, as fields are in their order: it goes when nothing runs.
     lock: File,
 }
@@ -32,6 +34,7 @@ impl Servers {
     fn start_here(settings: Settings) -> Result<Self, StackError> {
         let home = home(&settings)?;
         let lock = home.lock_at_once()?;
+        let directory = home.directory().to_owned();
         let (postgres_port, cache_port) = (settings.postgres_port, settings.cache_port);
         let (postgres, cache) = both(
             || started_unless(settings.database_url.as_ref(), || home.postgres(postgres_port)),
@@ -47,6 +50,7 @@ impl Servers {
                 .unwrap_or_else(|| own(postgres::OWNER)),
             database_url: settings.database_url.unwrap_or_else(|| own(postgres::APP)),
             cache_url: settings.cache_url.unwrap_or_else(|| Valkey::url(cache_port)),
+            directory,
             lock,
         })
     }
@@ -64,6 +68,12 @@ impl Servers {
     /// Where the app finds its cache.
     pub fn cache_url(&self) -> &str {
         &self.cache_url
+    }
+
+    /// Where the data is, or would be. What others put there is [forgotten](forget) with it, and belongs to
+    /// one process at a time as well.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Ends what [`Servers::start`] has started, in order. The data stays.

@@ -131,6 +131,7 @@ async fn a_second_start_keeps_the_data_and_does_not_wait() {
     let taken = given.elapsed();
     assert_eq!(query(&url, "table kept").await.as_deref(), Some("a row"));
     assert_eq!(ask(checkout.cache_port, "GET kept"), "value");
+    fs::write(servers.directory().join("dynamodb.sqlite"), "what others keep there").unwrap();
     servers.stop().await;
     // The wait of a restarted primary alone would be longer.
     assert!(taken < Duration::from_secs(2), "{taken:?}");

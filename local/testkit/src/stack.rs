@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
+use local_dynamodb::LocalDynamoDb;
 use local_stack::{TestCache, TestDatabase};
+use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Serverless};
 use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
@@ -15,6 +17,7 @@ use shared_core::ids::{SessionId, UserId};
 use shared_core::plans::Plans;
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
 use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_entropy};
+use shared_inbox::{Inbox, InboxConfig};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
 use shared_vault::{Vault, VaultConfig};
@@ -28,12 +31,14 @@ pub const ORIGIN: &str = "https://chat.example.com";
 /// The signing key of a test's sessions.
 const SESSION_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
 
-/// A database, a key prefix, a provider and a clock for one test.
+/// A database, a key prefix, an inbox, a provider and a clock for one test.
 pub struct TestStack {
     /// The time.
     pub clock: MovableClock,
     /// The provider.
     pub provider: FakeOpenRouter,
+    /// Where the inbox is, to be stopped and started.
+    pub dynamodb: LocalDynamoDb,
     variables: HashMap<&'static str, String>,
     database: TestDatabase,
     _cache: TestCache,
@@ -44,8 +49,9 @@ impl TestStack {
     pub async fn start() -> Self {
         let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
         let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
+        let dynamodb = LocalDynamoDb::start().await.expect("a free port for DynamoDB");
         let vault_keys = repository().join("local/testkit/vault-keys");
-        let variables = HashMap::from([
+        let mut variables = HashMap::from([
             ("APP_ORIGIN", ORIGIN.to_owned()),
             ("SESSION_KEYS", SESSION_KEYS.to_owned()),
             ("LOGIN_PEPPER", "pepper-pepper-pepper-pepper-pepper".to_owned()),
@@ -58,7 +64,8 @@ impl TestStack {
             ("MAIL_FROM", "Chat <login@chat.example.com>".to_owned()),
             ("VAULT_KEYS", format!("file:{}", vault_keys.display())),
         ]);
-        Self { clock: MovableClock::new(), provider, variables, database, _cache: cache }
+        variables.extend(dynamodb.variables());
+        Self { clock: MovableClock::new(), provider, dynamodb, variables, database, _cache: cache }
     }
 
     /// Sets a variable, for what is made from [`TestStack::env`] after this.
@@ -115,6 +122,13 @@ impl TestStack {
     /// A vault that has unwrapped no data key yet.
     pub fn vault(&self) -> Vault {
         Vault::new(&VaultConfig::from_env(&self.env()).unwrap(), system_entropy())
+    }
+
+    /// The inbox, with a client of its own.
+    pub fn inbox(&self) -> Inbox {
+        let env = self.env();
+        let config = InboxConfig::from_env(&env).unwrap();
+        Inbox::new(&config, &Aws::from_env(&env).unwrap())
     }
 
     /// The models: the fake's own are free, and a message to one of `openai/*` costs three credits.

@@ -19,6 +19,7 @@ pub fn new_turn(chat: &str, place: Place, answer: &str) -> NewTurn {
         answer: message_id(answer),
         model: ModelId::parse("fake/echo").unwrap(),
         terms: Terms { tier: Tier::Free, credits: 1 },
+        idempotency_key: None,
     }
 }
 

@@ -73,6 +73,9 @@ impl Life {
         let sweep = sweep::Deps {
             jobs: Jobs::new(&DatabaseConfig::at(&stack.owner_url()), clock.clone()).unwrap(),
             vault,
+            cache: stack.cache(),
+            inbox: stack.inbox(),
+            openrouter: stack.openrouter(),
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
