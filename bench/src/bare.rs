@@ -6,7 +6,8 @@
 //! row-level security, ownership, trees of messages, an open answer from the beginning, usage and
 //! cost, errors, heartbeats, logs, a turn that outlives its reader. It never waits for the disk.
 //!
-//! The libraries are the product's.
+//! The libraries are the product's. So is the recorder, where a live log is asked for: with it and
+//! without, a turn is otherwise the same, and the difference is what the log costs.
 
 use std::convert::Infallible;
 
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use crate::Result;
+use crate::recorded::{Recording, Told};
 
 /// What the statements below need, run once by the owner of the database.
 pub(crate) const SCHEMA: &str = "
@@ -49,8 +51,18 @@ const ASK: &str = "
 const ANSWER: &str = "
     insert into bare_messages (chat_id, role, content) values ($1, 'assistant', $2)";
 
+/// Whether a turn has a live log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LiveLog {
+    /// As the product's has.
+    Written,
+    /// Nothing is kept of what is said until it is stored.
+    Absent,
+}
+
 #[derive(Clone)]
 struct Bare {
+    recording: Option<Recording>,
     tokens: Tokens,
     cache: ClusterConnection,
     database: Pool,
@@ -59,7 +71,7 @@ struct Bare {
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>) -> Result<()> {
+pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>, live_log: LiveLog) -> Result<()> {
     let mut postgres: tokio_postgres::Config = env.required("DATABASE_URL")?.parse()?;
     postgres.options("-c synchronous_commit=off");
     let recycling_method = RecyclingMethod::Fast;
@@ -71,6 +83,10 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     .with_root_certificates(rustls::RootCertStore::empty())
     .with_no_client_auth();
     let bare = Bare {
+        recording: match live_log {
+            LiveLog::Written => Some(Recording::new(env)?),
+            LiveLog::Absent => None,
+        },
         tokens: Tokens::new(&SessionKeys::from_env(env)?, &EdgeConfig::from_env(env)?),
         cache: ClusterClient::new([env.required("CACHE_URL")?])?.get_async_connection().await?,
         database: Pool::builder(manager).max_size(env.parsed("DATABASE_POOL_SIZE", 2)?).build()?,
@@ -157,6 +173,7 @@ impl Bare {
             })
             .collect::<Result<Vec<_>>>()?;
         messages.push(PromptMessage { role: "user".to_owned(), content: question });
+        let told = self.recording.as_ref().map(Recording::begin);
         let prompt = Prompt { model: &asked.model, messages, stream: true };
         let upstream = self.http.post(&self.url).json(&prompt).send().await?;
         Ok(Stream {
@@ -165,6 +182,7 @@ impl Bare {
             answer: String::new(),
             database: self.database,
             chat: asked.id,
+            told,
             ended: false,
         })
     }
@@ -176,6 +194,7 @@ struct Stream {
     answer: String,
     database: Pool,
     chat: String,
+    told: Option<Told>,
     ended: bool,
 }
 
@@ -206,20 +225,32 @@ struct TextDelta<'a> {
 impl Stream {
     /// The frames of what came in together; after the last, the answer is stored.
     async fn next(mut self) -> Option<(std::result::Result<Bytes, Infallible>, Self)> {
-        let mut frames = Vec::new();
+        let (mut frames, mut count) = (Vec::new(), 0);
         while frames.is_empty() && !self.ended {
             if let Ok(Some(bytes)) = self.upstream.chunk().await {
-                self.read(&bytes, &mut frames);
+                count += self.read(&bytes, &mut frames);
             } else {
                 self.ended = true;
                 self.store().await.ok()?;
                 frames.extend_from_slice(b"data: [DONE]\n\n");
+                count += 1;
             }
         }
-        (!frames.is_empty()).then(|| (Ok(frames.into()), self))
+        if frames.is_empty() {
+            if let Some(told) = self.told {
+                told.finish().await;
+            }
+            return None;
+        }
+        if let Some(told) = &mut self.told {
+            told.append(&frames, count);
+        }
+        Some((Ok(frames.into()), self))
     }
 
-    fn read(&mut self, bytes: &[u8], frames: &mut Vec<u8>) {
+    /// Appends to `frames`; answers how many.
+    fn read(&mut self, bytes: &[u8], frames: &mut Vec<u8>) -> u64 {
+        let mut count = 0;
         self.unread.extend_from_slice(bytes);
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line = self.unread.split_to(end + 1);
@@ -235,8 +266,10 @@ impl Stream {
                 frames.extend_from_slice(b"data: ");
                 let _ = serde_json::to_writer(&mut *frames, &TextDelta { id: "0", delta });
                 frames.extend_from_slice(b"\n\n");
+                count += 1;
             }
         }
+        count
     }
 
     async fn store(&self) -> Result<()> {

@@ -19,7 +19,8 @@ const ROOM: usize = 64 * 1024;
 pub(crate) struct Heard {
     /// Nanoseconds to the first word, without those that the upstream itself took.
     pub(crate) first: u64,
-    /// Nanoseconds from the upstream's sending of each chunk to its arrival.
+    /// Nanoseconds from the upstream's sending of each chunk to its arrival. Of those that were sent
+    /// after the reader had asked: others it was never waiting for.
     pub(crate) late: Vec<u64>,
     /// The most chunks that came in one read.
     pub(crate) most_at_once: usize,
@@ -40,10 +41,34 @@ pub(crate) fn chat_request(user: &User<'_>, script: &Script) -> Vec<u8> {
 /// Its body.
 pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
     format!(
-        r#"{{"id":"bench-chat-{:06}","message":{{"role":"user","parts":[{{"type":"text","text":"{QUESTION}"}}]}},"model":"{}"}}"#,
-        user.number,
+        r#"{{"id":"{}","message":{{"role":"user","parts":[{{"type":"text","text":"{QUESTION}"}}]}},"model":"{}"}}"#,
+        chat_id(user),
         script.model(),
     )
+}
+
+/// The request that follows the turn that `user` has.
+pub(crate) fn follow_request(user: &User<'_>) -> Vec<u8> {
+    bare_request("GET", "stream", user)
+}
+
+/// The request that stops it.
+pub(crate) fn stop_request(user: &User<'_>) -> Vec<u8> {
+    bare_request("POST", "stop", user)
+}
+
+fn bare_request(method: &str, what: &str, user: &User<'_>) -> Vec<u8> {
+    format!(
+        "{method} /api/chat/{}/{what} HTTP/1.1\r\nhost: localhost\r\n\
+         cookie: __Host-session={}\r\ncontent-length: 0\r\n\r\n",
+        chat_id(user),
+        user.token,
+    )
+    .into_bytes()
+}
+
+fn chat_id(user: &User<'_>) -> String {
+    format!("bench-chat-{:06}", user.number)
 }
 
 /// The same question to the upstream itself.
@@ -64,6 +89,7 @@ pub(crate) fn direct_request(script: &Script) -> Vec<u8> {
 pub(crate) struct Reader {
     socket: TcpStream,
     buffer: Vec<u8>,
+    asked: u64,
 }
 
 impl Reader {
@@ -72,35 +98,67 @@ impl Reader {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let buffer = Vec::with_capacity(ROOM);
-        Ok(Self { socket, buffer })
+        Ok(Self { socket, buffer, asked: 0 })
     }
 
     /// Sends `request` and reads its answer, in which the upstream's chunks are expected whole.
     pub(crate) async fn turn(&mut self, request: &[u8], script: &Script) -> Result<Heard> {
+        self.ask(request).await?;
+        self.hear(script).await
+    }
+
+    /// Sends `request`; answers when.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<u64> {
         self.buffer.clear();
+        self.asked = now();
+        self.socket.write_all(request).await?;
+        Ok(self.asked)
+    }
+
+    /// Reads the answer from its beginning to its end.
+    pub(crate) async fn hear(&mut self, script: &Script) -> Result<Heard> {
         let mut heard =
             Heard { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
-        let (began, mut seen) = (now(), 0);
-        self.socket.write_all(request).await?;
-        while !self.is_answered() {
-            if self.socket.read_buf(&mut self.buffer).await? == 0 {
-                return Err(self.unexpected("the connection ended"));
-            }
-            let (at, before) = (now(), heard.late.len());
+        let (mut chunks, mut seen) = (0, 0);
+        loop {
+            let (at, before) = (now(), chunks);
             while let Some((stamp, end)) = Stamp::find(&self.buffer[seen..]) {
-                if heard.late.is_empty() {
-                    heard.first = (at - began).saturating_sub(stamp.sent - stamp.received);
+                if chunks == 0 {
+                    heard.first = (at - self.asked).saturating_sub(stamp.sent - stamp.received);
                 }
-                heard.late.push(at.saturating_sub(stamp.sent));
+                if stamp.sent > self.asked {
+                    heard.late.push(at.saturating_sub(stamp.sent));
+                }
+                chunks += 1;
                 seen += end;
             }
-            heard.most_at_once = heard.most_at_once.max(heard.late.len() - before);
+            heard.most_at_once = heard.most_at_once.max(chunks - before);
+            if self.is_answered() {
+                break;
+            }
+            self.read().await?;
         }
-        let whole = heard.late.len() == script.chunks;
-        if whole && find(&self.buffer, br#""type":"error""#).is_none() {
+        if chunks == script.chunks && find(&self.buffer, br#""type":"error""#).is_none() {
             Ok(heard)
         } else {
             Err(self.unexpected("not the whole answer"))
+        }
+    }
+
+    /// Reads until `find` finds what it is looking for in the answer so far.
+    pub(crate) async fn until<T>(&mut self, find: impl Fn(&[u8]) -> Option<T>) -> Result<T> {
+        loop {
+            if let Some(found) = find(&self.buffer) {
+                return Ok(found);
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        match self.socket.read_buf(&mut self.buffer).await? {
+            0 => Err(self.unexpected("the connection ended")),
+            _ => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::client::{Heard, Reader, chat_request, direct_request};
 use crate::script::Script;
 use crate::stack::Stack;
+use crate::statistics::float;
 use crate::subject::{Process, Subject};
 use crate::users::Users;
 
@@ -38,6 +39,21 @@ pub(crate) struct Measured {
     pub(crate) database_cpu: Duration,
     /// The most memory that the subject has had so far, in KiB.
     pub(crate) peak_memory: u64,
+}
+
+impl Measured {
+    /// Adds what readers heard.
+    pub(crate) fn hear(&mut self, heard: Vec<Heard>) {
+        for turn in heard {
+            self.first.push(turn.first);
+            self.late.extend(turn.late);
+        }
+    }
+
+    /// Milliseconds of processor time for each turn: seconds for a thousand.
+    pub(crate) fn cpu_per_turn(&self) -> f64 {
+        1e3 * self.cpu.as_secs_f64() / float(self.first.len() as u64)
+    }
 }
 
 /// The subjects under load.
@@ -96,17 +112,14 @@ pub(crate) async fn run(
             measured.cpu += process.cpu()?.saturating_sub(before.0);
             measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
             measured.peak_memory = process.peak_memory()?;
-            for turn in heard {
-                measured.first.push(turn.first);
-                measured.late.extend(turn.late);
-            }
+            measured.hear(heard);
         }
     }
     Ok(all)
 }
 
 /// One subject's round. The streams begin evenly over the length of a turn, as people do.
-async fn round(
+pub(crate) async fn round(
     subject: Subject,
     process: &Process,
     load: &Load,
@@ -121,7 +134,9 @@ async fn round(
         for _ in 0..load.turns {
             let request = match subject {
                 Subject::Upstream => direct_request(&load.script),
-                Subject::Bare | Subject::Local => chat_request(&users.next(), &load.script),
+                Subject::Bare | Subject::Recorded | Subject::Local => {
+                    chat_request(&users.next(), &load.script)
+                }
             };
             heard.push(reader.turn(&request, &load.script).await?);
         }

@@ -16,6 +16,12 @@ pub(crate) struct Plan {
     pub(crate) users: usize,
     /// The loads, the lightest first: the peak of memory is that of the heaviest so far.
     pub(crate) loads: Vec<Load>,
+    /// The loads of turns with a live log and without one.
+    pub(crate) logged: Vec<Load>,
+    /// Turns for each number of followers.
+    pub(crate) followed_turns: usize,
+    /// Rounds of turns that are stopped.
+    pub(crate) stop_rounds: usize,
     /// Turns for each delay in the network.
     pub(crate) delayed_turns: usize,
     /// Turns for each silence before the first chunk.
@@ -72,7 +78,7 @@ impl Plan {
         Ok(Self { strict, ..plan })
     }
 
-    /// Some three and a half minutes.
+    /// Some six minutes.
     ///
     /// The more streams, the slower each: all processes of a turn share this machine, and a queue
     /// before a busy processor would be all that is measured.
@@ -80,22 +86,34 @@ impl Plan {
         Self {
             users: 600,
             loads: vec![load(1, 5, 30, 2), load(50, 20, 3, 3), load(500, 60, 2, 2)],
+            logged: vec![short_load(1, 5, 100), short_load(50, 20, 15)],
+            followed_turns: 5,
+            stop_rounds: 20,
             delayed_turns: 20,
             silent_turns: 15,
             strict: false,
         }
     }
 
-    /// Less than a minute, without the heaviest load.
+    /// Some 80 seconds, without the heaviest load.
     fn quick() -> Self {
         Self {
             users: 200,
             loads: vec![load(1, 5, 8, 2), load(50, 20, 1, 2)],
+            logged: vec![short_load(1, 5, 20), short_load(50, 20, 3)],
+            followed_turns: 1,
+            stop_rounds: 3,
             delayed_turns: 10,
             silent_turns: 5,
             strict: false,
         }
     }
+}
+
+/// Many short rounds: two subjects that differ by little are to meet the same machine.
+fn short_load(streams: usize, gap_ms: u64, rounds: usize) -> Load {
+    let script = Script::steady(CHUNKS / 2, Duration::from_millis(gap_ms));
+    Load { script, ..load(streams, gap_ms, rounds, 2) }
 }
 
 fn load(streams: usize, gap_ms: u64, rounds: usize, turns: usize) -> Load {

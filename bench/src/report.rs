@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
+use crate::following::Followed;
+use crate::live_log::LogCost;
 use crate::load::{Load, Measured};
 use crate::merging::Merging;
 use crate::round_trips::RoundTrips;
 use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
+use crate::stopping::Stopped;
 
 /// A number and the most that it may be.
 struct Check {
@@ -71,6 +74,64 @@ impl Report {
         ));
     }
 
+    /// What the live log adds to the bare turn.
+    pub(crate) fn log_costs(&mut self, costs: &[LogCost]) {
+        for LogCost { streams, without, with } in costs {
+            let kinds = [
+                ("first word", &without.first, &with.first),
+                ("late chunk", &without.late, &with.late),
+            ];
+            for (what, without, with) in kinds {
+                let [(median, tail), (median_with, tail_with)] = [without, with].map(|of| both(of));
+                self.line(&format!(
+                    "{streams:>3} streams, {what}: bare {median:.3} ms (p99 {tail:.3}), with the live log {median_with:.3} ({tail_with:.3})",
+                ));
+                let what = format!("{what} p50, {streams} streams: with the live log / without");
+                self.check(&what, median_with / median, 1.05);
+            }
+            // Of the first words there are too few.
+            let tail = both(&with.late).1 / both(&without.late).1;
+            let what = format!("late chunk p99, {streams} streams: with the live log / without");
+            self.check(&what, tail, 1.05);
+            let [without, with] = [without, with].map(Measured::cpu_per_turn);
+            self.line(&format!(
+                "{streams:>3} streams, cpu: bare {without:.3} ms a turn, with the live log {with:.3}",
+            ));
+        }
+    }
+
+    /// What following was like.
+    pub(crate) fn followed(&mut self, found: &[Followed]) {
+        for Followed { followers, late } in found {
+            let (median, tail) = both(late);
+            self.line(&format!(
+                "{followers:>3} following: each chunk {median:.1} ms after the model said it, p99 {tail:.1} ({} chunks)",
+                late.len(),
+            ));
+            self.check(
+                &format!("late chunk p99, ms, {followers} following elsewhere"),
+                tail,
+                100.0,
+            );
+        }
+    }
+
+    /// What stopping was like.
+    pub(crate) fn stopped(&mut self, found: &[Stopped]) {
+        for Stopped { model, hung_up, answered } in found {
+            let ((median, tail), (median_answer, tail_answer)) = (both(hung_up), both(answered));
+            self.line(&format!(
+                "stopping a model that {model}: it is hung up on after {median:.1} ms, p99 {tail:.1}; answered after {median_answer:.1}, p99 {tail_answer:.1} ({} stops)",
+                hung_up.len(),
+            ));
+            self.check(
+                &format!("from stop to hanging up, p99, ms, a model that {model}"),
+                tail,
+                300.0,
+            );
+        }
+    }
+
     /// What the network was asked.
     pub(crate) fn round_trips(&mut self, found: &RoundTrips) {
         for (name, traffic) in [("postgres", found.database), ("valkey", found.cache)] {
@@ -125,7 +186,7 @@ impl Report {
         for check in &checks {
             let verdict = if check.is_met() { "met" } else { "MISSED" };
             self.line(&format!(
-                "{:6}  {:54} {:7.3}  (≤ {})",
+                "{:6}  {:60} {:7.3}  (≤ {})",
                 verdict, check.what, check.value, check.target,
             ));
         }
@@ -145,6 +206,12 @@ impl Report {
     }
 }
 
+/// Median and 99th percentile of nanoseconds, in milliseconds. Of nothing measured, neither is a number.
+fn both(values: &[u64]) -> (f64, f64) {
+    let of = |percent| if values.is_empty() { f64::NAN } else { percentile(values, percent) / 1e6 };
+    (of(50), of(99))
+}
+
 /// What a subject adds: median and 99th percentile in milliseconds, seconds, MiB.
 #[derive(Default)]
 struct Added {
@@ -158,15 +225,15 @@ struct Added {
 impl Added {
     fn of(measured: &Measured, limit: &Self) -> Self {
         // The limit's median from both: its own 99th percentile is another turn's bad luck.
-        let both = |values: &[u64], less: (f64, f64)| {
-            let percentile = |percent| percentile(values, percent) / 1e6 - less.0;
-            (percentile(50), percentile(99))
+        let more = |values: &[u64], less: (f64, f64)| {
+            let (median, tail) = both(values);
+            (median - less.0, tail - less.0)
         };
         let thousands = float(measured.first.len() as u64) / 1e3;
         Self {
-            first: both(&measured.first, limit.first),
-            late: both(&measured.late, limit.late),
-            cpu: measured.cpu.as_secs_f64() / thousands,
+            first: more(&measured.first, limit.first),
+            late: more(&measured.late, limit.late),
+            cpu: measured.cpu_per_turn(),
             database_cpu: measured.database_cpu.as_secs_f64() / thousands,
             peak: float(measured.peak_memory) / 1024.0,
         }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use crate::bare::LiveLog;
 use crate::usage::{cpu_of, peak_memory_of};
 use crate::{Result, bare, upstream};
 
@@ -29,6 +30,8 @@ pub(crate) enum Subject {
     Upstream,
     /// The measure: the least that a turn can be.
     Bare,
+    /// The same with a live log.
+    Recorded,
     /// The product, all functions on one port.
     Local,
 }
@@ -39,12 +42,14 @@ impl Subject {
         match self {
             Self::Upstream => "upstream",
             Self::Bare => "bare",
+            Self::Recorded => "recorded",
             Self::Local => "local",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Upstream, Self::Bare, Self::Local].into_iter().find(|subject| subject.name() == name)
+        let all = [Self::Upstream, Self::Bare, Self::Recorded, Self::Local];
+        all.into_iter().find(|subject| subject.name() == name)
     }
 }
 
@@ -112,7 +117,8 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     let listener = TcpListener::bind(address).await?;
     match Subject::named(name) {
         Some(Subject::Upstream) => Ok(upstream::serve(listener).await?),
-        Some(Subject::Bare) => bare::serve(listener, &env).await,
+        Some(Subject::Bare) => bare::serve(listener, &env, LiveLog::Absent).await,
+        Some(Subject::Recorded) => bare::serve(listener, &env, LiveLog::Written).await,
         Some(Subject::Local) => local(listener, &env).await,
         None => Err(format!("there is no subject {name:?}").into()),
     }
@@ -131,5 +137,5 @@ async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
         sweeper: None,
     };
     let product = Product::new(env, wiring)?;
-    Ok(product.serve(listener, std::future::pending()).await?)
+    Ok(product.serve(listener, std::future::pending(), Duration::ZERO).await?)
 }

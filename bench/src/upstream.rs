@@ -4,9 +4,11 @@
 //! sent: what a subject adds is then exact for every chunk, however late the upstream's own timer is.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,38 +18,66 @@ use crate::script::{Script, Stamp};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
                     19\r\n: OPENROUTER PROCESSING\n\n\r\n";
-const NO_SCRIPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Asks when clients left in the middle of an answer: a [`Stamp`] for each, with when its request was
+/// received and when it was gone.
+pub(crate) const DEPARTURES: &[u8] = b"GET /departures HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Who has left so far.
+type Departures = Arc<Mutex<Vec<Stamp>>>;
 
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
+    let departures = Departures::default();
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
+        let departures = Arc::clone(&departures);
         // An error is a client that left.
-        connections.spawn(async move { drop(answer(socket).await) });
+        connections.spawn(async move { drop(answer(socket, &departures).await) });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(mut socket: TcpStream) -> io::Result<()> {
+async fn answer(mut socket: TcpStream, departures: &Mutex<Vec<Stamp>>) -> io::Result<()> {
+    let departures = || departures.lock().unwrap_or_else(PoisonError::into_inner);
     let mut buffer = Vec::with_capacity(16 * 1024);
     while let Some(length) = receive(&mut socket, &mut buffer).await? {
         let received = now();
         let script = Script::of_request(&buffer[..length]);
         buffer.drain(..length);
-        match script {
-            Some(script) => play(&mut socket, script, received).await?,
-            None => socket.write_all(NO_SCRIPT.as_bytes()).await?,
+        let Some(script) = script else {
+            let body: String = departures().iter().map(Stamp::to_string).collect();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            socket.write_all((head + &body).as_bytes()).await?;
+            continue;
+        };
+        let (mut from, mut to) = socket.split();
+        tokio::select! {
+            biased;
+            played = play(&mut to, script, received) => played?,
+            () = gone(&mut from) => {
+                departures().push(Stamp { received, sent: now() });
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
+/// Waits until the client has closed the connection.
+async fn gone(from: &mut ReadHalf<'_>) {
+    if matches!(from.peek(&mut [0]).await, Ok(1..)) {
+        // It asks for something else already.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Reads until `buffer` begins with a whole request; answers its length.
 async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
     loop {
-        if let Some(length) = request_length(buffer).filter(|length| *length <= buffer.len()) {
+        if let Some(length) = message_length(buffer).filter(|length| *length <= buffer.len()) {
             return Ok(Some(length));
         }
         if socket.read_buf(buffer).await? == 0 {
@@ -56,7 +86,8 @@ async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opt
     }
 }
 
-fn request_length(buffer: &[u8]) -> Option<usize> {
+/// The length of the request or the response that `buffer` begins with, once its head is there.
+pub(crate) fn message_length(buffer: &[u8]) -> Option<usize> {
     let head = buffer.windows(4).position(|end| end == b"\r\n\r\n")?;
     let body = std::str::from_utf8(&buffer[..head])
         .ok()?
@@ -67,7 +98,7 @@ fn request_length(buffer: &[u8]) -> Option<usize> {
     Some(head + 4 + body)
 }
 
-async fn play(socket: &mut TcpStream, script: Script, received: u64) -> io::Result<()> {
+async fn play(socket: &mut WriteHalf<'_>, script: Script, received: u64) -> io::Result<()> {
     socket.write_all(HEAD.as_bytes()).await?;
     let padding = "x".repeat(script.padding);
     let mut due = Instant::now() + script.silence;

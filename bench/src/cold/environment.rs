@@ -36,6 +36,7 @@ impl Environment {
             ("CACHE_USER", "chat".to_owned()),
             ("OPENROUTER_BASE_URL", format!("https://localhost:{port}/api/v1")),
             ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
+            ("INBOX_TABLE", "chat-inbox".to_owned()),
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
