@@ -28,7 +28,7 @@ use crate::dead::{FORGIVEN, close, seems_dead};
 
 /// How often a log is looked at. With the time for which frames gather before they are written, readers
 /// are some 50 ms behind.
-const GLANCE: Duration = Duration::from_millis(30);
+pub(crate) const GLANCE: Duration = Duration::from_millis(30);
 /// What one user may begin to follow. Each takes a function's environment for as long as the answer runs.
 const FOLLOWS: Limit = Limit::per_minute(120);
 /// How often the cache may fail in a row.

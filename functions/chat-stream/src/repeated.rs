@@ -57,32 +57,36 @@ async fn attach(
     turn: &NewTurn,
     RepeatedTurn { turn: known, is_by_key, .. }: RepeatedTurn,
 ) -> Result<Repeated, TurnError> {
+    if known.status == AnswerStatus::Streaming {
+        return join(deps, asker, turn, known).await;
+    }
     let database = deps.database.request(&asker.session, asker.now);
     let answer = database.stored_answer(&known.answer).await.map_err(turn_error)?;
+    let answer = answer.ok_or(TurnError::MessageExists)?;
     // Nothing was said and nothing was charged: it is as if it had not been asked. (Known by its key is only
     // what was charged.) Once: of a crowd that meets a failing model, nobody asks it for ever.
-    let says_nothing = |answer: &StoredAnswer| answer.parts.is_empty();
     let broke_off = matches!(known.status, AnswerStatus::Failed | AnswerStatus::Interrupted);
     let is_again = matches!(turn.place, Place::Again { .. });
-    if !is_again && !is_by_key && broke_off && answer.as_ref().is_some_and(says_nothing) {
-        let question = turn.place.question().clone();
-        let place = Place::Again { question };
+    if broke_off && answer.parts.is_empty() && !is_by_key && !is_again {
+        let place = Place::Again { question: turn.place.question().clone() };
         return Ok(Repeated::Again(NewTurn { place, ..turn.clone() }));
     }
+    Ok(Repeated::Follow(ended(deps, &known.answer, answer).await))
+}
+
+/// The turn is running, unless whoever ran it is gone.
+async fn join(
+    deps: &Deps,
+    asker: &Asker,
+    turn: &NewTurn,
+    running: KnownTurn,
+) -> Result<Repeated, TurnError> {
     let user = asker.session.user;
-    // Whoever ran it is gone: now it has ended.
-    if known.status == AnswerStatus::Streaming
-        && matches!(closed(deps, user, &known).await, Ok(true))
-    {
+    if let Ok(true) = closed(deps, user, &running).await {
         return Ok(Repeated::Again(turn.clone()));
     }
-    match answer.filter(|_| known.status != AnswerStatus::Streaming) {
-        Some(answer) => Ok(Repeated::Follow(ended(deps, &known.answer, answer).await)),
-        None => match follow(deps.clone(), user, known, 0).await? {
-            Some(response) => Ok(Repeated::Follow(response)),
-            None => Err(TurnError::MessageExists),
-        },
-    }
+    let followed = follow(deps.clone(), user, running, 0).await?;
+    followed.map(Repeated::Follow).ok_or(TurnError::MessageExists)
 }
 
 /// An answer that has ended: as it was told, if its log still has all of that, or else as it is stored. It may

@@ -1,9 +1,8 @@
 //! `GET /api/chat/{id}/stream`: the stream of a turn, once more.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use shared_core::chat::AnswerStatus;
 use shared_core::turn::TurnError;
 use shared_http::{ApiError, ErrorBody, SignedIn};
@@ -38,11 +37,8 @@ use crate::which_turn::{TurnQuery, WhichTurn};
 pub(crate) async fn resume(
     State(deps): State<Deps>,
     SignedIn(session): SignedIn,
-    chat: Result<Path<String>, PathRejection>,
-    query: Result<Query<TurnQuery>, QueryRejection>,
-    headers: HeaderMap,
+    which: WhichTurn,
 ) -> Result<Response, ApiError> {
-    let which = WhichTurn::parse(chat, query, &headers)?;
     let after = which.after;
     let turn = match which.find(&deps, &session).await {
         // Pages ask when they open, also before the first question of their chat.

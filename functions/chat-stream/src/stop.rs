@@ -1,10 +1,9 @@
 //! `POST /api/chat/{id}/stop`: a user has heard enough.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use shared_cache::{LiveLog, LogState};
 use shared_core::chat::AnswerStatus;
@@ -16,11 +15,11 @@ use utoipa::ToSchema;
 
 use crate::Deps;
 use crate::dead::{Unclosed, closed};
-use crate::which_turn::{TurnQuery, WhichTurn};
+use crate::follow::GLANCE;
+use crate::which_turn::WhichTurn;
 
 /// Whoever stops an answer wants to ask something else: so long is the end waited for.
 const END_WITHIN: Duration = Duration::from_secs(2);
-const GLANCE: Duration = Duration::from_millis(30);
 
 /// An answer that was stopped.
 #[derive(Serialize, ToSchema)]
@@ -54,11 +53,9 @@ pub(crate) struct Stopped {
 pub(crate) async fn stop(
     State(deps): State<Deps>,
     SignedIn(session): SignedIn,
-    chat: Result<Path<String>, PathRejection>,
-    query: Result<Query<TurnQuery>, QueryRejection>,
-    headers: HeaderMap,
+    which: WhichTurn,
 ) -> Result<Response, ApiError> {
-    let turn = WhichTurn::parse(chat, query, &headers)?.find(&deps, &session).await?;
+    let turn = which.find(&deps, &session).await?;
     let Some(turn) = turn.filter(|turn| turn.status == AnswerStatus::Streaming) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };

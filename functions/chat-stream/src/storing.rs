@@ -45,19 +45,19 @@ pub(crate) async fn store(
     deps: &Deps,
     begun: &BegunTurn,
     answer: &Answer,
-    outcome: Outcome,
+    outcome: &Outcome,
 ) -> Result<(), NotStored> {
     let at = deps.edge.clock().now();
-    let ending = Ending { answer, outcome: &outcome, at };
-    let store = || patiently(|| deps.database.finish_turn(begun, ending));
+    let ending = Ending { answer, outcome, at };
+    let store = || timeout(STORE_WITHIN, patiently(|| deps.database.finish_turn(begun, ending)));
     let about = [("answer", begun.answer.as_str())];
-    match timeout(STORE_WITHIN, store()).await {
+    match store().await {
         // Who has deleted the chat meanwhile does not miss the answer.
         Ok(Ok(()) | Err(DatabaseError::AnswerGone)) => return Ok(()),
         Ok(Err(DatabaseError::AnswerNotOpen)) => {}
         // Whether it was stored after all does not matter: what comes second changes nothing.
         Ok(Err(_)) | Err(_) => {
-            match deps.inbox.put_turn(&begun.finished(answer, &outcome, at)).await {
+            match deps.inbox.put_turn(&begun.finished(answer, outcome, at)).await {
                 Ok(()) => {
                     tracing::warn!(answer = %begun.answer, "an answer is in the inbox, to be stored later");
                     deps.edge.measure(&[Metric::one("TurnInInbox")], &about);
@@ -65,7 +65,7 @@ pub(crate) async fn store(
                 }
                 Err(error) => {
                     tracing::error!(%error, "the inbox is away, too");
-                    if let Ok(Ok(())) = timeout(STORE_WITHIN, store()).await {
+                    if let Ok(Ok(())) = store().await {
                         return Ok(());
                     }
                 }

@@ -120,7 +120,7 @@ async fn prepare(
         Err(failure) => {
             let error = ApiError::from(confirmed(deps, failure, key.as_ref(), *now).await);
             report_refusal(deps, begun, &error);
-            store(deps, begun, &Answer::default(), failed(&error)).await.ok();
+            store(deps, begun, &Answer::default(), &failed(&error)).await.ok();
             Err(error)
         }
     }
@@ -167,8 +167,7 @@ async fn run(
             (failed(&error), Some(error))
         }
     };
-    let is_stopped = outcome == Outcome::Stopped;
-    let stored = store(deps, begun, &answer, outcome).await;
+    let stored = store(deps, begun, &answer, &outcome).await;
     let took = Took {
         model: answer.model().unwrap_or(begun.model.as_str()),
         usage: answer.usage(),
@@ -177,7 +176,7 @@ async fn run(
     match (stored, error) {
         (Err(NotStored), _) => out.error(&TurnError::NotSaved.into(), None),
         (Ok(()), Some(error)) => out.error(&error, Some(&took)),
-        (Ok(()), None) if is_stopped => out.abort(Some(&took)),
+        (Ok(()), None) if outcome == Outcome::Stopped => out.abort(Some(&took)),
         (Ok(()), None) => {
             out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), Some(&took));
         }

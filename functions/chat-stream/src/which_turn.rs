@@ -1,8 +1,7 @@
 //! Which turn of a chat a request is about.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query};
-use http::HeaderMap;
+use axum::extract::{FromRequestParts, Path, Query};
+use http::request::Parts;
 use serde::Deserialize;
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::session::Session;
@@ -36,20 +35,20 @@ pub(crate) struct WhichTurn {
     pub(crate) after: Option<u64>,
 }
 
-impl WhichTurn {
-    pub(crate) fn parse(
-        chat: Result<Path<String>, PathRejection>,
-        query: Result<Query<TurnQuery>, QueryRejection>,
-        headers: &HeaderMap,
-    ) -> Result<Self, ApiError> {
-        let Query(query) =
-            query.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.body_text()))?;
+impl<S: Send + Sync> FromRequestParts<S> for WhichTurn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let malformed = |field| move |source| TurnError::MalformedId { field, source };
+        let chat = Path::<String>::from_request_parts(parts, state).await;
         let Path(chat) = chat.map_err(|_| malformed("id")(MalformedId))?;
         let chat = ChatId::parse(&chat).map_err(malformed("id"))?;
+        let query = Query::<TurnQuery>::from_request_parts(parts, state).await;
+        let Query(query) =
+            query.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.body_text()))?;
         let message = query.message.as_deref().map(MessageId::parse).transpose();
         let message = message.map_err(malformed("message"))?;
-        let header = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+        let header = parts.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
         let after = query.after.as_deref().or(header.filter(|value| !value.is_empty()));
         let after = after.map(str::parse).transpose().map_err(|_| {
             let why = "`after` and `last-event-id` are the number of a frame";
@@ -57,7 +56,9 @@ impl WhichTurn {
         })?;
         Ok(Self { chat, message, after })
     }
+}
 
+impl WhichTurn {
     /// The turn, if the chat has one.
     pub(crate) async fn find(
         &self,

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it breaks")]
 
+#[path = "turn/app.rs"]
+mod app;
+
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_stream::{ChatConfig, Deps, app};
 use fake_openrouter::Step;
 use fake_openrouter::script::{delta, done, pause, stop, usage};
 use futures_util::future::join_all;
@@ -15,6 +16,8 @@ use serde_json::Value;
 use shared_http::{Tasks, system_entropy};
 use testkit::{Client, Function, TestStack, metronome, question_json};
 use tokio::sync::Semaphore;
+
+use crate::app::app;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
 /// The model that the events ask.
@@ -50,19 +53,7 @@ impl Scene {
         stack.premium(&session).await;
         let cookie = stack.cookie(&session);
         stack.provider.script(MODEL, script());
-        let app = app(Deps {
-            edge: stack.edge(),
-            tokens: stack.tokens(),
-            cache: stack.cache(),
-            database: stack.database(),
-            inbox: stack.inbox(),
-            openrouter: stack.openrouter(),
-            table: stack.table(),
-            plans: stack.plans(),
-            vault: stack.vault(),
-            tasks: Tasks::default(),
-            config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
-        });
+        let app = app(&stack, &Tasks::default());
         let elsewhere = Client::new(app).signed_in(&cookie);
         Self { stack, cookie, elsewhere }
     }

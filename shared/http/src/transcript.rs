@@ -56,9 +56,8 @@ pub struct Transcript(Arc<Shared>);
 pub const MUCH: usize = 4096;
 
 impl Transcript {
-    /// Appends frames, of which the last has the number `last`. Answers whether the keeper has to know:
-    /// the writer wakes it, once the reader has been served.
-    pub fn append(&self, first: u64, last: u64, frames: &[u8]) -> bool {
+    /// Appends frames, of which the last has the number `last`.
+    pub fn append(&self, first: u64, last: u64, frames: &[u8]) {
         let mut state = self.lock();
         let before = state.frames.bytes.len();
         if before == 0 {
@@ -66,18 +65,15 @@ impl Transcript {
         }
         state.frames.last = last;
         state.frames.bytes.extend_from_slice(frames);
-        before < MUCH && state.frames.bytes.len() >= MUCH
-    }
-
-    /// Lets the keeper look at what was said.
-    pub fn wake_keeper(&self) {
-        self.0.changed.notify_one();
+        if before < MUCH && state.frames.bytes.len() >= MUCH {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Nothing more will be said.
     pub fn end(&self) {
         self.lock().is_over = true;
-        self.wake_keeper();
+        self.0.changed.notify_one();
     }
 
     /// Waits until [`MUCH`] was said, or it is over.
@@ -113,9 +109,22 @@ impl Transcript {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Wake};
+
     use futures_util::FutureExt;
 
     use super::*;
+
+    /// How often a keeper was woken.
+    #[derive(Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn what_was_said_is_taken_once_and_in_order() {
@@ -136,15 +145,28 @@ mod tests {
 
     #[test]
     fn the_keeper_wakes_for_much_and_for_the_end() {
-        let transcript = Transcript::default();
-        assert!(!transcript.append(1, 1, b"a"));
-        assert!(transcript.said_much().now_or_never().is_none());
-        assert!(transcript.append(2, 2, &[b'b'; MUCH]), "much");
-        assert!(!transcript.append(3, 3, b"c"), "it knows already");
-        assert!(transcript.said_much().now_or_never().is_some());
+        let (transcript, woken) = (Transcript::default(), Arc::new(Woken::default()));
+        let waker = Arc::clone(&woken).into();
+        let mut context = Context::from_waker(&waker);
+        let times = || woken.0.load(Ordering::Relaxed);
+
+        let mut keeper = Box::pin(transcript.said_much());
+        transcript.append(1, 1, b"a");
+        assert!(keeper.poll_unpin(&mut context).is_pending());
+        transcript.append(2, 2, b"b");
+        assert_eq!(times(), 0, "a word");
+        transcript.append(3, 3, &[b'c'; MUCH]);
+        assert_eq!(times(), 1, "much");
+        transcript.append(4, 4, b"d");
+        assert_eq!(times(), 1, "it knows already");
+        assert!(keeper.poll_unpin(&mut context).is_ready());
+
         transcript.take();
+        let mut keeper = Box::pin(transcript.said_much());
+        assert!(keeper.poll_unpin(&mut context).is_pending());
         transcript.end();
-        assert!(transcript.said_much().now_or_never().is_some());
+        assert_eq!(times(), 2, "the end");
+        assert!(keeper.poll_unpin(&mut context).is_ready());
     }
 
     #[test]

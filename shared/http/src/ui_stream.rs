@@ -156,14 +156,11 @@ impl UiStream {
             return false;
         }
         // A comment is no frame, and nothing to keep.
-        let is_much = self.next_id > self.unsent
-            && self.transcript.append(self.unsent, self.next_id - 1, &self.frames);
-        self.unsent = self.next_id;
-        self.out.write(self.frames.split());
-        if is_much {
-            // After the reader, who is not to wait for the keeper.
-            self.transcript.wake_keeper();
+        if self.next_id > self.unsent {
+            self.transcript.append(self.unsent, self.next_id - 1, &self.frames);
+            self.unsent = self.next_id;
         }
+        self.out.write(self.frames.split());
         true
     }
 

@@ -1,12 +1,11 @@
 //! What these tests have in common.
 
-use std::sync::Arc;
-
-use chat_stream::{ChatConfig, Deps, app};
 use serde_json::{Value, json};
 use shared_core::session::Session;
 use shared_http::Tasks;
 use testkit::{Answer, Client, TestStack};
+
+use crate::app::app;
 
 /// One user, and the function that they speak to.
 pub(crate) struct Chat {
@@ -24,7 +23,7 @@ impl Chat {
     pub(crate) async fn on(stack: TestStack) -> Self {
         let session = stack.session("ada@example.com").await;
         let tasks = Tasks::default();
-        let client = Client::new(Self::app(&stack, &tasks)).signed_in(&stack.cookie(&session));
+        let client = Client::new(app(&stack, &tasks)).signed_in(&stack.cookie(&session));
         Self { stack, session, client, tasks }
     }
 
@@ -38,25 +37,9 @@ impl Chat {
         self
     }
 
-    pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> axum::Router {
-        app(Deps {
-            edge: stack.edge(),
-            tokens: stack.tokens(),
-            cache: stack.cache(),
-            database: stack.database(),
-            inbox: stack.inbox(),
-            openrouter: stack.openrouter(),
-            table: stack.table(),
-            plans: stack.plans(),
-            vault: stack.vault(),
-            tasks: tasks.clone(),
-            config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
-        })
-    }
-
     /// The same user, at another process of the function.
     pub(crate) fn elsewhere(&self) -> Client {
-        let app = Self::app(&self.stack, &Tasks::default());
+        let app = app(&self.stack, &Tasks::default());
         Client::new(app).signed_in(&self.stack.cookie(&self.session))
     }
 

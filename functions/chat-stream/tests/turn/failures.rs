@@ -7,6 +7,7 @@ use serde_json::json;
 use shared_http::Tasks;
 use testkit::{Client, TestStack};
 
+use crate::app::app;
 use crate::chat::{Chat, body};
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn without_the_database_nothing_is_asked() {
     let session = stack.session("ada@example.com").await;
     let cookie = stack.cookie(&session);
     stack.set("DATABASE_URL", "postgres://u@127.0.0.1:1/x");
-    let client = Client::new(Chat::app(&stack, &Tasks::default())).signed_in(&cookie);
+    let client = Client::new(app(&stack, &Tasks::default())).signed_in(&cookie);
     let answer = client.post("/api/chat", &body("the-chat", "fake/echo", "hi")).await;
     assert_eq!(answer.refusal(), (503, "unavailable".into()));
     assert_eq!(answer.header("retry-after"), Some("5"));

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use testkit::Client;
 
+use crate::app::app;
 use crate::chat::{Chat, body};
 use crate::reading::{Reading, frames, text_of};
 
@@ -75,8 +76,8 @@ async fn nobody_follows_what_is_not_theirs_or_not_there() {
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     running.until("\"start\"").await;
     let eve = chat.stack.session("eve@example.com").await;
-    let eve = Client::new(Chat::app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
-    let nobody = Client::new(Chat::app(&chat.stack, &chat.tasks));
+    let eve = Client::new(app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
+    let nobody = Client::new(app(&chat.stack, &chat.tasks));
     let refused = |status: u16, code: &str| (status, code.to_owned());
     for (method, path) in [("GET", "stream"), ("POST", "stop")] {
         let ask = async |client: &Client, rest: &str| {

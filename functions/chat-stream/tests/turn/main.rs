@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 mod answers;
+mod app;
 mod chat;
 mod dying;
 mod failures;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use shared_core::keys::{KeyUse, MonthlyCap};
 
+use crate::app::app;
 use crate::chat::Chat;
 
 const KEY: &str = "sk-or-v1-ada-0123456789abcdef";
@@ -149,7 +150,7 @@ async fn without_the_master_key_nothing_is_asked_and_nothing_lost() {
     let other = std::env::temp_dir().join(format!("vault-keys-{}", std::process::id()));
     std::fs::write(&other, format!("other:{}", "ab".repeat(32))).unwrap();
     chat.stack.set("VAULT_KEYS", format!("file:{}", other.display()));
-    let client = testkit::Client::new(Chat::app(&chat.stack, &chat.tasks))
+    let client = testkit::Client::new(app(&chat.stack, &chat.tasks))
         .signed_in(&chat.stack.cookie(&chat.session));
     let question = crate::chat::body("the-chat", "fake/echo", "hi");
     let refused = client.post("/api/chat", &question).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::{Answer, Client};
 
+use crate::app::app;
 use crate::chat::{Chat, body};
 
 #[tokio::test]
@@ -111,7 +112,7 @@ async fn another_users_chat_cannot_be_told_from_one_that_is_not_there() {
     let chat = Chat::start().await;
     chat.ask("fake/echo", "adas secret").await;
     let eve = chat.stack.session("eve@example.com").await;
-    let eve = Client::new(Chat::app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
+    let eve = Client::new(app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
     let intruding = eve.post("/api/chat", &body("the-chat", "fake/echo", "what was said?")).await;
     assert_eq!(intruding.refusal(), (404, "chat_not_found".into()));
     assert_eq!(chat.stack.provider.requests().len(), 1);
@@ -121,7 +122,7 @@ async fn another_users_chat_cannot_be_told_from_one_that_is_not_there() {
 #[tokio::test]
 async fn nobody_asks_without_a_session() {
     let chat = Chat::start().await;
-    let app = || Client::new(Chat::app(&chat.stack, &chat.tasks));
+    let app = || Client::new(app(&chat.stack, &chat.tasks));
     let question = body("the-chat", "fake/echo", "hi");
     assert_eq!(app().post("/api/chat", &question).await.refusal(), (401, "unauthenticated".into()));
     let session = chat.stack.session("bob@example.com").await;

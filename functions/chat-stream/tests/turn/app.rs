@@ -1,0 +1,24 @@
+//! The function, as a process of its own would have it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use chat_stream::{ChatConfig, Deps, app as chat_stream};
+use shared_http::Tasks;
+use testkit::TestStack;
+
+pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> Router {
+    chat_stream(Deps {
+        edge: stack.edge(),
+        tokens: stack.tokens(),
+        cache: stack.cache(),
+        database: stack.database(),
+        inbox: stack.inbox(),
+        openrouter: stack.openrouter(),
+        table: stack.table(),
+        plans: stack.plans(),
+        vault: stack.vault(),
+        tasks: tasks.clone(),
+        config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
+    })
+}
