@@ -24,7 +24,7 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use serde::{Deserialize, Serialize};
 use shared_core::env::Env;
-use shared_http::{EdgeConfig, SessionKeys, Tokens, system_clock};
+use shared_http::{HttpConfig, SessionKeys, Tokens, system_clock};
 use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
@@ -87,7 +87,7 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>, live_log: LiveLo
             LiveLog::Written => Some(Recording::new(env)?),
             LiveLog::Absent => None,
         },
-        tokens: Tokens::new(&SessionKeys::from_env(env)?, &EdgeConfig::from_env(env)?),
+        tokens: Tokens::new(&SessionKeys::from_env(env)?, &HttpConfig::from_env(env)?),
         cache: ClusterClient::new([env.required("CACHE_URL")?])?.get_async_connection().await?,
         database: Pool::builder(manager).max_size(env.parsed("DATABASE_POOL_SIZE", 2)?).build()?,
         http: reqwest::Client::builder()

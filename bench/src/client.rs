@@ -104,7 +104,7 @@ impl Reader {
     /// Sends `request` and reads its answer, in which the upstream's chunks are expected whole.
     pub(crate) async fn turn(&mut self, request: &[u8], script: &Script) -> Result<Heard> {
         self.ask(request).await?;
-        self.hear(script).await
+        self.read_answer(script).await
     }
 
     /// Sends `request`; answers when.
@@ -116,7 +116,7 @@ impl Reader {
     }
 
     /// Reads the answer from its beginning to its end.
-    pub(crate) async fn hear(&mut self, script: &Script) -> Result<Heard> {
+    pub(crate) async fn read_answer(&mut self, script: &Script) -> Result<Heard> {
         let mut heard =
             Heard { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
         let (mut chunks, mut seen) = (0, 0);

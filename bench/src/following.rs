@@ -52,7 +52,7 @@ pub(crate) async fn measure(
                     Reader::connect(elsewhere).await?.turn(&request, &SCRIPT).await?.late,
                 )
             });
-            let (_, heard) = try_join!(asker.hear(&SCRIPT), try_join_all(following))?;
+            let (_, heard) = try_join!(asker.read_answer(&SCRIPT), try_join_all(following))?;
             late.extend(heard.into_iter().flatten());
         }
         all.push(Followed { followers, late });

@@ -41,7 +41,7 @@ pub(crate) async fn measure(
                 // The first round opens what was not needed before.
                 if round > 0 {
                     measured.cpu += process.cpu()?.saturating_sub(before);
-                    measured.hear(heard);
+                    measured.add(heard);
                 }
             }
         }

@@ -43,7 +43,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Adds what readers heard.
-    pub(crate) fn hear(&mut self, heard: Vec<Heard>) {
+    pub(crate) fn add(&mut self, heard: Vec<Heard>) {
         for turn in heard {
             self.first.push(turn.first);
             self.late.extend(turn.late);
@@ -112,7 +112,7 @@ pub(crate) async fn run(
             measured.cpu += process.cpu()?.saturating_sub(before.0);
             measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
             measured.peak_memory = process.peak_memory()?;
-            measured.hear(heard);
+            measured.add(heard);
         }
     }
     Ok(all)

@@ -144,9 +144,9 @@ impl Counts {
     }
 }
 
-fn listen(mut from: TcpStream, buffer: &mut [u8], mut hear: impl FnMut(&[u8]) -> bool) {
+fn listen(mut from: TcpStream, buffer: &mut [u8], mut on_bytes: impl FnMut(&[u8]) -> bool) {
     while let Ok(length @ 1..) = from.read(buffer) {
-        if !hear(&buffer[..length]) {
+        if !on_bytes(&buffer[..length]) {
             return;
         }
     }

@@ -1,9 +1,9 @@
 //! The live log of a bare turn, written by the product's recorder.
 
-use chat_stream::recorder::Recorder;
+use chat_stream::writer::LogWriter;
 use shared_cache::{Cache, CacheConfig};
 use shared_core::env::Env;
-use shared_http::{Edge, EdgeConfig, Tasks, Transcript, system_clock, system_entropy};
+use shared_http::{AppContext, FrameBuffer, HttpConfig, Tasks, system_clock, system_entropy};
 
 use crate::Result;
 
@@ -12,7 +12,7 @@ use crate::Result;
 pub(crate) struct Recording {
     cache: Cache,
     tasks: Tasks,
-    edge: Edge,
+    app: AppContext,
 }
 
 impl Recording {
@@ -21,23 +21,23 @@ impl Recording {
         Ok(Self {
             cache: Cache::new(&CacheConfig::from_env(env)?, system_clock())?,
             tasks: Tasks::default(),
-            edge: Edge::new(&EdgeConfig::from_env(env)?, system_clock(), system_entropy()),
+            app: AppContext::new(&HttpConfig::from_env(env)?, system_clock(), system_entropy()),
         })
     }
 
     /// Begins the log of a turn.
     pub(crate) fn begin(&self) -> Told {
-        let answer = self.edge.entropy().uuid(self.edge.clock().now()).into();
-        let recorder = Recorder::start(&self.cache, &self.tasks, &self.edge, &answer);
-        recorder.identify("gen-bench");
-        Told { transcript: recorder.transcript(), recorder, last: 0 }
+        let answer = self.app.entropy().uuid(self.app.clock().now()).into();
+        let writer = LogWriter::start(&self.cache, &self.tasks, &self.app, &answer);
+        writer.identify("gen-bench");
+        Told { frame_buffer: writer.frame_buffer(), writer, last: 0 }
     }
 }
 
 /// What the reader was told, for the live log.
 pub(crate) struct Told {
-    transcript: Transcript,
-    recorder: Recorder,
+    frame_buffer: FrameBuffer,
+    writer: LogWriter,
     last: u64,
 }
 
@@ -46,11 +46,11 @@ impl Told {
     pub(crate) fn append(&mut self, frames: &[u8], count: u64) {
         let first = self.last + 1;
         self.last += count;
-        self.transcript.append(first, self.last, frames);
+        self.frame_buffer.append(first, self.last, frames);
     }
 
     /// The reader was told all of it.
     pub(crate) async fn finish(self) {
-        self.recorder.finish().await;
+        self.writer.finish().await;
     }
 }

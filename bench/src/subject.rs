@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
-use local::{Inbox, Product, Wiring};
+use local::{DevMailbox, Product, Wiring};
 use local_stack::free_port;
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
@@ -129,7 +129,7 @@ async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     begin_logging(true);
     let clock = system_clock();
     let wiring = Wiring {
-        inbox: Inbox::new(clock.clone(), None),
+        inbox: DevMailbox::new(clock.clone(), None),
         clock,
         entropy: system_entropy(),
         table: ModelTable::parse(include_str!("../../models.toml"))?,

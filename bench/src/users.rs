@@ -7,7 +7,7 @@ use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens, system_clock, system_entropy};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
 
 use crate::Result;
@@ -32,12 +32,12 @@ pub(crate) struct User<'a> {
 impl Users {
     /// Signs in `count` users.
     pub(crate) async fn sign_in(count: usize, env: &Env<'_>) -> Result<Self> {
-        let origin = EdgeConfig::from_env(env)?;
+        let origin = HttpConfig::from_env(env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
-        let edge = Edge::new(&origin, system_clock(), system_entropy());
+        let app = AppContext::new(&origin, system_clock(), system_entropy());
         let database = Database::new(&DatabaseConfig::from_env(env)?, system_clock())?;
         let tokens = stream::iter(0..count)
-            .map(|number| sign_in(number, &edge, &tokens, &database))
+            .map(|number| sign_in(number, &app, &tokens, &database))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
@@ -59,14 +59,14 @@ impl Users {
 
 async fn sign_in(
     number: usize,
-    edge: &Edge,
+    app: &AppContext,
     tokens: &Tokens,
     database: &Database,
 ) -> Result<String> {
-    let now = edge.clock().now();
+    let now = app.clock().now();
     let session = NewSession {
-        id: SessionId(edge.entropy().uuid(now)),
-        user_if_new: UserId(edge.entropy().uuid(now)),
+        id: SessionId(app.entropy().uuid(now)),
+        user_if_new: UserId(app.entropy().uuid(now)),
         user_agent: Some("bench".to_owned()),
         expires_at: now + ABSOLUTE_LIFETIME,
     };

@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Html;
 use axum::routing::get;
-use shared_http::Edge;
+use shared_http::AppContext;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 
-use crate::{Inbox, Sweeper};
+use crate::{DevMailbox, Sweeper};
 
 /// A function, as a gateway sees it.
 pub(crate) struct Mounted {
@@ -20,9 +20,9 @@ pub(crate) struct Mounted {
 }
 
 pub(crate) fn gateway(
-    edge: &Edge,
+    app: &AppContext,
     functions: Vec<Mounted>,
-    inbox: Inbox,
+    inbox: DevMailbox,
     sweeper: Option<Sweeper>,
 ) -> Router {
     let mut router = Router::new();
@@ -37,7 +37,7 @@ pub(crate) fn gateway(
         .merge(inbox.routes())
         .merge(sweeper.map(Sweeper::routes).unwrap_or_default());
     // The edge answers for paths that no function has.
-    router.merge(edge.wrap(local))
+    router.merge(app.wrap(local))
 }
 
 /// A function is asked as if nothing stood before it. What axum has noted of the gateway's match it would

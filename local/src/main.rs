@@ -12,15 +12,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use fake_openrouter::FakeOpenRouter;
-use local::{Inbox, Product, Sweeper, Wiring};
+use local::{DevMailbox, Product, Sweeper, Wiring};
 use local_dynamodb::{DynamoDbError, LocalDynamoDb};
 use local_stack::{Servers, Settings, StackError};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig};
-use shared_core::ambient::Entropy;
 use shared_core::catalogue::ModelTable;
 use shared_core::env::{ConfigError, Env};
 use shared_core::plans::Plans;
+use shared_core::random::Entropy;
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
 use shared_inbox::InboxConfig;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
@@ -121,7 +121,8 @@ async fn serve(
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
     let clock = system_clock();
-    let inbox = Inbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
+    let inbox =
+        DevMailbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
     let table = ModelTable::parse(upstream.table())?;
     let plans = Plans::parse(include_str!("../../plans.toml"))?;
     let entropy = system_entropy();

@@ -28,7 +28,7 @@ pub fn openapi() -> OpenApi {
     for part in [
         otp::openapi(),
         verify::openapi(),
-        session::openapi(),
+        account::openapi(),
         chat_stream::openapi(),
         models::openapi(),
         keys::openapi(),

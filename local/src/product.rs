@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::HealthCheck;
 use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
-use session::Checkup;
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper};
-use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
+use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
 use shared_core::plans::Plans;
-use shared_http::{Edge, EdgeConfig, SessionKeys, Tasks, Tokens};
+use shared_core::random::Entropy;
+use shared_http::{AppContext, HttpConfig, SessionKeys, Tasks, Tokens};
 use shared_inbox::InboxConfig;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
@@ -24,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::gateway::{Mounted, gateway};
-use crate::{Inbox, Sweeper};
+use crate::{DevMailbox, Sweeper};
 
 /// What the functions are given that is no variable.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub struct Wiring {
     /// The random source.
     pub entropy: Entropy,
     /// Where login mails go.
-    pub inbox: Inbox,
+    pub inbox: DevMailbox,
     /// Which models are offered.
     pub table: ModelTable,
     /// What users may.
@@ -54,10 +55,10 @@ impl Product {
     /// Wires the functions. The variables are those that each function reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
         let Wiring { clock, entropy, inbox, table, plans, sweeper } = wiring;
-        let origin = EdgeConfig::from_env(env)?;
+        let origin = HttpConfig::from_env(env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
         let vault = Vault::new(&VaultConfig::from_env(env)?, entropy.clone());
-        let edge = Edge::new(&origin, clock.clone(), entropy);
+        let app = AppContext::new(&origin, clock.clone(), entropy);
         let cache = CacheConfig::from_env(env)?;
         let serverless = cache.serverless.clone();
         let cache = Cache::new(&cache, clock.clone())?;
@@ -67,32 +68,32 @@ impl Product {
         let (table, plans, tasks) = (Arc::new(table), Arc::new(plans), Tasks::default());
 
         let otp = otp::Deps {
-            edge: edge.clone(),
+            app: app.clone(),
             cache: cache.clone(),
             codes: codes.clone(),
             mailer: Arc::new(inbox.clone()),
         };
         let verify = verify::Deps {
-            edge: edge.clone(),
+            app: app.clone(),
             tokens: tokens.clone(),
             cache: cache.clone(),
             codes,
             database: database.clone(),
         };
-        let session = session::Deps {
-            edge: edge.clone(),
+        let session = account::Deps {
+            app: app.clone(),
             tokens: tokens.clone(),
             database: database.clone(),
             plans: Arc::clone(&plans),
-            checkup: Checkup::new(database.clone(), cache.clone(), serverless, clock),
+            health_check: HealthCheck::new(database.clone(), cache.clone(), serverless, clock),
         };
         let models = models::Deps {
-            edge: edge.clone(),
+            app: app.clone(),
             openrouter: openrouter.clone(),
             table: Arc::clone(&table),
         };
         let keys = keys::Deps {
-            edge: edge.clone(),
+            app: app.clone(),
             tokens: tokens.clone(),
             cache: cache.clone(),
             database: database.clone(),
@@ -102,7 +103,7 @@ impl Product {
         };
         let finished = shared_inbox::Inbox::new(&InboxConfig::from_env(env)?, &Aws::from_env(env)?);
         let chat_stream = chat_stream::Deps {
-            edge: edge.clone(),
+            app: app.clone(),
             tokens,
             cache,
             database,
@@ -117,12 +118,12 @@ impl Product {
         let functions = vec![
             Mounted { app: otp::app(otp), document: otp::openapi() },
             Mounted { app: verify::app(verify), document: verify::openapi() },
-            Mounted { app: session::app(session), document: session::openapi() },
+            Mounted { app: account::app(session), document: account::openapi() },
             Mounted { app: models::app(models), document: models::openapi() },
             Mounted { app: keys::app(keys), document: keys::openapi() },
             Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },
         ];
-        Ok(Self { router: gateway(&edge, functions, inbox, sweeper), tasks })
+        Ok(Self { router: gateway(&app, functions, inbox, sweeper), tasks })
     }
 
     /// The router, for calls without a socket.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use shared_http::{ApiError, ErrorCode};
-use sweep::{Deps, SweepError, Swept};
+use sweep::{Deps, SweepError, SweepReport};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// A run may take no longer than it may on Lambda.
@@ -43,13 +43,13 @@ impl Sweeper {
         Router::new().route("/local/sweep", post(now)).with_state(self)
     }
 
-    async fn sweep(&self) -> Result<Swept, SweepError> {
+    async fn sweep(&self) -> Result<SweepReport, SweepError> {
         sweep::sweep(&self.0, WITHIN).await
     }
 }
 
 /// On this machine, whoever asks is who wants to know what is wrong.
-async fn now(State(sweeper): State<Sweeper>) -> Result<Json<Swept>, ApiError> {
+async fn now(State(sweeper): State<Sweeper>) -> Result<Json<SweepReport>, ApiError> {
     let swept = sweeper.sweep().await;
     swept.map(Json).map_err(|error| ApiError::new(ErrorCode::Unavailable, error))
 }

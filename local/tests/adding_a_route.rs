@@ -41,7 +41,7 @@ fn documents() -> Vec<(&'static str, OpenApi)> {
     vec![
         ("otp", otp::openapi()),
         ("verify", verify::openapi()),
-        ("session", session::openapi()),
+        ("account", account::openapi()),
         ("models", models::openapi()),
         ("keys", keys::openapi()),
         ("chat-stream", chat_stream::openapi()),
@@ -131,10 +131,10 @@ fn every_route_has_an_event_and_every_event_a_route() {
 
 #[test]
 fn every_event_is_explained_and_run() {
-    let explained = repository_file("events/README.md");
+    let with_upgrade_hint = repository_file("events/README.md");
     let mut left_out = Vec::new();
     for (name, _) in events() {
-        if !explained.contains(&format!("`{name}`")) {
+        if !with_upgrade_hint.contains(&format!("`{name}`")) {
             left_out.push(format!("{name}: step 5, events/README.md"));
         }
         let run = names_in("functions").into_iter().any(|function| {

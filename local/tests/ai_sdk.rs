@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use local::{Inbox, Product, Wiring};
+use local::{DevMailbox, Product, Wiring};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
 use shared_core::plans::Plans;
@@ -35,7 +35,7 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     stack.set("APP_ORIGIN", &origin);
     stack.set("MODEL_SILENCE_SECONDS", SILENCE_SECONDS);
     stack.set("HEARTBEAT_SECONDS", "1");
-    let ending = [End::ToldTo, End::Killed].map(|end| Ending::start(&stack, end));
+    let ending = [End::ToldTo, End::Killed].map(|end| TurnEnd::start(&stack, end));
     let product = product(&stack.env());
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -62,7 +62,7 @@ fn product(env: &Env<'_>) -> Product {
     let wiring = Wiring {
         clock: system_clock(),
         entropy: system_entropy(),
-        inbox: Inbox::new(system_clock(), None),
+        inbox: DevMailbox::new(system_clock(), None),
         table,
         plans,
         sweeper: None,
@@ -79,12 +79,12 @@ enum End {
 
 /// Another process of the same product, as it were: it has a runtime of its own, and ends as soon as
 /// somebody connects to its switch.
-struct Ending {
+struct TurnEnd {
     url: String,
     switch: u16,
 }
 
-impl Ending {
+impl TurnEnd {
     fn start(stack: &TestStack, end: End) -> Self {
         let variables: HashMap<_, _> = stack.variables().into_iter().collect();
         let (tell, told) = mpsc::channel();
@@ -115,7 +115,7 @@ impl Ending {
     }
 }
 
-fn judged_by_the_sdk(origin: &str, [told_to, killed]: &[Ending; 2]) -> Output {
+fn judged_by_the_sdk(origin: &str, [told_to, killed]: &[TurnEnd; 2]) -> Output {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ai-sdk");
     install(&directory);
     program("node", &directory)

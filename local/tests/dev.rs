@@ -218,7 +218,7 @@ async fn a_new_user_logs_in_asks_and_watches_the_answer_and_ctrl_c_ends_everythi
     }
     assert_eq!(dev.call("GET", "/api/nothing", "", "").0, 404);
     let (swept, report) = checkout.sweep();
-    assert!(swept && report.contains(r#""turnsEnded":0"#), "{report}");
+    assert!(swept && report.contains(r#""orphanedTurnsClosed":0"#), "{report}");
     assert!(dev.end("-INT").success());
     assert!(!checkout.anybody_listens());
     let (swept, complaint) = checkout.sweep();

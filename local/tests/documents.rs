@@ -8,7 +8,7 @@ use shared_cache::{CacheConfig, Pepper};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
 use shared_core::plans::Plans;
-use shared_http::{EdgeConfig, ErrorCode, OtelConfig, SessionKeys};
+use shared_http::{ErrorCode, HttpConfig, OtelConfig, SessionKeys};
 use shared_inbox::InboxConfig;
 use shared_openrouter::OpenRouterConfig;
 use shared_postgres::DatabaseConfig;
@@ -58,7 +58,7 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
         _ => None,
     };
     let env = Env::new(|name| example.get(name).cloned().or_else(|| lambdas(name).map(Into::into)));
-    EdgeConfig::from_env(&env).unwrap();
+    HttpConfig::from_env(&env).unwrap();
     OtelConfig::from_env(&env).unwrap();
     SessionKeys::from_env(&env).unwrap();
     DatabaseConfig::from_env(&env).unwrap();
@@ -83,9 +83,15 @@ fn whoever_pays_nothing_and_chooses_nothing_has_a_model() {
     let plans = Plans::parse(&repository_file("plans.toml")).unwrap();
     for table in ["models.toml", "local/models.toml"] {
         let models = ModelTable::parse(&repository_file(table)).unwrap();
-        let terms = models.offered(models.default_model()).unwrap();
-        assert!(plans.free().includes(terms.tier), "{table}: the default is not in the plan free");
-        assert!(terms.credits <= plans.free().credits, "{table}: the default costs too much");
+        let pricing = models.offered(models.default_model()).unwrap();
+        assert!(
+            plans.free().includes(pricing.tier),
+            "{table}: the default is not in the plan free"
+        );
+        assert!(
+            pricing.credits <= plans.free().credits.get(),
+            "{table}: the default costs too much"
+        );
     }
 }
 

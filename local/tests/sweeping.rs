@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use local::{Inbox, Product, Sweeper, Wiring};
+use local::{DevMailbox, Product, Sweeper, Wiring};
 use serde_json::Value;
-use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::credits::ORPHANED_AFTER;
 use shared_http::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::Deps;
@@ -32,7 +32,7 @@ fn client(stack: &TestStack) -> Client {
     let wiring = Wiring {
         clock: stack.clock.clock(),
         entropy: system_entropy(),
-        inbox: Inbox::new(stack.clock.clock(), None),
+        inbox: DevMailbox::new(stack.clock.clock(), None),
         table: (*stack.table()).clone(),
         plans: (*stack.plans()).clone(),
         sweeper: Some(sweeper(stack)),
@@ -46,7 +46,7 @@ async fn death(stack: &TestStack, number: usize) {
     let (database, plans) = (stack.database(), stack.plans());
     let turn = next_turn(&format!("chat-{number:04}"), number);
     database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans).await.unwrap();
-    stack.clock.advance(TURN_DIES_AFTER + Duration::from_secs(1));
+    stack.clock.advance(ORPHANED_AFTER + Duration::from_secs(1));
 }
 
 const RELEASED: &str = "select count(*) from turns where state = 'released'";
@@ -60,7 +60,7 @@ async fn whoever_asks_for_it_is_told_what_was_done_or_why_not() {
     let answer = client.send(ask()).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let report: Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(report["turnsEnded"], 1);
+    assert_eq!(report["orphanedTurnsClosed"], 1);
 
     stack.owner().await.execute("revoke select on turns from app_job", &[]).await.unwrap();
     let answer = client.send(ask()).await;

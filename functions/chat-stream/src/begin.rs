@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 
 use axum::response::Response;
-use shared_cache::{Error as CacheError, Subject, Taken};
-use shared_core::catalogue::Terms;
+use shared_cache::{CacheError, Permit, Subject};
+use shared_core::catalogue::ModelPricing;
 use shared_core::plans::{Plan, Plans};
 use shared_core::session::SessionError;
 use shared_core::turn::{NewTurn, TurnError};
-use shared_postgres::{BegunTurn, Error as DatabaseError};
+use shared_postgres::{BegunTurn, DatabaseError};
 
 use crate::Deps;
-use crate::repeated::{Repeated, repeated};
-use crate::turn::Asker;
+use crate::deduplicate::{Repeated, repeated};
+use crate::turn::TurnContext;
 
 /// What became of a question.
 pub(crate) enum Beginning {
     /// It is stored, and its answer is open; and what the cache says of how often its user asks.
-    Begun(Box<BegunTurn>, Result<Taken, CacheError>),
+    Begun(Box<BegunTurn>, Result<Permit, CacheError>),
     /// It was asked before: the stream of that turn.
     Repeated(Response),
 }
@@ -25,29 +25,29 @@ pub(crate) enum Beginning {
 /// One round trip to each system, at once.
 pub(crate) async fn begin(
     deps: &Deps,
-    asker: &Asker,
+    context: &TurnContext,
     turn: &NewTurn,
 ) -> Result<Beginning, TurnError> {
     if !deps.openrouter.is_warm() {
         deps.tasks.spawn(deps.openrouter.clone().warm());
     }
-    let user = Subject::User(asker.session.user);
+    let user = Subject::User(context.session.user);
     let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
-    let (taken, stored) = tokio::join!(
-        deps.cache.take_any(&user, "turns", &limits, asker.now),
-        store_question(deps, asker, turn),
+    let (permit, stored) = tokio::join!(
+        deps.cache.acquire_any(&user, "turns", &limits, context.now),
+        store_question(deps, context, turn),
     );
-    match (stored, taken) {
-        (Ok(Stored::Begun(begun)), taken) => Ok(Beginning::Begun(begun, taken)),
-        (Ok(Stored::Repeated(response)), taken) => {
+    match (stored, permit) {
+        (Ok(Stored::Begun(begun)), permit) => Ok(Beginning::Begun(begun, permit)),
+        (Ok(Stored::Repeated(response)), permit) => {
             // To ask for the same again is not to ask more.
-            if let Ok(taken) = taken {
-                deps.cache.give_back(taken).await.ok();
+            if let Ok(permit) = permit {
+                deps.cache.release(permit).await.ok();
             }
             Ok(Beginning::Repeated(response))
         }
         // Who is refused again and again is told that it is too often.
-        (Err(error), Ok(taken)) => Err(taken.allowed_by_any().err().map_or(error, Into::into)),
+        (Err(error), Ok(permit)) => Err(permit.allowed_by_any().err().map_or(error, Into::into)),
         (Err(error), Err(_)) => Err(error),
     }
 }
@@ -63,8 +63,12 @@ const TRIES: usize = 3;
 
 /// Stores the question. One that should be in the chat and is not becomes a new one: it was refused
 /// when it was first sent, and now it is sent again.
-async fn store_question(deps: &Deps, asker: &Asker, turn: &NewTurn) -> Result<Stored, TurnError> {
-    let database = deps.database.request(&asker.session, asker.now);
+async fn store_question(
+    deps: &Deps,
+    context: &TurnContext,
+    turn: &NewTurn,
+) -> Result<Stored, TurnError> {
+    let database = deps.database.request(&context.session, context.now);
     let mut turn = Cow::Borrowed(turn);
     let mut tries = 1;
     loop {
@@ -74,8 +78,8 @@ async fn store_question(deps: &Deps, asker: &Asker, turn: &NewTurn) -> Result<St
         };
         let next = match (&error, turn.as_new_question()) {
             (DatabaseError::MessageNotFound, question) => question,
-            (DatabaseError::TurnRunning(_) | DatabaseError::TurnRepeated, _) => {
-                match repeated(deps, asker, &turn, &error).await? {
+            (DatabaseError::TurnRunning(_) | DatabaseError::DuplicateTurn, _) => {
+                match repeated(deps, context, &turn, &error).await? {
                     Repeated::Follow(response) => return Ok(Stored::Repeated(response)),
                     Repeated::Again(turn) => Some(turn),
                 }
@@ -84,15 +88,15 @@ async fn store_question(deps: &Deps, asker: &Asker, turn: &NewTurn) -> Result<St
         };
         match next {
             Some(next) if tries < TRIES => turn = Cow::Owned(next),
-            Some(_) | None => return Err(refused(error, turn.terms, &deps.plans)),
+            Some(_) | None => return Err(refused(error, turn.pricing, &deps.plans)),
         }
         tries += 1;
     }
 }
 
-fn refused(error: DatabaseError, terms: Terms, plans: &Plans) -> TurnError {
-    if let DatabaseError::TurnRefused(refusal) = error {
-        refusal.explained(terms, plans)
+fn refused(error: DatabaseError, pricing: ModelPricing, plans: &Plans) -> TurnError {
+    if let DatabaseError::PaymentDenied(refusal) = error {
+        refusal.with_upgrade_hint(pricing, plans)
     } else {
         turn_error(error)
     }
@@ -104,9 +108,9 @@ pub(crate) fn turn_error(error: DatabaseError) -> TurnError {
         DatabaseError::SessionEnded => SessionError::Ended.into(),
         DatabaseError::ChatNotFound => TurnError::ChatNotFound,
         DatabaseError::MessageNotFound => TurnError::MessageNotFound,
-        DatabaseError::MessageExists | DatabaseError::TurnRepeated => TurnError::MessageExists,
+        DatabaseError::MessageExists | DatabaseError::DuplicateTurn => TurnError::MessageExists,
         DatabaseError::TurnRunning(answer) => TurnError::Running { answer },
-        DatabaseError::TurnRefused(_)
+        DatabaseError::PaymentDenied(_)
         | DatabaseError::AnswerNotOpen
         | DatabaseError::AnswerGone
         | DatabaseError::Unavailable(_) => TurnError::Unavailable(error.into()),

@@ -4,23 +4,23 @@
 //! [`turn`] is where to start reading; `follow` is the other side of what it does.
 
 mod begin;
+mod byok;
 mod config;
-mod dead;
-mod follow;
-mod listen;
-mod own_key;
-mod post_chat;
-mod ready;
-pub mod recorder;
-mod repeated;
-mod report;
+mod deduplicate;
+mod generate;
+mod orphaned;
+mod persist;
+mod prepare;
+mod reader;
+mod replay;
 mod request;
 mod resume;
+mod send;
 mod stop;
-mod stored;
-mod storing;
+mod telemetry;
 pub mod turn;
-mod which_turn;
+mod turn_ref;
+pub mod writer;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use shared_cache::Cache;
 use shared_core::catalogue::ModelTable;
 use shared_core::plans::Plans;
-use shared_http::{Edge, MessageMetadata, Tasks, Tokens};
+use shared_http::{AppContext, MessageMetadata, Tasks, Tokens};
 use shared_inbox::Inbox;
 use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
@@ -45,7 +45,7 @@ pub use config::ChatConfig;
 #[derive(Clone, Debug)]
 pub struct Deps {
     /// Time and chance.
-    pub edge: Edge,
+    pub app: AppContext,
     /// Verifies session tokens.
     pub tokens: Tokens,
     /// For limits, and what running turns say.
@@ -68,9 +68,9 @@ pub struct Deps {
     pub config: Arc<ChatConfig>,
 }
 
-impl FromRef<Deps> for Edge {
+impl FromRef<Deps> for AppContext {
     fn from_ref(deps: &Deps) -> Self {
-        deps.edge.clone()
+        deps.app.clone()
     }
 }
 
@@ -82,10 +82,10 @@ impl FromRef<Deps> for Tokens {
 
 /// The function's routes, wrapped for the wire.
 pub fn app(deps: Deps) -> Router {
-    let edge = deps.edge.clone();
+    let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
     let body_limit = DefaultBodyLimit::max(deps.config.body_limit);
-    edge.wrap(routes.layer(body_limit).with_state(deps))
+    app.wrap(routes.layer(body_limit).with_state(deps))
 }
 
 /// The function's part of the API document.
@@ -100,7 +100,7 @@ struct InTheStream;
 
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(InTheStream::openapi())
-        .routes(routes!(post_chat::post_chat))
+        .routes(routes!(send::send))
         .routes(routes!(resume::resume))
         .routes(routes!(stop::stop))
 }

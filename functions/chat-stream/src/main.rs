@@ -8,7 +8,8 @@ use shared_cache::{Cache, CacheConfig};
 use shared_core::catalogue::ModelTable;
 use shared_core::plans::Plans;
 use shared_http::{
-    Edge, EdgeConfig, SessionKeys, Tokens, serve_streaming, start, system_clock, system_entropy,
+    AppContext, HttpConfig, SessionKeys, Tokens, serve_streaming, start, system_clock,
+    system_entropy,
 };
 use shared_inbox::{Inbox, InboxConfig};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
@@ -27,9 +28,9 @@ fn main() -> ExitCode {
         let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
         init.tasks().spawn(openrouter.clone().warm());
 
-        let origin = EdgeConfig::from_env(&env)?;
+        let origin = HttpConfig::from_env(&env)?;
         let deps = Deps {
-            edge: Edge::new(&origin, system_clock(), system_entropy()),
+            app: AppContext::new(&origin, system_clock(), system_entropy()),
             tokens: Tokens::new(&SessionKeys::from_env(&env)?, &origin),
             cache,
             database,

@@ -5,10 +5,10 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::ambient::Entropy;
-use shared_core::catalogue::{ModelId, ModelTable, Terms};
+use shared_core::catalogue::{ModelId, ModelPricing, ModelTable};
 use shared_core::ids::{ChatId, MalformedId, MessageId};
-use shared_core::turn::{IdempotencyKey, NewTurn, Place, Question, TurnError};
+use shared_core::random::Entropy;
+use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question, TurnError};
 use utoipa::ToSchema;
 
 /// A turn, as a client asks for it.
@@ -90,7 +90,7 @@ impl ChatRequest {
     /// The turn that is asked for, if it can be asked.
     pub(crate) fn into_turn(self, rules: Rules<'_>) -> Result<NewTurn, Unreadable> {
         let chat = ChatId::parse(&self.id).map_err(malformed("id"))?;
-        let (model, terms) = model(self.model, rules.table)?;
+        let (model, pricing) = model(self.model, rules.table)?;
         let message =
             self.message.or_else(|| self.messages.and_then(|mut messages| messages.pop()));
         let message = message.ok_or(TurnError::NoMessage)?;
@@ -108,13 +108,13 @@ impl ChatRequest {
             .transpose()
             .map_err(malformed("message.id"))?;
         let place = match (self.trigger, id) {
-            (Trigger::RegenerateMessage, Some(question)) => Place::Again { question },
+            (Trigger::RegenerateMessage, Some(question)) => Placement::Regenerate { question },
             (Trigger::RegenerateMessage, None) => return Err(TurnError::MessageNotFound.into()),
             (Trigger::SubmitMessage, id) => match self.message_id {
-                None => Place::Next { question: id.unwrap_or_else(new_id) },
+                None => Placement::Append { question: id.unwrap_or_else(new_id) },
                 Some(replaced) => {
                     let question = MessageId::parse(&replaced).map_err(malformed("messageId"))?;
-                    Place::Instead { question, aside: new_id() }
+                    Placement::Edit { question, displaced_id: new_id() }
                 }
             },
         };
@@ -124,18 +124,18 @@ impl ChatRequest {
             question,
             answer: new_id(),
             model,
-            terms,
+            pricing,
             idempotency_key: rules.idempotency_key,
         })
     }
 }
 
-fn model(asked: Option<String>, table: &ModelTable) -> Result<(ModelId, Terms), TurnError> {
+fn model(asked: Option<String>, table: &ModelTable) -> Result<(ModelId, ModelPricing), TurnError> {
     let model = match &asked {
         Some(asked) => ModelId::parse(asked),
         None => Some(table.default_model().clone()),
     };
-    let offered = model.and_then(|model| table.offered(&model).map(|terms| (model, terms)));
+    let offered = model.and_then(|model| table.offered(&model).map(|pricing| (model, pricing)));
     let asked = asked.unwrap_or_default();
     offered.ok_or_else(|| TurnError::UnknownModel { model: asked.chars().take(128).collect() })
 }

@@ -5,11 +5,11 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use shared_core::chat::AnswerStatus;
 use shared_core::turn::TurnError;
-use shared_http::{ApiError, ErrorBody, SignedIn};
+use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::Deps;
-use crate::follow::follow;
-use crate::which_turn::{TurnQuery, WhichTurn};
+use crate::reader::follow;
+use crate::turn_ref::{TurnQuery, TurnSelector};
 
 /// Follow a running answer
 ///
@@ -36,8 +36,8 @@ use crate::which_turn::{TurnQuery, WhichTurn};
 )]
 pub(crate) async fn resume(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
-    which: WhichTurn,
+    CurrentUser(session): CurrentUser,
+    which: TurnSelector,
 ) -> Result<Response, ApiError> {
     let after = which.after;
     let turn = match which.find(&deps, &session).await {

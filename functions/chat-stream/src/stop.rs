@@ -9,14 +9,14 @@ use shared_cache::{LiveLog, LogState};
 use shared_core::chat::AnswerStatus;
 use shared_core::ids::MessageId;
 use shared_core::turn::TurnError;
-use shared_http::{ApiError, ErrorBody, SignedIn};
+use shared_http::{ApiError, CurrentUser, ErrorBody};
 use tokio::time::{Duration, Instant, sleep};
 use utoipa::ToSchema;
 
 use crate::Deps;
-use crate::dead::{Unclosed, closed};
-use crate::follow::GLANCE;
-use crate::which_turn::WhichTurn;
+use crate::orphaned::{CloseError, close_if_orphaned};
+use crate::reader::POLL_INTERVAL;
+use crate::turn_ref::TurnSelector;
 
 /// Whoever stops an answer wants to ask something else: so long is the end waited for.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -52,18 +52,18 @@ pub(crate) struct Stopped {
 )]
 pub(crate) async fn stop(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
-    which: WhichTurn,
+    CurrentUser(session): CurrentUser,
+    which: TurnSelector,
 ) -> Result<Response, ApiError> {
     let turn = which.find(&deps, &session).await?;
     let Some(turn) = turn.filter(|turn| turn.status == AnswerStatus::Streaming) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let unavailable = |error: Unclosed| TurnError::StopUnavailable(error.into());
+    let unavailable = |error: CloseError| TurnError::StopUnavailable(error.into());
     let log = deps.cache.live_log(&turn.answer);
-    log.ask_to_stop().await.map_err(|error| unavailable(error.into()))?;
-    let ended =
-        has_ended(&log).await || closed(&deps, session.user, &turn).await.map_err(unavailable)?;
+    log.request_stop().await.map_err(|error| unavailable(error.into()))?;
+    let ended = has_ended(&log).await
+        || close_if_orphaned(&deps, session.user, &turn).await.map_err(unavailable)?;
     Ok(Json(Stopped { message_id: turn.answer, ended }).into_response())
 }
 
@@ -74,8 +74,8 @@ async fn has_ended(log: &LiveLog) -> bool {
         match log.read(u64::MAX).await.map(|page| page.state) {
             Ok(LogState::Ended) => return true,
             // Nobody is there who could end it.
-            Ok(LogState::Silent) => return false,
-            Ok(LogState::Running | LogState::Absent) | Err(_) => sleep(GLANCE).await,
+            Ok(LogState::Orphaned) => return false,
+            Ok(LogState::Running | LogState::Absent) | Err(_) => sleep(POLL_INTERVAL).await,
         }
     }
     false

@@ -20,33 +20,35 @@
 
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use shared_cache::{Error as CacheError, Taken};
+use shared_cache::{CacheError, Permit};
 use shared_core::answer::{Answer, FinishReason};
-use shared_core::ending::Outcome;
 use shared_core::ids::TraceId;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, TurnError};
 use shared_http::{ApiError, RateLimit, Took, UiStream};
-use shared_openrouter::{Ask, ModelStream};
+use shared_openrouter::{CompletionRequest, ModelStream};
 use shared_postgres::BegunTurn;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::Deps;
 use crate::begin::{Beginning, begin};
-use crate::listen::{Cut, End, Heard, Patience, cut_short, listen};
-use crate::own_key::confirmed;
-use crate::ready::{Ready, ready};
-use crate::recorder::Recorder;
-use crate::report::{Times, report, report_refusal};
-use crate::storing::{NotStored, failed, store, withdraw};
+use crate::byok::confirmed;
+use crate::generate::{
+    Interruption, StreamEnd, StreamResult, StreamTimeouts, generate, interrupted,
+};
+use crate::persist::{NotStored, failed, store, withdraw};
+use crate::prepare::{Ready, ready};
+use crate::telemetry::{Times, report, report_refusal};
+use crate::writer::LogWriter;
 
 /// Where the response goes, or why there is none.
 pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
 
 /// Who asks, and when.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker {
+pub struct TurnContext {
     /// Whose turn it is.
     pub session: Session,
     /// What the provider's record of it is to be found by.
@@ -57,29 +59,29 @@ pub struct Asker {
 
 /// Runs a turn from its beginning to its end. `respond` is given the response as soon as the model
 /// has accepted the question.
-pub async fn turn(deps: Deps, asker: Asker, turn: NewTurn, respond: Respond) {
+pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
-    let (begun, taken) = match begin(&deps, &asker, &turn).await {
-        Ok(Beginning::Begun(begun, taken)) => (begun, taken),
+    let (begun, permit) = match begin(&deps, &context, &turn).await {
+        Ok(Beginning::Begun(begun, permit)) => (begun, permit),
         Ok(Beginning::Repeated(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
-    let recorder = Recorder::start(&deps.cache, &deps.tasks, &deps.edge, &begun.answer);
-    let (mut out, response) = UiStream::new(recorder.transcript());
-    match prepare(&deps, &asker, &begun, taken, &recorder).await {
+    let writer = LogWriter::start(&deps.cache, &deps.tasks, &deps.app, &begun.answer);
+    let (mut out, response) = UiStream::new(writer.frame_buffer());
+    match prepare(&deps, &context, &begun, permit, &writer).await {
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
             // Whether anybody still waits for it does not matter.
             let _ = respond.send(Ok((rate_limit, response).into_response()));
-            run(&deps, &begun, stream, &mut out, &recorder, began).await;
-            recorder.finish().await;
+            run(&deps, &begun, stream, &mut out, &writer, began).await;
+            writer.finish().await;
         }
         Err(error) => {
             // For whoever follows this turn already. After the response, this process may be frozen.
             out.error(&error, None);
             out.flush();
-            recorder.finish().await;
+            writer.finish().await;
             let _ = respond.send(Err(error));
         }
     }
@@ -87,24 +89,24 @@ pub async fn turn(deps: Deps, asker: Asker, turn: NewTurn, respond: Respond) {
 
 /// A turn that has been sent, or was cut short before it was.
 struct Prepared {
-    stream: Result<ModelStream, Cut>,
+    stream: Result<ModelStream, Interruption>,
     rate_limit: RateLimit,
 }
 
 /// Everything that can still be an HTTP status, once the question is stored.
 async fn prepare(
     deps: &Deps,
-    Asker { session, trace, now }: &Asker,
+    TurnContext { session, trace, now }: &TurnContext,
     begun: &BegunTurn,
-    taken: Result<Taken, CacheError>,
-    recorder: &Recorder,
+    permit: Result<Permit, CacheError>,
+    writer: &LogWriter,
 ) -> Result<Prepared, ApiError> {
     let database = deps.database.request(session, *now);
-    let Ready { prompt, key, rate_limit } = match ready(deps, &database, begun, taken).await {
+    let Ready { prompt, key, rate_limit } = match ready(deps, &database, begun, permit).await {
         Ok(ready) => ready,
         Err(error) => return Err(withdraw(deps, begun, error.into(), *now).await),
     };
-    let ask = Ask {
+    let ask = CompletionRequest {
         model: &begun.model,
         messages: &prompt,
         user: session.user,
@@ -112,8 +114,8 @@ async fn prepare(
         key: key.as_ref(),
     };
     let asked = tokio::select! {
-        asked = deps.openrouter.ask(&ask) => asked,
-        cut = cut_short(recorder, &deps.tasks) => return Ok(Prepared { stream: Err(cut), rate_limit }),
+        asked = deps.openrouter.complete(&ask) => asked,
+        cut = interrupted(writer, &deps.tasks) => return Ok(Prepared { stream: Err(cut), rate_limit }),
     };
     match asked {
         Ok(stream) => Ok(Prepared { stream: Ok(stream), rate_limit }),
@@ -130,39 +132,41 @@ async fn prepare(
 async fn run(
     deps: &Deps,
     begun: &BegunTurn,
-    stream: Result<ModelStream, Cut>,
+    stream: Result<ModelStream, Interruption>,
     out: &mut UiStream,
-    recorder: &Recorder,
+    writer: &LogWriter,
     began: Instant,
 ) {
     let times = Times { began, accepted: Instant::now() };
     let mut answer = Answer::default();
-    let heard = match stream {
+    let result = match stream {
         Ok(mut stream) => {
-            let patience = Patience {
+            let timeouts = StreamTimeouts {
                 heartbeat: deps.config.heartbeat,
                 deadline: began + deps.config.longest_turn,
             };
-            let cut = cut_short(recorder, &deps.tasks);
-            let heard = listen(&mut stream, &mut answer, out, recorder, cut, patience).await;
-            match heard.end {
-                End::Done => deps.tasks.spawn(stream.hang_up()),
+            let cut = interrupted(writer, &deps.tasks);
+            let result = generate(&mut stream, &mut answer, out, writer, cut, timeouts).await;
+            match result.end {
+                StreamEnd::Done => deps.tasks.spawn(stream.hang_up()),
                 // Nobody listens any more; the provider need not wait for the answer to be stored.
-                End::Failed(_) | End::Cut(_) => drop(stream),
+                StreamEnd::Failed(_) | StreamEnd::Interrupted(_) => drop(stream),
             }
-            heard
+            result
         }
-        Err(cut) => Heard::nothing(End::Cut(cut)),
+        Err(cut) => StreamResult::nothing(StreamEnd::Interrupted(cut)),
     };
     answer.close(&mut |event| out.event(&event));
     out.flush();
 
-    report(deps, begun, &answer, &heard, &times);
-    let (outcome, error) = match heard.end {
-        End::Done => (Outcome::Complete, None),
-        End::Cut(Cut::Stopped) => (Outcome::Stopped, None),
-        End::Cut(Cut::Interrupted) => (Outcome::Interrupted, Some(TurnError::Interrupted.into())),
-        End::Failed(failure) => {
+    report(deps, begun, &answer, &result, &times);
+    let (outcome, error) = match result.end {
+        StreamEnd::Done => (Outcome::Complete, None),
+        StreamEnd::Interrupted(Interruption::Stop) => (Outcome::Stopped, None),
+        StreamEnd::Interrupted(Interruption::Shutdown) => {
+            (Outcome::Interrupted, Some(TurnError::Interrupted.into()))
+        }
+        StreamEnd::Failed(failure) => {
             let error = ApiError::from(failure);
             (failed(&error), Some(error))
         }

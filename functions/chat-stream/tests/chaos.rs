@@ -6,7 +6,7 @@ use fake_openrouter::Script;
 use fake_openrouter::script::{cut, delta, done, error, pause, status, stop, usage};
 use runtime_api::RuntimeApi;
 use shared_cache::LiveLog;
-use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::credits::ORPHANED_AFTER;
 use shared_http::system_entropy;
 use testkit::{Function, TestStack, question_json};
 
@@ -57,12 +57,12 @@ async fn whatever_is_killed_every_credit_is_accounted_for() {
         // Of the others, one reader leaves; its turn goes on.
         turns.pop();
         let mut answered = 0;
-        let patience = tokio::time::sleep(Duration::from_secs(2));
-        tokio::pin!(patience);
+        let timeouts = tokio::time::sleep(Duration::from_secs(2));
+        tokio::pin!(timeouts);
         for turn in turns {
             tokio::select! {
                 end = turn.collect() => answered += usize::from(end.is_ok()),
-                () = &mut patience => break,
+                () = &mut timeouts => break,
             }
         }
         let settling = "select count(*) from turns where state = 'open'";
@@ -73,11 +73,11 @@ async fn whatever_is_killed_every_credit_is_accounted_for() {
 
     // All functions are gone; what is open now has died, and nobody says to be alive. Two sweep at once.
     tokio::time::sleep(LiveLog::ALIVE_FOR).await;
-    stack.clock.advance(TURN_DIES_AFTER + Duration::from_mins(1));
+    stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(1));
     let owner = stack.owner_url();
     let (first, second) = tokio::join!(stack.sweep(&owner), stack.sweep(&owner));
     assert!(
-        first.turns_ended + second.turns_ended > 0,
+        first.orphaned_turns_closed + second.orphaned_turns_closed > 0,
         "nobody was killed in the middle of a turn"
     );
     stack.until_count(0, "select count(*) from turns where state = 'open'").await;

@@ -86,10 +86,10 @@ impl Scene {
 
 /// Reads until so many words have come.
 async fn until(invocation: &mut Invocation, words: usize) -> Vec<Chunk> {
-    let (mut chunks, mut heard) = (Vec::new(), 0);
-    while heard < words {
+    let (mut chunks, mut result) = (Vec::new(), 0);
+    while result < words {
         let chunk = invocation.chunk().await.unwrap().expect("more");
-        heard += text_of(&chunk.bytes).split_whitespace().count();
+        result += text_of(&chunk.bytes).split_whitespace().count();
         chunks.push(chunk);
     }
     chunks
@@ -148,7 +148,7 @@ async fn a_process_that_is_killed_loses_no_more_than_what_had_just_come() {
     }
 
     let swept = scene.stack.sweep_later().await;
-    assert_eq!(swept.turns_ended, 10);
+    assert_eq!(swept.orphaned_turns_closed, 10);
     for (number, (safe, _)) in killed.iter().enumerate() {
         let (status, text) = scene.stored(number).await;
         assert_eq!(status, "interrupted");

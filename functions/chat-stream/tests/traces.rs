@@ -51,7 +51,7 @@ async fn a_streams_spans_leave_after_its_last_chunk_and_delay_none() {
     let spans = export.spans();
     let count = |name| spans.iter().filter(|span| span.name == name).count();
     // Of what the live log is written with, the end alone.
-    assert_eq!((count("transaction"), count("script"), count("listen")), (2, 2, 1));
+    assert_eq!((count("transaction"), count("script"), count("generate")), (2, 2, 1));
     assert!(spans.iter().all(|span| span.trace_id == request.trace_id));
 
     // Neither what was asked, nor what was answered, nor whose it is.

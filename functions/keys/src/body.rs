@@ -2,23 +2,23 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
-use shared_core::keys::{InvalidCap, KeyStatus, KeyUse, MonthlyCap};
+use shared_core::keys::{InvalidCap, KeyPolicy, KeyStatus, MonthlyCap};
 use shared_core::money::usd;
-use shared_http::{KeyStatusSchema, key_use_schema};
+use shared_http::{KeyStatusSchema, key_policy_schema};
 use shared_postgres::{KeyChange, StoredKey};
 use utoipa::ToSchema;
 
 /// A key, without the key. Amounts are in US dollars.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = OwnKey)]
+#[schema(as = EncryptedKey)]
 pub(crate) struct KeyBody {
     /// What its owner knows it by: its last four characters.
     #[schema(example = "sk-or-...1c96")]
     masked: String,
-    #[serde(rename = "use")]
-    #[schema(schema_with = key_use_schema)]
-    pays: KeyUse,
+    #[serde(rename = "policy")]
+    #[schema(schema_with = key_policy_schema)]
+    policy: KeyPolicy,
     /// What it may spend here in a calendar month (UTC), or null: as much as `OpenRouter` lets it.
     #[schema(example = 20)]
     monthly_cap_usd: Option<f64>,
@@ -51,17 +51,17 @@ pub(crate) struct KeyBody {
 
 impl From<StoredKey> for KeyBody {
     fn from(key: StoredKey) -> Self {
-        let StoredKey { masked, settings, facts, checked_at, refused_at, spent_nano_usd } = key;
+        let StoredKey { masked, settings, info, checked_at, refused_at, spent_nano_usd } = key;
         Self {
             masked,
-            pays: settings.pays,
+            policy: settings.policy,
             monthly_cap_usd: settings.cap.map(MonthlyCap::usd),
             spent_this_month_usd: usd(spent_nano_usd),
-            label: facts.label,
-            limit: facts.limit_nano_usd.map(usd),
-            limit_remaining: facts.remaining_nano_usd.map(usd),
-            usage: usd(facts.usage_nano_usd),
-            expires_at: facts.expires_at,
+            label: info.label,
+            limit: info.limit_nano_usd.map(usd),
+            limit_remaining: info.remaining_nano_usd.map(usd),
+            usage: usd(info.usage_nano_usd),
+            expires_at: info.expires_at,
             checked_at,
             status: KeyStatus::of(refused_at.is_some()),
             refused_at,
@@ -82,9 +82,9 @@ where
 /// What to change of a key's settings.
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
 pub(crate) fn key_change(
-    pays: Option<KeyUse>,
+    policy: Option<KeyPolicy>,
     monthly_cap_usd: Option<Option<f64>>,
 ) -> Result<KeyChange, InvalidCap> {
     let cap = monthly_cap_usd.map(|cap| cap.map(MonthlyCap::from_usd).transpose());
-    Ok(KeyChange { pays, cap: cap.transpose()? })
+    Ok(KeyChange { policy, cap: cap.transpose()? })
 }

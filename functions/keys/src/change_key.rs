@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use serde::Deserialize;
-use shared_core::keys::{KeyError, KeyUse};
-use shared_http::{ApiError, ErrorBody, Json, SignedIn, key_use_schema};
+use shared_core::keys::{KeyError, KeyPolicy};
+use shared_http::{ApiError, CurrentUser, ErrorBody, Json, key_policy_schema};
 use utoipa::ToSchema;
 
 use crate::body::{KeyBody, given, key_change};
@@ -15,9 +15,9 @@ use crate::{Deps, key_error};
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
 pub(crate) struct KeySettingsChange {
-    #[serde(default, rename = "use", deserialize_with = "given")]
-    #[schema(schema_with = key_use_schema, required = false)]
-    pays: Option<KeyUse>,
+    #[serde(default, rename = "policy", deserialize_with = "given")]
+    #[schema(schema_with = key_policy_schema, required = false)]
+    policy: Option<KeyPolicy>,
     /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
     /// no cap.
     #[serde(default, deserialize_with = "given")]
@@ -41,13 +41,13 @@ pub(crate) struct KeySettingsChange {
 )]
 pub(crate) async fn change_key(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
+    CurrentUser(session): CurrentUser,
     request: Result<Json<KeySettingsChange>, ApiError>,
 ) -> Result<Json<KeyBody>, ApiError> {
-    let Json(KeySettingsChange { pays, monthly_cap_usd }) =
+    let Json(KeySettingsChange { policy, monthly_cap_usd }) =
         request.map_err(|error| unquoted(error, "any of"))?;
-    let change = key_change(pays, monthly_cap_usd).map_err(KeyError::from)?;
-    let database = deps.database.request(&session, deps.edge.clock().now());
+    let change = key_change(policy, monthly_cap_usd).map_err(KeyError::from)?;
+    let database = deps.database.request(&session, deps.app.clock().now());
     let key = database.change_key(change).await.map_err(key_error)?;
     Ok(Json(key.ok_or(KeyError::Missing)?.into()))
 }

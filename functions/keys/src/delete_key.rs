@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use shared_http::{ApiError, ErrorBody, SignedIn};
+use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::{Deps, key_error};
 
@@ -21,9 +21,9 @@ use crate::{Deps, key_error};
 )]
 pub(crate) async fn delete_key(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
+    CurrentUser(session): CurrentUser,
 ) -> Result<StatusCode, ApiError> {
-    let database = deps.database.request(&session, deps.edge.clock().now());
+    let database = deps.database.request(&session, deps.app.clock().now());
     database.delete_key().await.map_err(key_error)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,9 +20,9 @@ use shared_cache::Cache;
 use shared_core::keys::KeyError;
 use shared_core::plans::Plans;
 use shared_core::session::SessionError;
-use shared_http::{Edge, Tokens};
+use shared_http::{AppContext, Tokens};
 use shared_openrouter::OpenRouter;
-use shared_postgres::{Database, Error as DatabaseError};
+use shared_postgres::{Database, DatabaseError};
 use shared_vault::Vault;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,7 +35,7 @@ const BODY_LIMIT_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug)]
 pub struct Deps {
     /// Time and chance.
-    pub edge: Edge,
+    pub app: AppContext,
     /// Verifies session tokens.
     pub tokens: Tokens,
     /// For limits.
@@ -50,9 +50,9 @@ pub struct Deps {
     pub plans: Arc<Plans>,
 }
 
-impl FromRef<Deps> for Edge {
+impl FromRef<Deps> for AppContext {
     fn from_ref(deps: &Deps) -> Self {
-        deps.edge.clone()
+        deps.app.clone()
     }
 }
 
@@ -64,9 +64,9 @@ impl FromRef<Deps> for Tokens {
 
 /// The function's routes, wrapped for the wire.
 pub fn app(deps: Deps) -> Router {
-    let edge = deps.edge.clone();
+    let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
-    edge.wrap(routes.layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).with_state(deps))
+    app.wrap(routes.layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).with_state(deps))
 }
 
 /// The function's part of the API document.
@@ -91,8 +91,8 @@ fn key_error(error: DatabaseError) -> KeyError {
         | DatabaseError::MessageNotFound
         | DatabaseError::MessageExists
         | DatabaseError::TurnRunning(_)
-        | DatabaseError::TurnRepeated
-        | DatabaseError::TurnRefused(_)
+        | DatabaseError::DuplicateTurn
+        | DatabaseError::PaymentDenied(_)
         | DatabaseError::AnswerNotOpen
         | DatabaseError::AnswerGone
         | DatabaseError::Unavailable(_) => unavailable(error),

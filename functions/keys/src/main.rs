@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use keys::{Deps, app};
+use keys::Deps;
 use shared_cache::{Cache, CacheConfig};
 use shared_core::plans::Plans;
 use shared_http::{
-    Edge, EdgeConfig, SessionKeys, Tokens, serve_buffered, start, system_clock, system_entropy,
+    AppContext, HttpConfig, SessionKeys, Tokens, serve_buffered, start, system_clock,
+    system_entropy,
 };
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig};
@@ -22,12 +23,13 @@ fn main() -> ExitCode {
         init.early(database.clone().warm());
 
         let env = init.with_secrets().await?;
-        let origin = EdgeConfig::from_env(&env)?;
-        let edge = Edge::new(&origin, system_clock(), system_entropy());
+        let origin = HttpConfig::from_env(&env)?;
+        let app = AppContext::new(&origin, system_clock(), system_entropy());
         let tokens = Tokens::new(&SessionKeys::from_env(&env)?, &origin);
         let openrouter = OpenRouter::new(&OpenRouterConfig::without_key(&env)?)?;
         let vault = Vault::new(&VaultConfig::from_env(&env)?, system_entropy());
         let plans = Arc::new(Plans::parse(include_str!("../../../plans.toml"))?);
-        serve_buffered(app(Deps { edge, tokens, cache, database, openrouter, vault, plans })).await
+        serve_buffered(keys::app(Deps { app, tokens, cache, database, openrouter, vault, plans }))
+            .await
     })
 }

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shared_cache::Subject;
-use shared_core::keys::{KeyError, KeyUse, ProviderKey};
+use shared_core::keys::{KeyError, KeyPolicy, ProviderKey};
 use shared_core::plans::PlanId;
 use shared_core::session::Session;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
-use shared_http::{ApiError, ErrorBody, Json, RateLimit, SignedIn, key_use_schema};
+use shared_http::{ApiError, CurrentUser, ErrorBody, Json, RateLimit, key_policy_schema};
 use shared_postgres::{KeyChange, NewKey, StoredKey};
 use utoipa::ToSchema;
 
@@ -24,7 +24,7 @@ use crate::unreadable::unquoted;
 use crate::{Deps, key_error, unavailable};
 
 /// A key, and when it pays. Of the settings, what is left out stays as it is; a first key pays
-/// `afterCredits`, without a cap.
+/// `fallback`, without a cap.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
@@ -32,9 +32,9 @@ pub(crate) struct OwnKeyRequest {
     /// The key, as openrouter.ai/settings/keys shows it once: `sk-or-…`.
     #[schema(value_type = String, format = Password, write_only)]
     key: SecretString,
-    #[serde(default, rename = "use", deserialize_with = "given")]
-    #[schema(schema_with = key_use_schema, required = false)]
-    pays: Option<KeyUse>,
+    #[serde(default, rename = "policy", deserialize_with = "given")]
+    #[schema(schema_with = key_policy_schema, required = false)]
+    policy: Option<KeyPolicy>,
     /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
     /// no cap.
     #[serde(default, deserialize_with = "given")]
@@ -46,7 +46,7 @@ impl OwnKeyRequest {
     /// Takes the request, so that its copy of the key is wiped here.
     fn parse(self) -> Result<(ProviderKey, KeyChange), KeyError> {
         let key = ProviderKey::parse(self.key.expose_secret())?;
-        Ok((key, key_change(self.pays, self.monthly_cap_usd)?))
+        Ok((key, key_change(self.policy, self.monthly_cap_usd)?))
     }
 }
 
@@ -73,17 +73,17 @@ impl OwnKeyRequest {
 )]
 pub(crate) async fn put_key(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
+    CurrentUser(session): CurrentUser,
     request: Result<Json<OwnKeyRequest>, ApiError>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Json(request) =
         request.map_err(|error| unquoted(error, "\"key\", a text, and if you like"))?;
     let (key, change) = request.parse()?;
-    let now = deps.edge.clock().now();
+    let now = deps.app.clock().now();
     let database = deps.database.request(&session, now);
-    let standing = database.key_standing(Some(deps.vault.master())).await.map_err(key_error)?;
-    let rate_limit = take_change(&deps, &session, standing.plan.as_ref(), now).await?;
-    let stored = store(&deps, &session, key, change, standing.data_key, now).await;
+    let status = database.key_overview(Some(deps.vault.master())).await.map_err(key_error)?;
+    let rate_limit = take_change(&deps, &session, status.plan.as_ref(), now).await?;
+    let stored = store(&deps, &session, key, change, status.data_key, now).await;
     // What is left is told also where the key was refused: that has counted.
     Ok((rate_limit, stored.map(|key| Json(KeyBody::from(key))).map_err(ApiError::from)))
 }
@@ -98,12 +98,11 @@ async fn take_change(
 ) -> Result<RateLimit, KeyError> {
     let limit = deps.plans.of(plan).key_change_limit();
     let subject = Subject::User(session.user);
-    let taken = deps.cache.take_any(&subject, "key-changes", &[limit], now).await;
-    let taken = taken.map_err(unavailable)?;
-    let standing =
-        taken.standings().first().ok_or_else(|| unavailable("a limit has no standing"))?;
-    standing.allowed()?;
-    Ok(RateLimit::from(*standing))
+    let permit = deps.cache.acquire_any(&subject, "key-changes", &[limit], now).await;
+    let permit = permit.map_err(unavailable)?;
+    let status = permit.statuses().first().ok_or_else(|| unavailable("a limit has no status"))?;
+    status.allowed()?;
+    Ok(RateLimit::from(*status))
 }
 
 /// Asks about the key, seals it and stores it.
@@ -115,14 +114,14 @@ async fn store(
     data_key: Option<WrappedKey>,
     now: Timestamp,
 ) -> Result<StoredKey, KeyError> {
-    let facts = deps.openrouter.check_key(&key, now).await?;
+    let info = deps.openrouter.check_key(&key, now).await?;
     let data_key = match data_key {
         Some(data_key) => data_key,
         None => add_data_key(deps, session, now).await?,
     };
     let masked = key.masked();
     let sealed = seal(deps, &data_key, session, key).await?;
-    let new = NewKey { sealed: &sealed, masked: &masked, change, facts: &facts };
+    let new = NewKey { sealed: &sealed, masked: &masked, change, info: &info };
     deps.database.request(session, now).put_key(&new).await.map_err(key_error)
 }
 
@@ -133,7 +132,7 @@ async fn add_data_key(
     session: &Session,
     now: Timestamp,
 ) -> Result<WrappedKey, KeyError> {
-    let id = DataKeyId(deps.edge.entropy().uuid(now));
+    let id = DataKeyId(deps.app.entropy().uuid(now));
     let made = deps.vault.new_data_key(id).await.map_err(unavailable)?;
     deps.database.request(session, now).add_data_key(&made).await.map_err(key_error)
 }

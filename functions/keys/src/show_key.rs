@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use shared_core::keys::KeyError;
-use shared_http::{ApiError, ErrorBody, Json, SignedIn};
+use shared_http::{ApiError, CurrentUser, ErrorBody, Json};
 
 use crate::body::KeyBody;
 use crate::{Deps, key_error};
@@ -22,9 +22,9 @@ use crate::{Deps, key_error};
 )]
 pub(crate) async fn show_key(
     State(deps): State<Deps>,
-    SignedIn(session): SignedIn,
+    CurrentUser(session): CurrentUser,
 ) -> Result<Json<KeyBody>, ApiError> {
-    let database = deps.database.request(&session, deps.edge.clock().now());
-    let standing = database.key_standing(None).await.map_err(key_error)?;
-    Ok(Json(standing.key.ok_or(KeyError::Missing)?.into()))
+    let database = deps.database.request(&session, deps.app.clock().now());
+    let status = database.key_overview(None).await.map_err(key_error)?;
+    Ok(Json(status.key.ok_or(KeyError::Missing)?.into()))
 }

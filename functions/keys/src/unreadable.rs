@@ -7,7 +7,7 @@ use shared_http::{ApiError, ErrorCode};
 pub(crate) fn unquoted(rejection: ApiError, before: &str) -> ApiError {
     if rejection.code() == ErrorCode::InvalidRequest {
         let fields = format!(
-            "the body has to be an object with {before} \"use\", \"always\" or \"afterCredits\", \
+            "the body has to be an object with {before} \"policy\", \"always\" or \"fallback\", \
              and \"monthlyCapUsd\", a number or null"
         );
         return ApiError::new(ErrorCode::InvalidRequest, fields);

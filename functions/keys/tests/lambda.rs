@@ -21,13 +21,13 @@ async fn the_binary_answers_api_gateways_events_under_awss_emulator() {
     let put = rie.post(event("keys-put")).await;
     assert_eq!(put.status, 200, "{}", put.body);
     assert_eq!(put.header("ratelimit-remaining"), Some("9"));
-    let settings = |body: Value| (body["use"].clone(), body["monthlyCapUsd"].clone());
+    let settings = |body: Value| (body["policy"].clone(), body["monthlyCapUsd"].clone());
     assert_eq!(put.json()["masked"], "sk-or-...cdef");
     assert_eq!(settings(put.json()), (json!("always"), json!(20.0)));
     assert_eq!(rie.post(event("keys")).await.json(), put.json());
 
     let changed = rie.post(event("keys-settings")).await;
-    assert_eq!(settings(changed.json()), (json!("afterCredits"), Value::Null));
+    assert_eq!(settings(changed.json()), (json!("fallback"), Value::Null));
 
     stack.provider.revoke(KEY);
     let unknown = rie.post(event("keys-put")).await;

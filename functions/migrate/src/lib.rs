@@ -17,7 +17,7 @@ use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::Value;
 use shared_cache::Serverless;
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
 use shared_http::{Init, Metric, StartError, measure};
 use shared_postgres::{DatabaseConfig, MigrateError, Migrated, migrate, schema_hash};
@@ -52,7 +52,7 @@ pub struct Report {
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum HandlerError {
     #[error("this is no event of CloudFormation's, and not {{\"AllowDestructive\": …}}: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
@@ -73,7 +73,7 @@ pub async fn handle(
     event: LambdaEvent<Value>,
 ) -> Result<Option<Report>, lambda_runtime::Error> {
     let deadline = event.context.deadline; // in milliseconds since 1970
-    match Event::parse(event.payload).map_err(Failure::from)? {
+    match Event::parse(event.payload).map_err(HandlerError::from)? {
         Event::Direct(properties) => Ok(Some(migrate_within(deps, &properties, deadline).await?)),
         Event::Resource(event) => {
             let result = match event.request_type {
@@ -90,7 +90,7 @@ pub async fn handle(
                 failure.to_string()
             });
             let answer = Answer::new(&event, &result);
-            answer.send(&http_client()?, &event.response_url).await.map_err(Failure::from)?;
+            answer.send(&http_client()?, &event.response_url).await.map_err(HandlerError::from)?;
             Ok(result.unwrap_or_default())
         }
     }
@@ -100,16 +100,16 @@ async fn migrate_within(
     deps: &Deps,
     properties: &Value,
     deadline_ms: u64,
-) -> Result<Report, Failure> {
+) -> Result<Report, HandlerError> {
     let properties = Properties::read(properties)?;
     let now = u64::try_from(deps.clock.now().as_millisecond()).unwrap_or_default();
     let left = Duration::from_millis(deadline_ms.saturating_sub(now));
     tokio::time::timeout(left.saturating_sub(LAST_WORDS), Box::pin(migrated(deps, &properties)))
         .await
-        .map_err(|_| Failure::TimedOut)?
+        .map_err(|_| HandlerError::TimedOut)?
 }
 
-async fn migrated(deps: &Deps, properties: &Properties) -> Result<Report, Failure> {
+async fn migrated(deps: &Deps, properties: &Properties) -> Result<Report, HandlerError> {
     let hash = schema_hash();
     if properties.schema_hash.as_ref().is_some_and(|expected| *expected != hash) {
         // While a deployment is rolled back, code and template may belong to two of them.

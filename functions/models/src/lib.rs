@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use shared_core::catalogue::ModelTable;
-use shared_http::Edge;
+use shared_http::AppContext;
 use shared_openrouter::OpenRouter;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +19,7 @@ use crate::catalogue::Catalogue;
 #[derive(Clone, Debug)]
 pub struct Deps {
     /// Time.
-    pub edge: Edge,
+    pub app: AppContext,
     /// Lists what there is.
     pub openrouter: OpenRouter,
     /// Says what is offered.
@@ -27,18 +27,20 @@ pub struct Deps {
 }
 
 #[derive(Clone, Debug)]
-struct App {
-    edge: Edge,
+struct AppState {
+    app: AppContext,
     catalogue: Arc<Catalogue>,
 }
 
 /// The function's routes, wrapped for the wire.
 pub fn app(deps: Deps) -> Router {
-    let edge = deps.edge.clone();
+    let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
-    let app =
-        App { edge: deps.edge, catalogue: Arc::new(Catalogue::new(deps.openrouter, deps.table)) };
-    edge.wrap(routes.with_state(app))
+    let state = AppState {
+        app: deps.app,
+        catalogue: Arc::new(Catalogue::new(deps.openrouter, deps.table)),
+    };
+    app.wrap(routes.with_state(state))
 }
 
 /// The function's part of the API document.
@@ -46,6 +48,6 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<App> {
+fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list::models))
 }

@@ -8,7 +8,7 @@ use shared_core::catalogue::{OfferedModel, Tier};
 use shared_http::{ApiError, ErrorBody, Json};
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::AppState;
 
 /// The models on offer.
 #[derive(Serialize, ToSchema)]
@@ -76,17 +76,17 @@ pub(crate) struct Price {
     ),
     security()
 )]
-pub(crate) async fn models(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
-    let models = app.catalogue.models(app.edge.clock().now()).await?;
+pub(crate) async fn models(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {
+    let models = state.catalogue.models(state.app.clock().now()).await?;
     let list = ModelList {
         items: models.iter().map(item).collect(),
-        default_model: app.catalogue.default_model().to_string(),
+        default_model: state.catalogue.default_model().to_string(),
         next_cursor: None,
     };
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], Json(list)))
 }
 
-fn item(OfferedModel { terms, model }: &OfferedModel) -> ModelItem {
+fn item(OfferedModel { pricing, model }: &OfferedModel) -> ModelItem {
     ModelItem {
         id: model.id.to_string(),
         name: model.name.clone(),
@@ -100,7 +100,7 @@ fn item(OfferedModel { terms, model }: &OfferedModel) -> ModelItem {
             prompt: model.prompt_price.clone(),
             completion: model.completion_price.clone(),
         },
-        tier: terms.tier,
-        credits: terms.credits,
+        tier: pricing.tier,
+        credits: pricing.credits,
     }
 }

@@ -23,7 +23,7 @@ tier = "free"
 
 fn client(stack: &TestStack) -> Client {
     let table = Arc::new(ModelTable::parse(TABLE).unwrap());
-    Client::new(app(Deps { edge: stack.edge(), openrouter: stack.openrouter(), table }))
+    Client::new(app(Deps { app: stack.app_context(), openrouter: stack.openrouter(), table }))
 }
 
 fn listed(id: &str) -> serde_json::Value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use shared_cache::{Cache, Codes};
 use shared_core::login::Mailer;
-use shared_http::Edge;
+use shared_http::AppContext;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 #[derive(Clone)]
 pub struct Deps {
     /// Time and chance.
-    pub edge: Edge,
+    pub app: AppContext,
     /// For limits.
     pub cache: Cache,
     /// The codes that wait to be entered.
@@ -27,9 +27,9 @@ pub struct Deps {
 
 /// The function's routes, wrapped for the wire.
 pub fn app(deps: Deps) -> Router {
-    let edge = deps.edge.clone();
+    let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
-    edge.wrap(routes.with_state(deps))
+    app.wrap(routes.with_state(deps))
 }
 
 /// The function's part of the API document.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use shared_cache::{Cache, CacheConfig, Codes, Pepper};
-use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig, serve_buffered, start, system_clock, system_entropy};
 use shared_mail::{MailConfig, Ses};
 
 fn main() -> ExitCode {
@@ -14,9 +14,9 @@ fn main() -> ExitCode {
         init.early(cache.clone().warm());
 
         let env = init.with_secrets().await?;
-        let edge = Edge::new(&EdgeConfig::from_env(&env)?, system_clock(), system_entropy());
+        let app = AppContext::new(&HttpConfig::from_env(&env)?, system_clock(), system_entropy());
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
         let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?, init.aws()?));
-        serve_buffered(otp::app(otp::Deps { edge, cache, codes, mailer })).await
+        serve_buffered(otp::app(otp::Deps { app, cache, codes, mailer })).await
     })
 }

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared_cache::{Error as CacheError, Subject};
+use shared_cache::{CacheError, Subject};
 use shared_core::email::Email;
 use shared_core::limits::Limit;
 use shared_core::login::{
     CODE_LIFETIME, CODES_IN_TOTAL, CODES_PER_ADDRESS, CODES_PER_SOURCE, Code, LoginError,
     LoginMail, RESEND_AFTER,
 };
-use shared_http::{ApiError, ErrorBody, Json, SourceAddress};
+use shared_http::{ApiError, ClientIp, ErrorBody, Json};
 use utoipa::ToSchema;
 
 use crate::Deps;
@@ -51,7 +51,7 @@ pub(crate) struct OtpSent {
 )]
 pub(crate) async fn send_code(
     State(deps): State<Deps>,
-    SourceAddress(source): SourceAddress,
+    ClientIp(source): ClientIp,
     Json(request): Json<OtpRequest>,
 ) -> Result<(StatusCode, Json<OtpSent>), ApiError> {
     let email = Email::parse(&request.email).map_err(LoginError::from)?;
@@ -66,13 +66,13 @@ async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginEr
     take(deps, &source, &CODES_PER_SOURCE).await?;
     take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;
     take(deps, &Subject::Everybody, &CODES_IN_TOTAL).await?;
-    let code = Code::draw(deps.edge.entropy());
-    deps.codes.issue(&email, &code, deps.edge.clock().now()).await.map_err(unavailable)?;
+    let code = Code::draw(deps.app.entropy());
+    deps.codes.issue(&email, &code, deps.app.clock().now()).await.map_err(unavailable)?;
     deps.mailer.send(LoginMail { to: email, code }).await.map_err(LoginError::MailFailed)
 }
 
 async fn take(deps: &Deps, subject: &Subject, limits: &[Limit]) -> Result<(), LoginError> {
-    let taken = deps.cache.take(subject, "codes", limits, deps.edge.clock().now()).await;
+    let taken = deps.cache.acquire(subject, "codes", limits, deps.app.clock().now()).await;
     Ok(taken.map_err(unavailable)??)
 }
 

@@ -12,7 +12,7 @@ use testkit::{Client, Mailbox, TestStack, event};
 fn client(stack: &TestStack, mailbox: &Mailbox) -> Client {
     let mailer = Arc::new(mailbox.clone());
     Client::new(app(Deps {
-        edge: stack.edge(),
+        app: stack.app_context(),
         cache: stack.cache(),
         codes: stack.codes(),
         mailer,

@@ -4,11 +4,11 @@
 //! between the two, or that meets another one, does no harm.
 
 use shared_inbox::WaitingTurn;
-use shared_postgres::{Error as DatabaseError, Stored};
+use shared_postgres::{DatabaseError, Stored};
 
-use crate::{Failure, Run};
+use crate::{Run, WorkError};
 
-pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), Failure> {
+pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), WorkError> {
     let mut unreadable = 0;
     let drained = store_all(run, &mut unreadable).await;
     // Also if Postgres is away: that is when somebody wants to know.
@@ -18,7 +18,7 @@ pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), Failure> {
     drained
 }
 
-async fn store_all(run: &mut Run<'_>, unreadable: &mut u64) -> Result<(), Failure> {
+async fn store_all(run: &mut Run<'_>, unreadable: &mut u64) -> Result<(), WorkError> {
     let mut after = None;
     loop {
         let page = run.deps.inbox.waiting_turns(after.as_ref()).await?;
@@ -39,7 +39,7 @@ async fn store_all(run: &mut Run<'_>, unreadable: &mut u64) -> Result<(), Failur
     }
 }
 
-async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), Failure> {
+async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), WorkError> {
     let deps = run.deps;
     let ended = match deps.jobs.store_finished(&waiting.turn).await {
         Ok(Stored::Now) => {
@@ -59,7 +59,7 @@ async fn refused(
     run: &Run<'_>,
     waiting: &WaitingTurn,
     error: DatabaseError,
-) -> Result<(), Failure> {
+) -> Result<(), WorkError> {
     if !run.is_postgres_there().await {
         return Err(error.into());
     }

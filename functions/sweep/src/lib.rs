@@ -12,10 +12,10 @@
 //! beginning.
 
 mod inbox;
+mod missing_usage;
+mod orphaned_turns;
 mod provider_keys;
 mod report;
-mod stale_turns;
-mod unpriced;
 
 use std::time::Duration;
 
@@ -23,14 +23,15 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use shared_cache::Cache;
-use shared_core::ambient::{Clock, Entropy};
-use shared_core::causes;
+use shared_core::clock::Clock;
+use shared_core::error_chain;
+use shared_core::random::Entropy;
 use shared_inbox::Inbox;
 use shared_openrouter::{LookupError, OpenRouter};
 use shared_postgres::Jobs;
 use shared_vault::{Vault, VaultError};
 
-pub use report::Swept;
+pub use report::SweepReport;
 
 /// What is kept back of an invocation's time: as long as a statement may take that was just begun.
 const LAST_STATEMENT: Duration = Duration::from_secs(20);
@@ -59,22 +60,22 @@ pub struct Deps {
 #[error("{}", failures.join("; "))]
 pub struct SweepError {
     /// What was done nevertheless.
-    pub swept: Swept,
+    pub swept: SweepReport,
     failures: Vec<String>,
 }
 
 /// Why a kind of work failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum WorkError {
     #[error(transparent)]
-    Database(#[from] shared_postgres::Error),
+    Database(#[from] shared_postgres::DatabaseError),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
-    Cache(#[from] shared_cache::Error),
+    Cache(#[from] shared_cache::CacheError),
     #[error(transparent)]
-    Inbox(#[from] shared_inbox::Error),
-    #[error("{}", causes(.0))]
+    Inbox(#[from] shared_inbox::InboxError),
+    #[error("{}", error_chain(.0))]
     OpenRouter(#[from] LookupError),
 }
 
@@ -82,7 +83,7 @@ enum Failure {
 pub async fn handle(
     deps: &Deps,
     event: LambdaEvent<Value>,
-) -> Result<Swept, lambda_runtime::Error> {
+) -> Result<SweepReport, lambda_runtime::Error> {
     let now = u64::try_from(deps.clock.now().as_millisecond()).unwrap_or_default();
     let left = Duration::from_millis(event.context.deadline.saturating_sub(now));
     let result = sweep(deps, left.saturating_sub(LAST_STATEMENT)).await;
@@ -97,20 +98,20 @@ pub async fn handle(
 }
 
 /// Does each kind of work, also if another has failed. Begins nothing new after `time`.
-pub async fn sweep(deps: &Deps, time: Duration) -> Result<Swept, SweepError> {
-    let mut run = Run { deps, began: deps.clock.now(), time, swept: Swept::default() };
+pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepError> {
+    let mut run = Run { deps, began: deps.clock.now(), time, swept: SweepReport::default() };
     // Boxed: side by side they are deeper than the compiler looks.
     let results = [
         ("inbox", Box::pin(inbox::drain(&mut run)).await),
-        ("stale turns", Box::pin(stale_turns::close(&mut run)).await),
-        ("unpriced turns", Box::pin(unpriced::ask(&mut run)).await),
-        ("provider keys", Box::pin(provider_keys::seal_anew(&mut run)).await),
+        ("stale turns", Box::pin(orphaned_turns::close(&mut run)).await),
+        ("missing_usage turns", Box::pin(missing_usage::ask(&mut run)).await),
+        ("provider keys", Box::pin(provider_keys::rotate_keys(&mut run)).await),
         // The next kind of work goes here.
     ];
     let Run { began, mut swept, .. } = run;
     swept.duration_ms = deps.clock.now().as_millisecond() - began.as_millisecond();
 
-    let failed = |(work, result): (&str, Result<(), Failure>)| {
+    let failed = |(work, result): (&str, Result<(), WorkError>)| {
         result.err().map(|failure| format!("{work}: {failure}"))
     };
     let failures: Vec<_> = results.into_iter().filter_map(failed).collect();
@@ -123,7 +124,7 @@ struct Run<'a> {
     began: Timestamp,
     time: Duration,
     /// Written as things are done, so that a failure hides nothing that came before it.
-    swept: Swept,
+    swept: SweepReport,
 }
 
 impl Run<'_> {

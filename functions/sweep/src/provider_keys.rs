@@ -8,9 +8,9 @@ use shared_core::vault::{DataKeyId, WrappedKey};
 use shared_postgres::UserKey;
 use shared_vault::VaultError;
 
-use crate::{Deps, Failure, Run};
+use crate::{Deps, Run, WorkError};
 
-pub(crate) async fn seal_anew(run: &mut Run<'_>) -> Result<(), Failure> {
+pub(crate) async fn rotate_keys(run: &mut Run<'_>) -> Result<(), WorkError> {
     let deps = run.deps;
     let master = deps.vault.master();
     let (mut after, mut current, mut locked) = (None, None, HashSet::new());
@@ -18,7 +18,7 @@ pub(crate) async fn seal_anew(run: &mut Run<'_>) -> Result<(), Failure> {
         if run.is_out_of_time() {
             return Ok(());
         }
-        let page = deps.jobs.stale_keys(master, after).await?;
+        let page = deps.jobs.keys_to_rotate(master, after).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.user);
         let current = match &mut current {
@@ -30,18 +30,18 @@ pub(crate) async fn seal_anew(run: &mut Run<'_>) -> Result<(), Failure> {
                 return Ok(());
             }
             match seal_one(deps, key, current, &mut locked).await? {
-                Sealing::Done => run.swept.keys_sealed_anew += 1,
+                Sealing::Done => run.swept.keys_rotated += 1,
                 Sealing::NotNeeded => {}
                 Sealing::Unreadable => run.swept.keys_unreadable += 1,
             }
         }
     }
-    run.swept.data_keys_forgotten += deps.jobs.forget_data_keys(master).await?;
+    run.swept.data_keys_deleted += deps.jobs.delete_unused_data_keys(master).await?;
     Ok(())
 }
 
 /// The data key under the current master key. Whoever makes it at the same time makes it for both.
-async fn data_key(deps: &Deps) -> Result<WrappedKey, Failure> {
+async fn data_key(deps: &Deps) -> Result<WrappedKey, WorkError> {
     if let Some(key) = deps.jobs.data_key(deps.vault.master()).await? {
         return Ok(key);
     }
@@ -66,7 +66,7 @@ async fn seal_one(
     stale: &UserKey,
     current: &WrappedKey,
     locked: &mut HashSet<DataKeyId>,
-) -> Result<Sealing, Failure> {
+) -> Result<Sealing, WorkError> {
     let UserKey { user, key } = stale;
     if locked.contains(&key.data_key.id) {
         return Ok(Sealing::Unreadable);

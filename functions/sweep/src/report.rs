@@ -7,7 +7,7 @@ use shared_http::{Metric, measure};
 /// What a run did, and what it left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Swept {
+pub struct SweepReport {
     /// Turns out of the inbox that are stored now.
     pub turns_stored: u64,
     /// What is in the inbox after that, unless nobody knows.
@@ -15,33 +15,33 @@ pub struct Swept {
     /// Of that, what Postgres has refused although it was there, or what cannot be read.
     pub inbox_failed: Option<u64>,
     /// Turns that had died, and are closed.
-    pub turns_ended: u64,
+    pub orphaned_turns_closed: u64,
     /// Of these, those of which words are kept; the others are free.
     pub answers_kept: u64,
     /// Turns that died, and have long been open because they cannot be closed; unless nobody knows.
-    pub streams_stale: Option<u64>,
+    pub orphaned_turns_stuck: Option<u64>,
     /// Turns of which it is known now what they took.
-    pub turns_priced: u64,
+    pub usage_backfilled: u64,
     /// Keys that are under the current master key now.
-    pub keys_sealed_anew: u64,
+    pub keys_rotated: u64,
     /// Keys that could not be opened, and were left as they are.
     pub keys_unreadable: u64,
     /// Data keys of former master keys, which no key needs any more.
-    pub data_keys_forgotten: usize,
+    pub data_keys_deleted: usize,
     /// Whether the time was over before the work.
     pub out_of_time: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
 }
 
-impl Swept {
+impl SweepReport {
     /// Whether there was anything to do, or is anything left.
     pub fn did_something(&self) -> bool {
         let left = |count: Option<u64>| count.filter(|count| *count > 0);
         let told = Self {
             inbox_waiting: left(self.inbox_waiting),
             inbox_failed: left(self.inbox_failed),
-            streams_stale: left(self.streams_stale),
+            orphaned_turns_stuck: left(self.orphaned_turns_stuck),
             duration_ms: 0,
             ..self.clone()
         };
@@ -54,13 +54,13 @@ impl Swept {
             turns.stored = self.turns_stored,
             inbox.waiting = self.inbox_waiting,
             inbox.failed = self.inbox_failed,
-            turns.ended = self.turns_ended,
+            turns.ended = self.orphaned_turns_closed,
             answers.kept = self.answers_kept,
-            streams.stale = self.streams_stale,
-            turns.priced = self.turns_priced,
-            keys.sealed_anew = self.keys_sealed_anew,
+            streams.stale = self.orphaned_turns_stuck,
+            turns.priced = self.usage_backfilled,
+            keys.sealed_anew = self.keys_rotated,
             keys.unreadable = self.keys_unreadable,
-            data_keys.forgotten = self.data_keys_forgotten,
+            data_keys.forgotten = self.data_keys_deleted,
             out_of_time = self.out_of_time,
             duration_ms = self.duration_ms,
             "swept"
@@ -75,8 +75,8 @@ impl Swept {
             ("TurnsStored", Some(self.turns_stored)),
             ("InboxWaiting", self.inbox_waiting),
             ("InboxFailed", self.inbox_failed),
-            ("TurnsDied", Some(self.turns_ended)),
-            ("StreamsStale", self.streams_stale),
+            ("TurnsOrphaned", Some(self.orphaned_turns_closed)),
+            ("OrphanedTurnsStuck", self.orphaned_turns_stuck),
             ("KeysUnreadable", Some(self.keys_unreadable)),
         ]
         .into_iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use local_stack::free_port;
 use serde_json::Value;
-use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::credits::ORPHANED_AFTER;
 use testkit::{Function, Rie, TestStack, event_json, next_turn};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_sweep");
@@ -16,7 +16,7 @@ async fn with_a_dead_turn() -> TestStack {
     let mut stack = TestStack::start().await;
     stack.set("DATABASE_URL", stack.owner_url());
     let now = stack.clock.now();
-    stack.clock.set(now - TURN_DIES_AFTER - Duration::from_secs(1));
+    stack.clock.set(now - ORPHANED_AFTER - Duration::from_secs(1));
     let ada = stack.session("ada@example.com").await;
     let (database, plans) = (stack.database(), stack.plans());
     let turn = next_turn("chat-0001", 1);
@@ -41,14 +41,14 @@ async fn a_schedule_ends_dead_turns_and_it_is_reported() {
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
-    assert_eq!((&report["turnsEnded"], &report["outOfTime"]), (&1.into(), &false.into()));
+    assert_eq!((&report["orphanedTurnsClosed"], &report["outOfTime"]), (&1.into(), &false.into()));
     let counts = r#""turns.stored":0,"inbox.waiting":0,"inbox.failed":0,"turns.ended":1,"answers.kept":0,"streams.stale":0"#;
     let metrics = [
         r#""TurnsStored":0.0"#,
         r#""InboxWaiting":0.0"#,
         r#""InboxFailed":0.0"#,
-        r#""TurnsDied":1.0"#,
-        r#""StreamsStale":0.0"#,
+        r#""TurnsOrphaned":1.0"#,
+        r#""OrphanedTurnsStuck":0.0"#,
         r#""KeysUnreadable":0.0"#,
     ];
     for said in metrics.into_iter().chain([counts]) {
@@ -57,7 +57,7 @@ async fn a_schedule_ends_dead_turns_and_it_is_reported() {
 
     // A person's event is as good as a schedule's.
     let report: Value = serde_json::from_slice(&rie.invoke("{}").await).unwrap();
-    assert_eq!(report["turnsEnded"], 0);
+    assert_eq!(report["orphanedTurnsClosed"], 0);
 }
 
 #[tokio::test]
@@ -69,8 +69,8 @@ async fn a_run_that_fails_is_an_error_of_the_function_and_still_reported() {
     let error: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     let said = error["errorMessage"].as_str().unwrap();
     assert!(said.contains("stale turns: postgres: "), "{said}");
-    until_logged(&rie, r#""TurnsDied":0.0"#).await;
-    assert!(!rie.log().contains("StreamsStale"), "nobody knows");
+    until_logged(&rie, r#""TurnsOrphaned":0.0"#).await;
+    assert!(!rie.log().contains("OrphanedTurnsStuck"), "nobody knows");
 }
 
 #[tokio::test]

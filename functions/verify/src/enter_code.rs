@@ -11,7 +11,7 @@ use shared_core::email::Email;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::login::{BoxError, Code, GUESSES_PER_SOURCE, Guess, LoginError};
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{ApiError, ErrorBody, ErrorCode, Json, SourceAddress, UserBody, session_cookie};
+use shared_http::{ApiError, ClientIp, ErrorBody, ErrorCode, Json, UserBody, session_cookie};
 use shared_postgres::NewSession;
 use utoipa::ToSchema;
 
@@ -52,13 +52,13 @@ pub(crate) struct Verified {
 )]
 pub(crate) async fn enter_code(
     State(deps): State<Deps>,
-    SourceAddress(source): SourceAddress,
+    ClientIp(source): ClientIp,
     headers: HeaderMap,
     Json(request): Json<VerifyRequest>,
 ) -> Result<Response, ApiError> {
     let email = Email::parse(&request.email).map_err(LoginError::from)?;
     let code = Code::parse(&request.code).map_err(LoginError::from)?;
-    let now = deps.edge.clock().now();
+    let now = deps.app.clock().now();
     check(&deps, &Subject::Source(source), &email, &code, now).await?;
 
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -81,7 +81,7 @@ async fn check(
     code: &Code,
     now: Timestamp,
 ) -> Result<(), LoginError> {
-    let taken = deps.cache.take(source, "guesses", &GUESSES_PER_SOURCE, now).await;
+    let taken = deps.cache.acquire(source, "guesses", &GUESSES_PER_SOURCE, now).await;
     taken.map_err(unavailable)??;
     match deps.codes.guess(email, code, now).await.map_err(unavailable)? {
         Guess::Right => Ok(()),
@@ -96,7 +96,7 @@ async fn sign_in(
     user_agent: Option<&str>,
     now: Timestamp,
 ) -> Result<(User, Session), LoginError> {
-    let entropy = deps.edge.entropy();
+    let entropy = deps.app.entropy();
     let session = NewSession {
         id: SessionId(entropy.uuid(now)),
         user_if_new: UserId(entropy.uuid(now)),

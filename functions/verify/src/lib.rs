@@ -4,7 +4,7 @@ mod enter_code;
 
 use axum::Router;
 use shared_cache::{Cache, Codes};
-use shared_http::{Edge, Tokens};
+use shared_http::{AppContext, Tokens};
 use shared_postgres::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 #[derive(Clone, Debug)]
 pub struct Deps {
     /// Time and chance.
-    pub edge: Edge,
+    pub app: AppContext,
     /// Signs session tokens.
     pub tokens: Tokens,
     /// For limits.
@@ -27,9 +27,9 @@ pub struct Deps {
 
 /// The function's routes, wrapped for the wire.
 pub fn app(deps: Deps) -> Router {
-    let edge = deps.edge.clone();
+    let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
-    edge.wrap(routes.with_state(deps))
+    app.wrap(routes.with_state(deps))
 }
 
 /// The function's part of the API document.

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use shared_cache::{Cache, CacheConfig, Codes, Pepper};
 use shared_http::{
-    Edge, EdgeConfig, SessionKeys, Tokens, serve_buffered, start, system_clock, system_entropy,
+    AppContext, HttpConfig, SessionKeys, Tokens, serve_buffered, start, system_clock,
+    system_entropy,
 };
 use shared_postgres::{Database, DatabaseConfig};
 
@@ -17,10 +18,10 @@ fn main() -> ExitCode {
         init.early(database.clone().warm());
 
         let env = init.with_secrets().await?;
-        let origin = EdgeConfig::from_env(&env)?;
+        let origin = HttpConfig::from_env(&env)?;
         let tokens = Tokens::new(&SessionKeys::from_env(&env)?, &origin);
-        let edge = Edge::new(&origin, system_clock(), system_entropy());
+        let app = AppContext::new(&origin, system_clock(), system_entropy());
         let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
-        serve_buffered(verify::app(verify::Deps { edge, tokens, cache, codes, database })).await
+        serve_buffered(verify::app(verify::Deps { app, tokens, cache, codes, database })).await
     })
 }

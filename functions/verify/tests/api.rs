@@ -14,7 +14,13 @@ const ADDRESS: &str = "ada@example.com";
 
 fn client(stack: &TestStack) -> Client {
     let (cache, codes, database) = (stack.cache(), stack.codes(), stack.database());
-    Client::new(app(Deps { edge: stack.edge(), tokens: stack.tokens(), cache, codes, database }))
+    Client::new(app(Deps {
+        app: stack.app_context(),
+        tokens: stack.tokens(),
+        cache,
+        codes,
+        database,
+    }))
 }
 
 async fn issue(stack: &TestStack, code: &str) {

@@ -10,7 +10,7 @@ use aws_sdk_elasticache::error::ProvideErrorMetadata;
 use aws_sdk_elasticache::operation::describe_serverless_caches::DescribeServerlessCachesOutput;
 use aws_sdk_elasticache::{Client, Config};
 use fake_aws::{FakeAws, Trouble};
-use shared_aws::{Aws, Failure};
+use shared_aws::{Aws, AwsError};
 use shared_core::env::Env;
 
 fn account(fake: &FakeAws) -> Aws {
@@ -24,9 +24,9 @@ fn client(fake: &FakeAws) -> Client {
     Client::new(account(fake).sdk_config())
 }
 
-async fn describe(client: &Client, name: &str) -> Result<DescribeServerlessCachesOutput, Failure> {
+async fn describe(client: &Client, name: &str) -> Result<DescribeServerlessCachesOutput, AwsError> {
     let asked = client.describe_serverless_caches().serverless_cache_name(name);
-    asked.send().await.map_err(|error| Failure::new("ElastiCache", &error))
+    asked.send().await.map_err(|error| AwsError::new("ElastiCache", &error))
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use aws_sdk_kms::operation::generate_data_key::GenerateDataKeyOutput;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use fake_aws::{FakeAws, KeyState};
-use shared_aws::{Aws, Failure};
+use shared_aws::{Aws, AwsError};
 use shared_core::env::Env;
 
 fn client(fake: &FakeAws) -> Client {
@@ -40,7 +40,7 @@ async fn decrypt(
     let answer = asked.set_encryption_context(Some(context(pairs))).send().await;
     match answer {
         Ok(answer) => Ok(answer.plaintext.unwrap().into_inner()),
-        Err(error) => Err(Failure::new("KMS", &error).code().unwrap().to_owned()),
+        Err(error) => Err(AwsError::new("KMS", &error).code().unwrap().to_owned()),
     }
 }
 
@@ -123,7 +123,7 @@ async fn a_key_that_cannot_be_used_says_why() {
         assert_eq!(decrypt(&client, arn, blob.as_ref(), &[]).await, code(refusal));
         let asked = client.generate_data_key().key_id(arn).key_spec(DataKeySpec::Aes256);
         let error = asked.send().await.unwrap_err();
-        assert_eq!(Failure::new("KMS", &error).code(), Some(refusal));
+        assert_eq!(AwsError::new("KMS", &error).code(), Some(refusal));
     }
     fake.set_key_state(&arn, KeyState::Enabled);
     decrypt(&client, &arn, blob.as_ref(), &[]).await.unwrap();
@@ -134,5 +134,5 @@ async fn how_long_a_key_is_to_be_has_to_be_said() {
     let fake = FakeAws::start().await.unwrap();
     let arn = fake.put_key("chat");
     let error = client(&fake).generate_data_key().key_id(arn).send().await.unwrap_err();
-    assert_eq!(Failure::new("KMS", &error).code(), Some("ValidationException"));
+    assert_eq!(AwsError::new("KMS", &error).code(), Some("ValidationException"));
 }

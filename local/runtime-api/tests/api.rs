@@ -27,7 +27,7 @@ impl Environment {
     }
 
     /// What the emulator says next; nothing once it has hung up.
-    async fn hear(&mut self) -> String {
+    async fn read_reply(&mut self) -> String {
         let mut bytes = [0; 4096];
         let read = self.0.read(&mut bytes).await.unwrap_or(0);
         String::from_utf8(bytes[..read].to_vec()).unwrap()
@@ -35,7 +35,7 @@ impl Environment {
 
     /// The id of the invocation that is handed over.
     async fn take(&mut self) -> String {
-        let taken = self.hear().await;
+        let taken = self.read_reply().await;
         let (_, id) = taken.split_once("Lambda-Runtime-Aws-Request-Id: ").unwrap();
         id.split("\r\n").next().unwrap().to_owned()
     }
@@ -71,7 +71,7 @@ async fn a_stream_is_told_chunk_by_chunk_even_if_they_come_at_once_or_in_halves(
     assert!(ab.arrived - prelude.arrived >= Duration::from_millis(20));
     assert_eq!(&invocation.chunk().await.unwrap().unwrap().bytes[..], b"c");
     assert_eq!(invocation.chunk().await.unwrap(), None);
-    assert!(environment.hear().await.starts_with("HTTP/1.1 202 "));
+    assert!(environment.read_reply().await.starts_with("HTTP/1.1 202 "));
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn streamed_or_buffered_an_answer_reads_the_same() {
         assert_eq!(response.prelude.cookies, ["a"]);
         assert!(response.prelude.headers.is_empty());
         assert_eq!(&response.body[..], b"x");
-        environment.hear().await;
+        environment.read_reply().await;
         environment.send(NEXT).await;
     }
 }
@@ -115,7 +115,7 @@ async fn an_error_is_told_whether_it_comes_instead_of_an_answer_or_as_its_traile
             matches!(&error, InvocationError::Function(error) if error.kind == "Runtime.Bad"),
             "{error:?}"
         );
-        environment.hear().await;
+        environment.read_reply().await;
         environment.send(NEXT).await;
     }
 }
@@ -156,7 +156,7 @@ async fn a_stream_can_be_broken() {
     environment.post(&id, "response", &(STREAM.to_owned() + PRELUDE)).await;
     assert!(invocation.chunk().await.unwrap().is_some());
     invocation.break_stream();
-    let hung_up = timeout(Duration::from_secs(5), environment.hear()).await.unwrap();
+    let hung_up = timeout(Duration::from_secs(5), environment.read_reply()).await.unwrap();
     assert_eq!(hung_up, "");
     assert!(invocation.chunk().await.unwrap().is_some(), "the delimiter had arrived");
     let error = invocation.chunk().await.unwrap_err();
@@ -170,6 +170,6 @@ async fn what_cannot_start_says_so() {
     let error =
         "lambda-runtime-function-error-type: Runtime.InitError\r\ncontent-length: 2\r\n\r\n{}";
     environment.send(&format!("POST /2018-06-01/runtime/init/error HTTP/1.1\r\n{error}")).await;
-    assert!(environment.hear().await.starts_with("HTTP/1.1 202 "));
+    assert!(environment.read_reply().await.starts_with("HTTP/1.1 202 "));
     assert_eq!(api.init_errors()[0].kind, "Runtime.InitError");
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::StackError;
 
 /// How often processes are looked at while one waits for them.
-pub(crate) const GLANCE: Duration = Duration::from_millis(5);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a server has to end in order.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the kernel has to end it by force.
@@ -94,7 +94,7 @@ pub(crate) fn end(child: &mut Child) {
             if !matches!(child.try_wait(), Ok(None)) {
                 return;
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
     }
     let _ = child.kill();
@@ -131,7 +131,7 @@ fn none_within(data: &Path, patience: Duration) -> bool {
         if given.elapsed() > patience {
             return false;
         }
-        sleep(GLANCE);
+        sleep(POLL_INTERVAL);
     }
     true
 }

@@ -12,7 +12,7 @@ use crate::StackError;
 use crate::blocking::blocking;
 use crate::error::At as _;
 use crate::ports::is_free;
-use crate::process::{self, GLANCE};
+use crate::process::{self, POLL_INTERVAL};
 
 /// Enough for Postgres to mend a large database after a power cut.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -173,7 +173,7 @@ impl Server {
                     tail: self.end_of_log(),
                 });
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
         Ok(())
     }

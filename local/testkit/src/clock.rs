@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 
 /// The real time when it was made, plus what a test has added since. It stands still otherwise.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use crate::{Answer, Deployed, deployed_variables, example_variables, repository};
 
 /// How often something is looked at while one waits for it, and how many times.
-const GLANCE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const GLANCES: usize = 1000;
 
 /// A running function, and one environment of it. Dropped, it is killed.
@@ -112,7 +112,7 @@ impl Function {
                 self.0.read_to_the_end();
                 return status;
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         panic!("the function does not end");
     }
@@ -149,7 +149,7 @@ impl Rie {
             if TcpStream::connect(address).is_ok() {
                 return Self { address, process };
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
         panic!("the emulator does not listen: {}", process.log());
     }

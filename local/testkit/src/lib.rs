@@ -12,6 +12,7 @@
 )]
 
 mod books;
+mod byok;
 mod client;
 mod clock;
 mod collector;
@@ -19,7 +20,6 @@ mod events;
 mod lambda;
 mod mailbox;
 mod metronome;
-mod own_key;
 mod repository;
 mod stack;
 mod sweeping;

@@ -9,14 +9,15 @@ use local_dynamodb::LocalDynamoDb;
 use local_stack::{TestCache, TestDatabase};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Serverless};
-use shared_core::ambient::{Clock, Entropy};
 use shared_core::catalogue::ModelTable;
+use shared_core::clock::Clock;
 use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::plans::Plans;
+use shared_core::random::Entropy;
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{Edge, EdgeConfig, SessionKeys, Tokens, system_entropy};
+use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens, system_entropy};
 use shared_inbox::{Inbox, InboxConfig};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
@@ -84,13 +85,17 @@ impl TestStack {
     }
 
     /// The edge, with the test's clock.
-    pub fn edge(&self) -> Edge {
-        Edge::new(&EdgeConfig::from_env(&self.env()).unwrap(), self.clock.clock(), system_entropy())
+    pub fn app_context(&self) -> AppContext {
+        AppContext::new(
+            &HttpConfig::from_env(&self.env()).unwrap(),
+            self.clock.clock(),
+            system_entropy(),
+        )
     }
 
     /// Signs and verifies session tokens.
     pub fn tokens(&self) -> Tokens {
-        let origin = EdgeConfig::from_env(&self.env()).unwrap();
+        let origin = HttpConfig::from_env(&self.env()).unwrap();
         Tokens::new(&SessionKeys::from_env(&self.env()).unwrap(), &origin)
     }
 

@@ -1,9 +1,9 @@
 //! Turns as the database is given them.
 
 use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
-use shared_core::catalogue::{ModelId, Terms, Tier};
+use shared_core::catalogue::{ModelId, ModelPricing, Tier};
 use shared_core::ids::{ChatId, MessageId};
-use shared_core::turn::{NewTurn, Place, Question};
+use shared_core::turn::{NewTurn, Placement, Question};
 
 /// A message's id.
 pub fn message_id(raw: &str) -> MessageId {
@@ -11,14 +11,14 @@ pub fn message_id(raw: &str) -> MessageId {
 }
 
 /// A turn of a free model that costs one credit.
-pub fn new_turn(chat: &str, place: Place, answer: &str) -> NewTurn {
+pub fn new_turn(chat: &str, place: Placement, answer: &str) -> NewTurn {
     NewTurn {
         chat: ChatId::parse(chat).unwrap(),
         place,
         question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
         answer: message_id(answer),
         model: ModelId::parse("fake/echo").unwrap(),
-        terms: Terms { tier: Tier::Free, credits: 1 },
+        pricing: ModelPricing { tier: Tier::Free, credits: 1 },
         idempotency_key: None,
     }
 }
@@ -26,7 +26,7 @@ pub fn new_turn(chat: &str, place: Place, answer: &str) -> NewTurn {
 /// The turn with this number, which names its messages: the next one of its chat.
 pub fn next_turn(chat: &str, number: usize) -> NewTurn {
     let question = message_id(&format!("question-{number}"));
-    new_turn(chat, Place::Next { question }, &format!("answer-{number:02}"))
+    new_turn(chat, Placement::Append { question }, &format!("answer-{number:02}"))
 }
 
 /// An answer that took 3 and 2 tokens, and 7 billionths of a dollar.
@@ -44,7 +44,7 @@ pub fn answer_of(text: &str) -> Answer {
         ModelEvent::Finished(FinishReason::Stop),
         ModelEvent::Used(usage),
     ] {
-        answer.hear(&event, &mut |_| ());
+        answer.apply(&event, &mut |_| ());
     }
     answer
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
-use local::{Inbox, Product, Sweeper, Wiring};
+use local::{DevMailbox, Product, Sweeper, Wiring};
 use serde_json::{Value, json};
-use shared_core::ambient::Entropy;
+use shared_core::random::Entropy;
 use shared_http::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use shared_vault::{Vault, VaultConfig};
@@ -51,7 +51,7 @@ pub(crate) struct Life {
     /// The bodies of all answers.
     pub(crate) told: String,
     client: Client,
-    inbox: Inbox,
+    inbox: DevMailbox,
     chats: usize,
     drawn: Arc<Mutex<Vec<Vec<u8>>>>,
 }
@@ -62,7 +62,7 @@ impl Life {
         stack.set("SESSION_KEYS", format!("a:{SESSION_KEY},b:{FORMER_SESSION_KEY}"));
         stack.set("LOGIN_PEPPER", PEPPER);
         stack.set("OPENROUTER_API_KEY", PLATFORM_KEY);
-        let (clock, inbox) = (stack.clock.clock(), Inbox::new(stack.clock.clock(), None));
+        let (clock, inbox) = (stack.clock.clock(), DevMailbox::new(stack.clock.clock(), None));
         let drawn = Arc::default();
         let entropy = remembering(Arc::clone(&drawn));
         // The sweep knows the next master key already; the functions will when they are deployed.

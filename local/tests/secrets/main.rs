@@ -26,13 +26,13 @@ const MALFORMED_KEY: &str = "sk_or_v1_malformed_5e21c7f09b3ad846172c0fe8d5b9a463
 async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     let log = Log::begin();
     let mut life = Life::begin().await;
-    let key = |key: &str| json!({ "key": key, "use": "always", "monthlyCapUsd": 10 });
+    let key = |key: &str| json!({ "key": key, "policy": "always", "monthlyCapUsd": 10 });
 
     let (code, token) = life.log_in().await;
     life.chat("fake/echo", 200).await;
     life.put("/api/keys/openrouter", &key(MALFORMED_KEY), 422).await;
     life.put("/api/keys/openrouter", &key(UNKNOWN_KEY), 422).await;
-    life.put("/api/keys/openrouter", &json!({ "key": 7, "use": OWN_KEY }), 422).await;
+    life.put("/api/keys/openrouter", &json!({ "key": 7, "policy": OWN_KEY }), 422).await;
     life.put("/api/keys/openrouter", &key(REVOKED_KEY), 200).await;
     life.chat("fake/echo", 200).await;
     life.stack.provider.revoke(REVOKED_KEY);
@@ -43,7 +43,7 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
         life.chat(model, 200).await;
     }
     life.chat("fake/status-500", 502).await;
-    life.patch("/api/keys/openrouter", &json!({ "use": "afterCredits", "monthlyCapUsd": 5 })).await;
+    life.patch("/api/keys/openrouter", &json!({ "policy": "fallback", "monthlyCapUsd": 5 })).await;
     for path in ["/api/keys/openrouter", "/api/usage", "/api/me", "/api/me/sessions"] {
         life.get(path, 200).await;
     }
@@ -53,7 +53,7 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
         life.put("/api/keys/openrouter", &key(OWN_KEY), 503).await;
     })
     .await;
-    assert_eq!(life.sweep().await.json()["keysSealedAnew"], 1);
+    assert_eq!(life.sweep().await.json()["keysRotated"], 1);
     let waiting_code = life.ask_for_code().await;
     life.log_out().await;
     life.get("/api/me", 401).await;
@@ -113,7 +113,7 @@ async fn ciphertexts_that_were_swapped_are_refused_and_nobody_is_asked() {
     for (address, key) in ["ada@example.com", "eve@example.com"].into_iter().zip(keys) {
         let cookie = life.stack.cookie(&life.stack.session(address).await);
         life.sign_in_as(&cookie);
-        life.put("/api/keys/openrouter", &json!({ "key": key, "use": "always" }), 200).await;
+        life.put("/api/keys/openrouter", &json!({ "key": key, "policy": "always" }), 200).await;
         life.chat("fake/echo", 200).await;
         cookies.push(cookie);
     }

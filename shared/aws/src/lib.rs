@@ -10,14 +10,14 @@
 //! Secrets Manager.
 
 mod account;
-mod failure;
+mod error;
 mod http_client;
 mod reference;
 mod secrets;
 mod token;
 
 pub use account::Aws;
-pub use failure::Failure;
+pub use error::AwsError;
 pub use reference::{Reference, references};
 pub use secrets::{Problem, Secrets, SecretsError};
 pub use token::{TOKEN_LIFETIME, TokenError};

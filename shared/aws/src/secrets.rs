@@ -13,8 +13,8 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::failure::identifier;
-use crate::{Aws, Failure, Reference};
+use crate::error::identifier;
+use crate::{Aws, AwsError, Reference};
 
 /// How many secrets [one call][1] gives.
 ///
@@ -40,7 +40,7 @@ pub enum SecretsError {
         /// Separated by commas.
         variables: String,
         /// Why.
-        failure: Failure,
+        failure: AwsError,
     },
     /// One secret is not what its variable needs.
     #[error("{variable} refers to the secret {id}, {problem}")]
@@ -125,7 +125,7 @@ async fn call(
         let variables: Vec<_> = affected.map(|reference| &*reference.variable).collect();
         SecretsError::Call {
             variables: variables.join(", "),
-            failure: Failure::new("Secrets Manager", &error),
+            failure: AwsError::new("Secrets Manager", &error),
         }
     })?;
     Ok(Answer {

@@ -11,7 +11,7 @@ use shared_core::email::Email;
 use shared_core::login::{CODE_LIFETIME, CODE_TRIES, Code, Guess};
 
 use crate::config::Pepper;
-use crate::{Cache, Error, Subject};
+use crate::{Cache, CacheError, Subject};
 
 /// KEYS[1] the code; ARGV the MAC, tries, when it ends (ms), its lifetime (ms). The newest code
 /// replaces all that is left of an earlier one.
@@ -69,7 +69,12 @@ impl Codes {
     }
 
     /// Makes `code` the one code of `email`.
-    pub async fn issue(&self, email: &Email, code: &Code, now: Timestamp) -> Result<(), Error> {
+    pub async fn issue(
+        &self,
+        email: &Email,
+        code: &Code,
+        now: Timestamp,
+    ) -> Result<(), CacheError> {
         let lifetime = i64::try_from(CODE_LIFETIME.as_millis()).unwrap_or(i64::MAX);
         let mut script = ISSUE.prepare_invoke();
         script
@@ -82,7 +87,12 @@ impl Codes {
     }
 
     /// Counts a guess and says what came of it.
-    pub async fn guess(&self, email: &Email, code: &Code, now: Timestamp) -> Result<Guess, Error> {
+    pub async fn guess(
+        &self,
+        email: &Email,
+        code: &Code,
+        now: Timestamp,
+    ) -> Result<Guess, CacheError> {
         let mut script = GUESS.prepare_invoke();
         script.key(self.key(email)).arg(self.code_mac(email, code)).arg(now.as_millisecond());
         let answer: i64 = self.cache.run(&script).await?;

@@ -8,7 +8,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
 use secrecy::ExposeSecret;
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
 use tokio::sync::OnceCell;
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The cache is away or too slow.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CacheError {
     /// It cannot be reached, or refuses the command.
     #[error("cache: {0}")]
     Redis(#[from] RedisError),
@@ -29,7 +29,7 @@ pub enum Error {
     TimedOut,
 }
 
-impl Error {
+impl CacheError {
     /// Whether all connections were found dead: their server went away, or the environment slept too
     /// long.
     fn is_dead_connection(&self) -> bool {
@@ -74,13 +74,13 @@ impl Cache {
     }
 
     /// Opens the connection if none is open, so that the next request finds one.
-    pub async fn warm(self) -> Result<(), Error> {
+    pub async fn warm(self) -> Result<(), CacheError> {
         let shared = self.shared().clone();
         Ok(self.connected(&shared).await.map(drop)?)
     }
 
     /// Whether the cache answers.
-    pub async fn ping(&self) -> Result<(), Error> {
+    pub async fn ping(&self) -> Result<(), CacheError> {
         self.run(&Script::new("return 1").prepare_invoke()).await
     }
 
@@ -95,7 +95,7 @@ impl Cache {
     pub(crate) async fn run<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, CacheError> {
         self.run_often(script).await
     }
 
@@ -104,7 +104,7 @@ impl Cache {
     pub(crate) async fn run_often<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, CacheError> {
         match self.run_once(script).await {
             // Rarely one died after it had been heard, and a limit counts twice, or a code is used up;
             // without this, every first request after a sleep fails.
@@ -119,16 +119,17 @@ impl Cache {
     async fn run_once<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, CacheError> {
         let shared = self.shared().clone();
         let run = async {
             let mut connection = self.connected(&shared).await?;
             Ok(script.invoke_async(&mut connection).await?)
         };
-        let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(Error::TimedOut));
+        let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(CacheError::TimedOut));
         // The driver would go on asking a peer that is silent; the next one asks anew.
-        let is_lost =
-            |error: &Error| matches!(error, Error::TimedOut) || error.is_dead_connection();
+        let is_lost = |error: &CacheError| {
+            matches!(error, CacheError::TimedOut) || error.is_dead_connection()
+        };
         if result.as_ref().is_err_and(is_lost) {
             let mut current = self.shared();
             if Arc::ptr_eq(&current, &shared) {

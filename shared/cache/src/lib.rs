@@ -15,8 +15,8 @@ mod serverless;
 
 pub use codes::Codes;
 pub use config::{CacheConfig, Pepper};
-pub use connection::{Cache, Error};
+pub use connection::{Cache, CacheError};
 pub use keys::Subject;
-pub use limits::Taken;
-pub use live_log::{Batch, LiveLog, LogState, Page, Said};
+pub use limits::Permit;
+pub use live_log::{Batch, LiveLog, LogContents, LogState, Page};
 pub use serverless::{CacheState, DescribeError, Serverless};

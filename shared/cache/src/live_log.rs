@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  producer ── append ──▶ log (stream) · alive · generation       reader ── read(after) ──▶ Page
-//!           ◀── stop? ───  stop ◀── ask_to_stop ── anybody
+//!           ◀── stop? ───  stop ◀── request_stop ── anybody
 //! ```
 //!
 //! The log knows frames by their sequence numbers only, which count from 1; what is in them is the
@@ -21,7 +21,7 @@ use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
 use shared_core::ids::MessageId;
 
 use crate::keys::turn_key;
-use crate::{Cache, Error};
+use crate::{Cache, CacheError};
 
 /// A script of the KEYS log, alive, stop, generation, and what the scripts share. A batch that is there
 /// already, or comes after the end, is not written. Numbers of frames stay text: Lua's are doubles.
@@ -153,7 +153,7 @@ pub enum LogState {
     Ended,
     /// There is a log without an end, and nobody has said for [`LiveLog::ALIVE_FOR`] that the turn is
     /// alive: its producer is dead, or cannot reach the cache.
-    Silent,
+    Orphaned,
     /// There is nothing: it has not begun, is long over, or the cache has forgotten it.
     Absent,
 }
@@ -175,7 +175,7 @@ pub struct Page {
 
 /// All that a log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct LogContents {
     /// Frames, from the first on.
     pub frames: Vec<u8>,
     /// The last one's number; 0 if there are none.
@@ -216,7 +216,7 @@ impl LiveLog {
         &self,
         batch: Option<Batch<&[u8]>>,
         generation: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, CacheError> {
         let mut script = self.invoke(&APPEND);
         script.arg(millis(KEPT_FOR)).arg(millis(Self::ALIVE_FOR)).arg(generation.unwrap_or(""));
         add_batch(&mut script, batch);
@@ -225,7 +225,7 @@ impl LiveLog {
 
     /// Appends the last batch, if there is one, and ends the log: readers stop there, the turn is alive no
     /// longer, and a stop that was asked for is forgotten. May be sent again.
-    pub async fn end(&self, batch: Option<Batch<&[u8]>>) -> Result<(), Error> {
+    pub async fn end(&self, batch: Option<Batch<&[u8]>>) -> Result<(), CacheError> {
         let mut script = self.invoke(&END);
         script.arg(millis(KEPT_FOR));
         add_batch(&mut script, batch);
@@ -233,7 +233,7 @@ impl LiveLog {
     }
 
     /// What was appended after frame `after`, 0 for all of it, and how the log stands.
-    pub async fn read(&self, after: u64) -> Result<Page, Error> {
+    pub async fn read(&self, after: u64) -> Result<Page, CacheError> {
         type Entry = (String, u64, Vec<u8>);
         type Answer = (bool, bool, bool, bool, Option<String>, Vec<Entry>);
 
@@ -244,19 +244,19 @@ impl LiveLog {
         let batches = entries
             .into_iter()
             .map(|(id, first, frames)| Ok(Batch { first, last: last_frame(&id)?, frames }))
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<_, CacheError>>()?;
         let state = match (has_ended, is_alive, is_there) {
             (true, _, _) => LogState::Ended,
             (false, true, _) => LogState::Running,
-            (false, false, true) => LogState::Silent,
+            (false, false, true) => LogState::Orphaned,
             (false, false, false) => LogState::Absent,
         };
         Ok(Page { batches, state, has_more, generation })
     }
 
     /// All of it, as far as it goes without a gap.
-    pub async fn whole(&self) -> Result<Said, Error> {
-        let mut said = Said::default();
+    pub async fn read_all(&self) -> Result<LogContents, CacheError> {
+        let mut said = LogContents::default();
         loop {
             let page = self.read(said.last).await?;
             said.generation = page.generation;
@@ -273,7 +273,7 @@ impl LiveLog {
 
     /// Asks whoever produces the answer to stop; the next append learns of it. May be asked before the
     /// turn begins, and again.
-    pub async fn ask_to_stop(&self) -> Result<(), Error> {
+    pub async fn request_stop(&self) -> Result<(), CacheError> {
         self.cache.run(self.invoke(&STOP).arg(millis(STOP_ASKED_FOR))).await
     }
 

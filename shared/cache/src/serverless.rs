@@ -8,10 +8,10 @@ use futures_util::{Stream, stream};
 use redis::auth::BasicAuth;
 use redis::{RedisError, RedisResult, StreamingCredentialsProvider};
 use secrecy::ExposeSecret;
-use shared_aws::{Aws, Failure, TokenError};
-use shared_core::ambient::Clock;
-use shared_core::causes;
+use shared_aws::{Aws, AwsError, TokenError};
+use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
+use shared_core::error_chain;
 
 /// The server hangs up 12 hours after a connection's last proof of who it is; this is well within.
 const PROVE_AGAIN_AFTER: Duration = Duration::from_hours(6);
@@ -39,7 +39,7 @@ pub struct CacheState {
 pub enum DescribeError {
     /// AWS did not say.
     #[error(transparent)]
-    Aws(#[from] Failure),
+    Aws(#[from] AwsError),
     /// There is no cache of that name.
     #[error("ElastiCache: there is no such cache")]
     NotFound,
@@ -62,7 +62,7 @@ impl Serverless {
             Some(refusal) if refusal.is_serverless_cache_not_found_fault() => {
                 DescribeError::NotFound
             }
-            _ => Failure::new("ElastiCache", &error).into(),
+            _ => AwsError::new("ElastiCache", &error).into(),
         })?;
         let cache = caches.serverless_caches().first().ok_or(DescribeError::NotFound)?;
         let endpoint = cache
@@ -91,7 +91,7 @@ impl Identity {
         let token = cache.aws.cache_token(&cache.name, user, clock.now());
         let token = token.map_err(|error: TokenError| {
             let kind = redis::ErrorKind::AuthenticationFailed;
-            RedisError::from((kind, "no token for the cache", causes(&error)))
+            RedisError::from((kind, "no token for the cache", error_chain(&error)))
         })?;
         Ok(BasicAuth::new(user.clone(), token.expose_secret().to_owned()))
     }

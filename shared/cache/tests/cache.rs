@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
-use shared_cache::{Cache, CacheConfig, Codes, Pepper, Subject, Taken};
-use shared_core::ambient::Clock;
+use shared_cache::{Cache, CacheConfig, Codes, Pepper, Permit, Subject};
+use shared_core::clock::Clock;
 use shared_core::email::Email;
 use shared_core::env::Env;
-use shared_core::limits::{Limit, LimitReached, Standing};
+use shared_core::limits::{Limit, LimitReached, LimitStatus};
 use shared_core::login::{Code, Guess};
 
 fn cache(url: &str, prefix: &str) -> Cache {
@@ -38,7 +38,7 @@ async fn a_limit_slides() {
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit { count: 2, window: Duration::from_secs(10) }];
     let take =
-        async |second| cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        async |second| cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(9).await, Ok(()));
     assert_eq!(take(9).await, wait(limits[0], 1));
@@ -57,7 +57,7 @@ async fn all_of_several_limits_hold() {
         Limit { count: 2, window: Duration::from_mins(1) },
     ];
     let take =
-        async |second| cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        async |second| cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(5).await, wait(limits[0], 5));
     assert_eq!(take(10).await, Ok(()));
@@ -74,7 +74,7 @@ async fn a_crowd_at_once_takes_no_more_than_there_is() {
         let cache = cache.clone();
         crowd.spawn(async move {
             cache
-                .take(&Subject::Everybody, "x", &[Limit::per_minute(5)], at(0))
+                .acquire(&Subject::Everybody, "x", &[Limit::per_minute(5)], at(0))
                 .await
                 .unwrap()
                 .is_ok()
@@ -97,10 +97,10 @@ async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
             let what = format!("plan {place}");
             crowd.spawn(async move {
                 let taken =
-                    cache.take_any(&Subject::Everybody, &what, &PLANS, at(0)).await.unwrap();
-                let reached = taken.standings()[place].reached;
+                    cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(0)).await.unwrap();
+                let reached = taken.statuses()[place].reached;
                 if reached {
-                    cache.give_back(taken).await.unwrap();
+                    cache.release(taken).await.unwrap();
                 }
                 !reached
             });
@@ -110,10 +110,10 @@ async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
 
         // Those who were refused, by either limit, left nothing behind.
         let what = format!("plan {place}");
-        let next = cache.take_any(&Subject::Everybody, &what, &PLANS, at(1)).await.unwrap();
-        let standing = next.standings()[1];
-        assert_eq!(standing.remaining, PLANS[1].count.saturating_sub(plan.count + 1));
-        assert_eq!(standing.reached, place == 1);
+        let next = cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(1)).await.unwrap();
+        let status = next.statuses()[1];
+        assert_eq!(status.remaining, PLANS[1].count.saturating_sub(plan.count + 1));
+        assert_eq!(status.reached, place == 1);
     }
 }
 
@@ -128,13 +128,13 @@ async fn of_several_limits_each_says_how_it_stands() {
     // Remaining, milliseconds until one more is allowed, reached.
     let take = async |millis| {
         let now = at(0) + Duration::from_millis(millis);
-        let taken = cache.take_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
-        let figures = |standing: &Standing| {
-            (standing.remaining, standing.reset_after.as_millis(), standing.reached)
+        let taken = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+        let figures = |status: &LimitStatus| {
+            (status.remaining, status.reset_after.as_millis(), status.reached)
         };
-        let standings = taken.standings();
-        assert!(standings.iter().map(|standing| standing.limit).eq(limits));
-        [figures(&standings[0]), figures(&standings[1])]
+        let statuses = taken.statuses();
+        assert!(statuses.iter().map(|status| status.limit).eq(limits));
+        [figures(&statuses[0]), figures(&statuses[1])]
     };
     assert_eq!(take(0).await, [(1, 10_000, false), (2, 60_000, false)]);
     assert_eq!(take(4_000).await, [(0, 6_000, false), (1, 56_000, false)]);
@@ -152,25 +152,26 @@ async fn what_is_given_back_is_one_and_ones_own() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit::per_minute(2), Limit::per_minute(3)];
-    let take =
-        async |second| cache.take_any(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
-    let remaining = |taken: &Taken| taken.standings()[1].remaining;
+    let take = async |second| {
+        cache.acquire_any(&Subject::Everybody, "x", &limits, at(second)).await.unwrap()
+    };
+    let remaining = |taken: &Permit| taken.statuses()[1].remaining;
     assert_eq!(remaining(&take(0).await), 2);
     assert_eq!(remaining(&take(5).await), 1);
     let third = take(5).await;
-    assert!(third.standings()[0].reached && !third.standings()[1].reached);
+    assert!(third.statuses()[0].reached && !third.statuses()[1].reached);
     let fourth = take(5).await;
-    assert!(fourth.standings()[1].reached);
+    assert!(fourth.statuses()[1].reached);
     // It was refused, so there is nothing to give back, though others took one at the same time.
-    cache.give_back(fourth).await.unwrap();
-    assert!(take(5).await.standings()[1].reached);
+    cache.release(fourth).await.unwrap();
+    assert!(take(5).await.statuses()[1].reached);
 
-    cache.give_back(third).await.unwrap();
+    cache.release(third).await.unwrap();
     let again = take(6).await;
     assert_eq!(remaining(&again), 0);
     // The first one counts as long as it would have.
-    assert_eq!(again.standings()[0].reset_after, Duration::from_secs(54));
-    cache.give_back(again).await.unwrap();
+    assert_eq!(again.statuses()[0].reset_after, Duration::from_secs(54));
+    cache.release(again).await.unwrap();
 
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
     let key = format!("{}{{everybody}}:x", server.key_prefix());
@@ -185,7 +186,7 @@ async fn what_has_left_every_window_is_dropped() {
     let cache = cache(server.cache_url(), server.key_prefix());
     for second in 0..100 {
         let limits = [Limit::per_minute(100), Limit { count: 5, window: Duration::from_secs(3) }];
-        let taken = cache.take(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        let taken = cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
         taken.unwrap();
     }
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
@@ -199,7 +200,7 @@ async fn subjects_do_not_share_a_limit() {
     let cache = cache(server.cache_url(), server.key_prefix());
     let source = |ip: &str| Subject::Source(ip.parse().unwrap());
     let take = async |subject: Subject| {
-        cache.take(&subject, "x", &[Limit::per_minute(1)], at(0)).await.unwrap().is_ok()
+        cache.acquire(&subject, "x", &[Limit::per_minute(1)], at(0)).await.unwrap().is_ok()
     };
     assert!(take(source("2001:db8::1")).await);
     assert!(!take(source("2001:db8::ffff:1")).await, "one /64 is one customer");
@@ -239,7 +240,7 @@ async fn what_is_kept_ends_and_tells_nothing() {
     let email = Email::parse("ada@example.com").unwrap();
     codes.issue(&email, &Code::parse("123456").unwrap(), at(0)).await.unwrap();
     let address = codes.subject(&email);
-    cache.take(&address, "codes", &[Limit::per_day(20)], at(0)).await.unwrap().unwrap();
+    cache.acquire(&address, "codes", &[Limit::per_day(20)], at(0)).await.unwrap().unwrap();
 
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
     let keys: Vec<String> = direct.keys(format!("{}*", server.key_prefix())).unwrap();
@@ -257,7 +258,7 @@ async fn a_server_that_was_away_is_found_again() {
     let servers = PrivateServers::start().await.unwrap();
     let cache = cache(&servers.cache_url(), "");
     let take =
-        async || cache.take(&Subject::Everybody, "x", &[Limit::per_minute(1000)], at(0)).await;
+        async || cache.acquire(&Subject::Everybody, "x", &[Limit::per_minute(1000)], at(0)).await;
     take().await.unwrap().unwrap();
     servers.cache().stop().await;
     let began = tokio::time::Instant::now();

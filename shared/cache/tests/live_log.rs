@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
 use shared_cache::{Batch, Cache, CacheConfig, LiveLog, LogState, Page};
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::ids::MessageId;
 
 fn cache(url: &str, prefix: &str) -> Cache {
@@ -181,7 +181,7 @@ async fn an_end_is_one_without_a_beginning_too() {
 async fn every_key_ends_by_itself() {
     let server = TestCache::create().await;
     let (log, mut keys) = (log(&server), Keys::of(&server));
-    log.ask_to_stop().await.unwrap();
+    log.request_stop().await.unwrap();
     keys.assert_live(&[("stop", TEN_MINUTES)]);
     log.append(None, None).await.unwrap();
     keys.assert_live(&[("alive", FIVE_SECONDS), ("log", AN_HOUR), ("stop", TEN_MINUTES)]);
@@ -216,7 +216,7 @@ async fn a_stop_is_seen_by_the_next_append() {
     let (producer, other) = (log(&server), log(&server));
     append(&producer, batch(b"a", 1, 1)).await;
     for _ in 0..2 {
-        other.ask_to_stop().await.unwrap();
+        other.request_stop().await.unwrap();
     }
     assert!(producer.append(None, None).await.unwrap());
     assert!(producer.append(Some(batch(b"b", 2, 2)), None).await.unwrap());
@@ -228,7 +228,7 @@ async fn a_stop_is_seen_by_the_next_append() {
 async fn a_stop_may_come_before_the_turn() {
     let server = TestCache::create().await;
     let log = log(&server);
-    log.ask_to_stop().await.unwrap();
+    log.request_stop().await.unwrap();
     assert_eq!(log.read(0).await.unwrap().state, LogState::Absent);
     assert!(log.append(None, None).await.unwrap());
 }
@@ -240,7 +240,7 @@ async fn answers_have_nothing_in_common() {
     let [one, two] =
         ["answer-1", "answer-2"].map(|id| cache.live_log(&MessageId::parse(id).unwrap()));
     one.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
-    one.ask_to_stop().await.unwrap();
+    one.request_stop().await.unwrap();
     assert_eq!(two.read(0).await.unwrap().state, LogState::Absent);
     assert!(!two.append(None, None).await.unwrap());
     two.end(None).await.unwrap();
@@ -256,13 +256,13 @@ async fn a_log_whose_producer_is_gone_is_silent() {
     // One that dies before its first batch.
     log.append(None, None).await.unwrap();
     keys.delete("alive");
-    assert_eq!(log.read(0).await.unwrap().state, LogState::Silent);
+    assert_eq!(log.read(0).await.unwrap().state, LogState::Orphaned);
 
     log.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
     keys.delete("alive");
     for after in [0, 1] {
         let page = log.read(after).await.unwrap();
-        assert_eq!(page.state, LogState::Silent, "after {after}");
+        assert_eq!(page.state, LogState::Orphaned, "after {after}");
         assert_eq!(page.generation.as_deref(), Some("gen-1"));
     }
     // It was only slow.
@@ -283,7 +283,7 @@ async fn a_turn_is_alive_for_five_seconds() {
     tokio::time::sleep(Duration::from_millis(4500)).await;
     assert_eq!(log.read(1).await.unwrap().state, LogState::Running);
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(log.read(1).await.unwrap().state, LogState::Silent);
+    assert_eq!(log.read(1).await.unwrap().state, LogState::Orphaned);
 }
 
 #[tokio::test]
@@ -365,7 +365,7 @@ async fn a_server_that_is_away_is_an_error_soon_and_then_found_again() {
     let began = tokio::time::Instant::now();
     log.append(Some(batch(b"b", 2, 2)), None).await.unwrap_err();
     log.read(0).await.unwrap_err();
-    log.ask_to_stop().await.unwrap_err();
+    log.request_stop().await.unwrap_err();
     log.end(None).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 

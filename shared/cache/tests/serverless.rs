@@ -79,9 +79,9 @@ async fn the_user_of_the_template_may_do_what_functions_do() {
     let cache = Cache::new(&config, clock).unwrap();
 
     let limits = [Limit::per_minute(1), Limit::per_minute(2)];
-    cache.take(&Subject::Everybody, "x", &limits, now).await.unwrap().unwrap();
-    let taken = cache.take_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
-    cache.give_back(taken).await.unwrap();
+    cache.acquire(&Subject::Everybody, "x", &limits, now).await.unwrap().unwrap();
+    let taken = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+    cache.release(taken).await.unwrap();
 
     let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));
     let codes = Codes::new(cache.clone(), Pepper::from_env(&env).unwrap());
@@ -92,7 +92,7 @@ async fn the_user_of_the_template_may_do_what_functions_do() {
 
     let log = cache.live_log(&MessageId::parse("answer-1").unwrap());
     let batch = |frame| Some(Batch { first: frame, last: frame, frames: &b"frame"[..] });
-    log.ask_to_stop().await.unwrap();
+    log.request_stop().await.unwrap();
     assert!(log.append(batch(1), Some("gen-1")).await.unwrap());
     log.end(batch(2)).await.unwrap();
     let page = log.read(0).await.unwrap();

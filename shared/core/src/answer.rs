@@ -2,7 +2,7 @@
 //! what must be stored is kept.
 //!
 //! ```text
-//! ModelEvent ──▶ Answer::hear ──▶ UiEvent…   (emitted at once, borrowed, nothing copied)
+//! ModelEvent ──▶ Answer::apply ──▶ UiEvent…   (emitted at once, borrowed, nothing copied)
 //!                     │
 //!                     └──▶ parts, finish reason, usage  (for the transaction at the end)
 //! ```
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Part;
-use crate::failure::ModelFailure;
+use crate::model_error::ModelError;
 
 /// One thing that a model says, whoever the provider is.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub enum ModelEvent<'a> {
     /// What it took.
     Used(Usage),
     /// The provider gave up.
-    Failed(ModelFailure),
+    Failed(ModelError),
     /// Nothing more will come.
     Done,
 }
@@ -174,7 +174,7 @@ impl Answer {
     /// the browser has to know.
     ///
     /// [`ModelEvent::Failed`] ends a turn rather than adds to its answer; it changes nothing here.
-    pub fn hear(&mut self, event: &ModelEvent<'_>, emit: &mut impl FnMut(UiEvent<'_>)) {
+    pub fn apply(&mut self, event: &ModelEvent<'_>, emit: &mut impl FnMut(UiEvent<'_>)) {
         match *event {
             ModelEvent::Text(delta) => self.grow(Kind::Text, delta, emit),
             ModelEvent::Reasoning(delta) => self.grow(Kind::Reasoning, delta, emit),
@@ -317,12 +317,12 @@ pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn hear(events: &[ModelEvent<'_>]) -> (Answer, Vec<String>) {
+    fn apply(events: &[ModelEvent<'_>]) -> (Answer, Vec<String>) {
         let mut told = Vec::new();
         let mut answer = Answer::default();
         let mut emit = |event: UiEvent<'_>| told.push(format!("{event:?}"));
         for event in events {
-            answer.hear(event, &mut emit);
+            answer.apply(event, &mut emit);
         }
         answer.close(&mut emit);
         (answer, told)
@@ -330,14 +330,14 @@ mod tests {
 
     #[test]
     fn deltas_of_one_kind_are_one_part() {
-        let (answer, told) = hear(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
+        let (answer, told) = apply(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
         assert_eq!(answer.parts(), [Part::Text { text: "Hello".into() }]);
         assert_eq!(told.len(), 4, "{told:?}");
     }
 
     #[test]
     fn reasoning_ends_where_the_answer_begins() {
-        let (answer, told) = hear(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
+        let (answer, told) = apply(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
         assert_eq!(answer.parts().len(), 2);
         assert_eq!(
             told.iter().map(|t| t.split(' ').next().unwrap()).collect::<Vec<_>>(),
@@ -356,7 +356,7 @@ mod tests {
     fn a_citation_is_told_once() {
         let cite = ModelEvent::Citation { url: "https://a.example", title: Some("A") };
         let (answer, told) =
-            hear(&[ModelEvent::Text("see "), cite.clone(), ModelEvent::Text("A"), cite]);
+            apply(&[ModelEvent::Text("see "), cite.clone(), ModelEvent::Text("A"), cite]);
         assert_eq!(answer.parts()[0], Part::Text { text: "see A".into() });
         assert_eq!(answer.parts().len(), 2);
         assert_eq!(told.iter().filter(|t| t.starts_with("SourceUrl")).count(), 1);
@@ -364,13 +364,13 @@ mod tests {
 
     #[test]
     fn an_empty_delta_opens_no_part() {
-        let (answer, told) = hear(&[ModelEvent::Text(""), ModelEvent::Reasoning("")]);
+        let (answer, told) = apply(&[ModelEvent::Text(""), ModelEvent::Reasoning("")]);
         assert!(answer.is_empty() && told.is_empty());
     }
 
     #[test]
     fn a_nul_character_does_not_reach_the_database() {
-        let (answer, _) = hear(&[ModelEvent::Text("a\0b"), ModelEvent::Text("\0")]);
+        let (answer, _) = apply(&[ModelEvent::Text("a\0b"), ModelEvent::Text("\0")]);
         assert_eq!(answer.parts(), [Part::Text { text: "ab".into() }]);
     }
 }

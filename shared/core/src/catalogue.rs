@@ -6,11 +6,11 @@
 //! beyond that (names, prices, context lengths) is only for people, in `GET /api/models`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use crate::env::ConfigError;
-use crate::figure::positive;
 
 /// A model's id at the provider, such as `anthropic/claude-sonnet-4.5`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub enum Tier {
 
 /// What a turn with a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct ModelPricing {
     /// Which plans include it.
     pub tier: Tier,
     /// What one message costs, at least 1.
@@ -70,17 +70,17 @@ struct Rule {
     /// An exact id, or a prefix that ends in `*`.
     id: String,
     tier: Tier,
-    #[serde(default = "one", deserialize_with = "positive")]
-    credits: u32,
+    #[serde(default = "one")]
+    credits: NonZeroU32,
 }
 
-fn one() -> u32 {
-    1
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 impl Rule {
-    fn terms(&self) -> Terms {
-        Terms { tier: self.tier, credits: self.credits }
+    fn pricing(&self) -> ModelPricing {
+        ModelPricing { tier: self.tier, credits: self.credits.get() }
     }
 
     fn covers(&self, model: &str) -> bool {
@@ -120,8 +120,8 @@ impl ModelTable {
     }
 
     /// On which terms a model is offered, if it is. The first rule that fits counts.
-    pub fn offered(&self, model: &ModelId) -> Option<Terms> {
-        self.rules.iter().find(|rule| rule.covers(model.as_str())).map(Rule::terms)
+    pub fn offered(&self, model: &ModelId) -> Option<ModelPricing> {
+        self.rules.iter().find(|rule| rule.covers(model.as_str())).map(Rule::pricing)
     }
 
     /// What is offered of what the provider lists, in the table's order, then the provider's.
@@ -130,7 +130,7 @@ impl ModelTable {
             .into_iter()
             .filter_map(|model| {
                 let place = self.rules.iter().position(|rule| rule.covers(model.id.as_str()))?;
-                Some((place, OfferedModel { terms: self.rules[place].terms(), model }))
+                Some((place, OfferedModel { pricing: self.rules[place].pricing(), model }))
             })
             .collect();
         offered.sort_by_key(|(place, _)| *place);
@@ -163,7 +163,7 @@ pub struct ListedModel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedModel {
     /// What a turn with it takes.
-    pub terms: Terms,
+    pub pricing: ModelPricing,
     /// What the provider says of it.
     pub model: ListedModel,
 }
@@ -208,16 +208,16 @@ mod tests {
     fn the_first_rule_that_fits_counts() {
         let table = ModelTable::parse(TABLE).unwrap();
         let offered = |id| table.offered(&ModelId::parse(id).unwrap());
-        let terms = |tier, credits| Some(Terms { tier, credits });
-        assert_eq!(offered("anthropic/claude-opus-4.1"), terms(Tier::Premium, 5));
-        assert_eq!(offered("anthropic/claude-haiku-4.5"), terms(Tier::Free, 1));
+        let pricing = |tier, credits| Some(ModelPricing { tier, credits });
+        assert_eq!(offered("anthropic/claude-opus-4.1"), pricing(Tier::Premium, 5));
+        assert_eq!(offered("anthropic/claude-haiku-4.5"), pricing(Tier::Free, 1));
         assert_eq!(offered("openai/gpt-5-mini-2"), None);
     }
 
     #[test]
     fn no_message_is_for_nothing() {
         let error = ModelTable::parse(&TABLE.replace("= 5", "= 0")).unwrap_err().to_string();
-        assert!(error.contains("line 6") && error.contains("at least 1"), "{error}");
+        assert!(error.contains("line 6") && error.contains("nonzero"), "{error}");
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         ]);
         let ids: Vec<_> = offered.iter().map(|o| o.model.id.as_str()).collect();
         assert_eq!(ids, ["anthropic/claude-opus-4.1", "openai/gpt-5-mini"]);
-        assert_eq!(offered[0].terms, Terms { tier: Tier::Premium, credits: 5 });
+        assert_eq!(offered[0].pricing, ModelPricing { tier: Tier::Premium, credits: 5 });
     }
 
     #[test]

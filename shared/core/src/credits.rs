@@ -9,15 +9,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::Terms;
-use crate::failure::ModelFailure;
+use crate::catalogue::ModelPricing;
+use crate::model_error::ModelError;
 use crate::money;
 use crate::plans::{Plan, PlanId, Plans};
 use crate::turn::TurnError;
 
 /// A turn that has not ended by then died with whoever ran it: Lambda ends a function's invocation at
 /// 300 s, and clocks of two machines differ by less than the rest.
-pub const TURN_DIES_AFTER: Duration = Duration::from_secs(330);
+pub const ORPHANED_AFTER: Duration = Duration::from_secs(330);
 
 /// Where in the app plans are bought.
 pub const UPGRADE_PATH: &str = "/plans";
@@ -35,7 +35,7 @@ pub enum Charge {
         of: PlanId,
     },
     /// The user's own key.
-    Key,
+    Byok,
 }
 
 /// Credits of a day or of a paid period.
@@ -57,7 +57,7 @@ pub struct Allowance {
 /// Why nobody pays for a turn, as the database says it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Refusal {
+pub enum PaymentDenied {
     /// The plan includes the model, and has not enough credits for it.
     CreditsExhausted {
         /// The user's plan.
@@ -93,32 +93,32 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl PaymentDenied {
     /// The refusal with what the user can do about it.
-    pub fn explained(self, terms: Terms, plans: &Plans) -> TurnError {
+    pub fn with_upgrade_hint(self, pricing: ModelPricing, plans: &Plans) -> TurnError {
         let rules = |plan: &PlanId| plans.of(Some(plan));
         let refused = match self {
-            Self::CreditsExhausted { plan, needed, allowances } => Refused::CreditsExhausted {
+            Self::CreditsExhausted { plan, needed, allowances } => TurnDenied::CreditsExhausted {
                 needed,
                 allowances,
                 upgrade: plans.after(&plan).map(Upgrade::to),
             },
-            Self::ModelNotIncluded { .. } => {
-                Refused::ModelNeedsPlan { upgrade: plans.first_with(terms.tier).map(Upgrade::to) }
-            }
+            Self::ModelNotIncluded { .. } => TurnDenied::ModelNeedsPlan {
+                upgrade: plans.first_with(pricing.tier).map(Upgrade::to),
+            },
             Self::ChatFull { plan } => {
-                let turns = rules(&plan).chat_turns;
-                let upgrade = plans.all().find(|other| other.chat_turns > turns);
-                Refused::ChatFull { turns, upgrade: upgrade.map(Upgrade::to) }
+                let turns = rules(&plan).chat_turns.get();
+                let upgrade = plans.all().find(|other| other.chat_turns.get() > turns);
+                TurnDenied::ChatFull { turns, upgrade: upgrade.map(Upgrade::to) }
             }
             Self::MessageTooLong { plan } => {
-                let limit = rules(&plan).message_bytes;
-                let upgrade = plans.all().find(|other| other.message_bytes > limit);
-                Refused::MessageTooLong { limit, upgrade: upgrade.map(Upgrade::to) }
+                let limit = rules(&plan).message_bytes.get();
+                let upgrade = plans.all().find(|other| other.message_bytes.get() > limit);
+                TurnDenied::MessageTooLong { limit, upgrade: upgrade.map(Upgrade::to) }
             }
-            Self::KeyRefused => return ModelFailure::KeyRefused.into(),
+            Self::KeyRefused => return ModelError::KeyRefused.into(),
             Self::CapReached { cap_nano_usd, resets_at } => {
-                Refused::CapReached { cap_nano_usd, resets_at }
+                TurnDenied::CapReached { cap_nano_usd, resets_at }
             }
         };
         refused.into()
@@ -143,7 +143,7 @@ impl Upgrade {
 
 /// Why a turn is refused, and what the user can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TurnDenied {
     /// Too few credits.
     #[error(
         "this model costs {needed} {}, and you have {} left{}; {}use an OpenRouter key of your own",
@@ -243,7 +243,7 @@ mod tests {
     fn a_refusal_is_read_as_the_database_words_it() {
         let refusal = r#"{"plan": "free", "needed": 3, "reason": "credits_exhausted",
             "allowances": [{"plan": "free", "left": 2, "granted": 5, "renews": true, "endsAt": "2026-11-23T00:00:00+00:00"}]}"#;
-        let Ok(Refusal::CreditsExhausted { needed: 3, allowances, .. }) =
+        let Ok(PaymentDenied::CreditsExhausted { needed: 3, allowances, .. }) =
             serde_json::from_str(refusal)
         else {
             panic!("{refusal}");
@@ -251,8 +251,8 @@ mod tests {
         assert_eq!((allowances[0].left, allowances[0].granted), (2, 5));
         assert_eq!(allowances[0].ends_at.to_string(), "2026-11-23T00:00:00Z");
         assert_eq!(
-            serde_json::from_str::<Refusal>(r#"{"reason": "key_refused"}"#).unwrap(),
-            Refusal::KeyRefused
+            serde_json::from_str::<PaymentDenied>(r#"{"reason": "key_refused"}"#).unwrap(),
+            PaymentDenied::KeyRefused
         );
     }
 }

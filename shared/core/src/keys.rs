@@ -1,7 +1,7 @@
 //! A person's own key at OpenRouter: what it looks like, when it pays, and how it fails.
 //!
 //! ```text
-//! text ──parse──▶ ProviderKey ──OpenRouter──▶ KeyFacts ──usable──▶ sealed and stored
+//! text ──parse──▶ ProviderKey ──OpenRouter──▶ KeyInfo ──usable──▶ sealed and stored
 //! ```
 //!
 //! The key itself is only ever in a [`ProviderKey`], which does not print itself. What is shown of it
@@ -72,27 +72,27 @@ impl fmt::Debug for ProviderKey {
 /// When a person's own key pays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum KeyUse {
+pub enum KeyPolicy {
     /// For every turn.
     Always,
     /// Where the plan does not: its credits are gone, or the model is not in it. The default, because
     /// nobody's money is to be spent where it need not be.
     #[default]
-    AfterCredits,
+    Fallback,
 }
 
-impl KeyUse {
+impl KeyPolicy {
     /// The word in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Always => "always",
-            Self::AfterCredits => "after_credits",
+            Self::Fallback => "fallback",
         }
     }
 
     /// From the word in the database.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Always, Self::AfterCredits].into_iter().find(|known| known.as_str() == word)
+        [Self::Always, Self::Fallback].into_iter().find(|known| known.as_str() == word)
     }
 }
 
@@ -154,7 +154,7 @@ impl MonthlyCap {
 
 /// What `OpenRouter` says of a key. Amounts are in billionths of a US dollar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyFacts {
+pub struct KeyInfo {
     /// What `OpenRouter` calls it: the key with all but its ends left out, or its owner's name for it.
     pub label: Option<String>,
     /// What it may spend; nothing where it may spend all that its account has.
@@ -170,7 +170,7 @@ pub struct KeyFacts {
     pub is_management_key: bool,
 }
 
-impl KeyFacts {
+impl KeyInfo {
     /// Whether models can be asked with it.
     ///
     /// A key whose limit is used up is one: it is its owner's, works again once they have raised the
@@ -286,15 +286,15 @@ mod tests {
 
     #[test]
     fn when_a_key_pays_is_one_of_two_words() {
-        for (pays, stored, sent) in [
-            (KeyUse::Always, "always", "\"always\""),
-            (KeyUse::AfterCredits, "after_credits", "\"afterCredits\""),
+        for (policy, stored, sent) in [
+            (KeyPolicy::Always, "always", "\"always\""),
+            (KeyPolicy::Fallback, "fallback", "\"fallback\""),
         ] {
-            assert_eq!((pays.as_str(), KeyUse::parse(stored)), (stored, Some(pays)));
-            assert_eq!(serde_json::to_string(&pays).unwrap(), sent);
-            assert_eq!(serde_json::from_str::<KeyUse>(sent).unwrap(), pays);
+            assert_eq!((policy.as_str(), KeyPolicy::parse(stored)), (stored, Some(policy)));
+            assert_eq!(serde_json::to_string(&policy).unwrap(), sent);
+            assert_eq!(serde_json::from_str::<KeyPolicy>(sent).unwrap(), policy);
         }
-        assert_eq!(KeyUse::parse("afterCredits"), None);
+        assert_eq!(KeyPolicy::parse("after_credits"), None);
     }
 
     #[test]
@@ -322,14 +322,14 @@ mod tests {
     #[test]
     fn a_key_that_cannot_ask_is_told_from_one_that_has_nothing_left() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let spent = KeyFacts { remaining_nano_usd: Some(0), ..KeyFacts::default() };
+        let spent = KeyInfo { remaining_nano_usd: Some(0), ..KeyInfo::default() };
         assert!(spent.usable(at(0)).is_ok());
 
-        let ending = KeyFacts { expires_at: Some(at(100)), ..KeyFacts::default() };
+        let ending = KeyInfo { expires_at: Some(at(100)), ..KeyInfo::default() };
         assert!(ending.usable(at(99)).is_ok());
         assert!(matches!(ending.usable(at(100)), Err(KeyError::Expired)));
 
-        let managing = KeyFacts { is_management_key: true, ..KeyFacts::default() };
+        let managing = KeyInfo { is_management_key: true, ..KeyInfo::default() };
         assert!(matches!(managing.usable(at(0)), Err(KeyError::ManagementKey)));
     }
 }

@@ -31,7 +31,7 @@ impl Limit {
 
 /// How a limit stands after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct LimitStatus {
     /// The limit.
     pub limit: Limit,
     /// How many more are allowed now.
@@ -42,7 +42,7 @@ pub struct Standing {
     pub reached: bool,
 }
 
-impl Standing {
+impl LimitStatus {
     /// Whether this request is allowed.
     pub fn allowed(&self) -> Result<(), LimitReached> {
         if self.reached { Err(LimitReached::new(self.limit, self.reset_after)) } else { Ok(()) }

@@ -8,9 +8,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::ambient::Entropy;
 use crate::email::Email;
 use crate::limits::{Limit, LimitReached};
+use crate::random::Entropy;
 
 /// How long a code is accepted.
 pub const CODE_LIFETIME: Duration = Duration::from_mins(10);

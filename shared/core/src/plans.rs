@@ -4,13 +4,13 @@
 //! plan is in Postgres; what that means is here.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::catalogue::Tier;
 use crate::env::ConfigError;
-use crate::figure::positive;
 use crate::limits::Limit;
 
 /// A plan's id, such as `premium`.
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for PlanId {
 /// How often a plan's credits are granted anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Every {
+pub enum GrantInterval {
     /// Each day in UTC: the free plan, and no other.
     Day,
     /// Each period that was paid for: all others.
@@ -64,34 +64,26 @@ pub struct Plan {
     /// What people call it.
     pub name: String,
     /// What may be spent on messages until credits are granted anew.
-    #[serde(deserialize_with = "positive")]
-    pub credits: u32,
+    pub credits: NonZeroU32,
     /// When that is.
-    pub every: Every,
+    pub every: GrantInterval,
     /// The tiers of models that it includes, at least one.
     #[serde(deserialize_with = "at_least_one")]
     pub tiers: Vec<Tier>,
     /// How much of a chat a model is shown.
-    #[serde(deserialize_with = "positive")]
-    pub context_tokens: u32,
+    pub context_tokens: NonZeroU32,
     /// The longest message, in bytes of UTF-8.
-    #[serde(deserialize_with = "positive")]
-    pub message_bytes: usize,
+    pub message_bytes: NonZeroUsize,
     /// How many turns a chat may hold.
-    #[serde(deserialize_with = "positive")]
-    pub chat_turns: u32,
+    pub chat_turns: NonZeroU32,
     /// The largest file, in MiB.
-    #[serde(deserialize_with = "positive")]
-    pub upload_mib: u32,
+    pub upload_mib: NonZeroU32,
     /// Turns in any minute.
-    #[serde(deserialize_with = "positive")]
-    pub turns_per_minute: u32,
+    pub turns_per_minute: NonZeroU32,
     /// Files in any hour.
-    #[serde(deserialize_with = "positive")]
-    pub uploads_per_hour: u32,
+    pub uploads_per_hour: NonZeroU32,
     /// Changes of the user's own key in any 24 hours.
-    #[serde(deserialize_with = "positive")]
-    pub key_changes_per_day: u32,
+    pub key_changes_per_day: NonZeroU32,
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tier>, D::Error> {
@@ -111,17 +103,17 @@ impl Plan {
 
     /// The limit on turns.
     pub fn turn_limit(&self) -> Limit {
-        Limit::per_minute(self.turns_per_minute)
+        Limit::per_minute(self.turns_per_minute.get())
     }
 
     /// The limit on uploads.
     pub fn upload_limit(&self) -> Limit {
-        Limit::per_hour(self.uploads_per_hour)
+        Limit::per_hour(self.uploads_per_hour.get())
     }
 
     /// The limit on changes of the user's own key.
     pub fn key_change_limit(&self) -> Limit {
-        Limit::per_day(self.key_changes_per_day)
+        Limit::per_day(self.key_changes_per_day.get())
     }
 }
 
@@ -159,9 +151,9 @@ impl Plans {
         let free = free.ok_or_else(|| unreadable("there is no plan \"free\""))?;
         for (place, plan) in plans.iter().enumerate() {
             let (every, why) = if place == free {
-                (Every::Day, "\"day\": nobody pays for a period of it")
+                (GrantInterval::Day, "\"day\": nobody policy for a period of it")
             } else {
-                (Every::Period, "\"period\": only \"free\" grants each day")
+                (GrantInterval::Period, "\"period\": only \"free\" grants each day")
             };
             if plan.every != every {
                 let id = plan.id.as_str();
@@ -204,7 +196,7 @@ impl Plans {
     /// The longest message that any plan allows, in bytes: as much as a request is worth reading
     /// before it is known whose it is.
     pub fn longest_message(&self) -> usize {
-        self.all().map(|plan| plan.message_bytes).max().unwrap_or(0)
+        self.all().map(|plan| plan.message_bytes.get()).max().unwrap_or(0)
     }
 }
 
@@ -257,9 +249,9 @@ key_changes_per_day = 30
         let plans = Plans::parse(TABLE).unwrap();
         let ids: Vec<_> = plans.all().map(|plan| plan.id.as_str()).collect();
         assert_eq!(ids, ["free", "premium"]);
-        assert_eq!((plans.free().credits, plans.free().every), (5, Every::Day));
+        assert_eq!((plans.free().credits.get(), plans.free().every), (5, GrantInterval::Day));
         let premium = plans.get(&id("premium")).unwrap();
-        assert_eq!((premium.credits, premium.every), (250, Every::Period));
+        assert_eq!((premium.credits.get(), premium.every), (250, GrantInterval::Period));
         assert_eq!(plans.get(&id("gold")), None);
         assert_eq!(plans.longest_message(), 131_072);
     }
@@ -286,8 +278,8 @@ key_changes_per_day = 30
     #[test]
     fn a_table_that_makes_no_sense_is_refused_by_line() {
         for (right, wrong, why) in [
-            ("credits = 5\n", "credits = 0\n", "at least 1"),
-            ("message_bytes = 32_768", "message_bytes = 0", "at least 1"),
+            ("credits = 5\n", "credits = 0\n", "nonzero"),
+            ("message_bytes = 32_768", "message_bytes = 0", "nonzero"),
             ("chat_turns = 100\n", "chat_turns = -1\n", "-1"),
             ("every = \"day\"", "every = \"week\"", "week"),
             ("tiers = [\"free\"]", "tiers = []", "at least one tier"),

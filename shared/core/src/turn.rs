@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::without_nul;
-use crate::catalogue::{ModelId, Terms};
+use crate::catalogue::{ModelId, ModelPricing};
 use crate::chat::Part;
-use crate::credits::Refused;
-use crate::failure::ModelFailure;
+use crate::credits::TurnDenied;
 use crate::ids::{ChatId, MalformedId, MessageId};
 use crate::limits::LimitReached;
+use crate::model_error::ModelError;
 use crate::session::SessionError;
 
 /// Text of a question: not empty, within the size that was configured, without NUL characters.
@@ -53,34 +53,34 @@ impl std::fmt::Debug for Question {
 /// Where in its chat's tree a turn goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum Placement {
     /// A new question below the newest message; the chat is made if it does not exist.
-    Next {
+    Append {
         /// The new question's id.
         question: MessageId,
     },
     /// A question that replaces an earlier one, under the id that the client goes on using. The
     /// earlier one steps aside: it stays, with its answers, as a sibling under another id.
-    Instead {
+    Edit {
         /// The question's id, old and new.
         question: MessageId,
         /// The id that the replaced question gets.
-        aside: MessageId,
+        displaced_id: MessageId,
     },
     /// Another answer to a question that is already stored.
-    Again {
+    Regenerate {
         /// The stored question's id.
         question: MessageId,
     },
 }
 
-impl Place {
+impl Placement {
     /// The question's id.
     pub fn question(&self) -> &MessageId {
         match self {
-            Self::Next { question } | Self::Instead { question, .. } | Self::Again { question } => {
-                question
-            }
+            Self::Append { question }
+            | Self::Edit { question, .. }
+            | Self::Regenerate { question } => question,
         }
     }
 }
@@ -110,7 +110,7 @@ pub struct NewTurn {
     /// The chat.
     pub chat: ChatId,
     /// Where it goes.
-    pub place: Place,
+    pub place: Placement,
     /// What is asked.
     pub question: Question,
     /// The id that the answer will have.
@@ -118,7 +118,7 @@ pub struct NewTurn {
     /// The model that is asked.
     pub model: ModelId,
     /// What it asks of the user's plan.
-    pub terms: Terms,
+    pub pricing: ModelPricing,
     /// The client's name for this attempt.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -135,10 +135,11 @@ impl NewTurn {
     /// one that was refused before it could be stored, and that the person sends again.
     pub fn as_new_question(&self) -> Option<Self> {
         match &self.place {
-            Place::Next { .. } => None,
-            Place::Instead { question, .. } | Place::Again { question } => {
-                Some(Self { place: Place::Next { question: question.clone() }, ..self.clone() })
-            }
+            Placement::Append { .. } => None,
+            Placement::Edit { question, .. } | Placement::Regenerate { question } => Some(Self {
+                place: Placement::Append { question: question.clone() },
+                ..self.clone()
+            }),
         }
     }
 }
@@ -225,13 +226,13 @@ pub enum TurnError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The user's plan does not allow it, or nobody pays.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Denied(#[from] TurnDenied),
     /// The user's own key cannot be opened: it was sealed for somebody else, or by a key that is gone.
     #[error("your key can no longer be read here; replace it or remove it in the settings")]
     KeyUnreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The model did not answer.
     #[error(transparent)]
-    Model(#[from] ModelFailure),
+    Model(#[from] ModelError),
     /// The answer was made but could not be stored.
     #[error("the answer could not be saved; copy it before you leave this page")]
     NotSaved,

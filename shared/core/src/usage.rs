@@ -11,7 +11,7 @@ pub enum PaidBy {
     /// The platform, for credits.
     Credits,
     /// The user's own key.
-    Key,
+    Byok,
 }
 
 impl PaidBy {
@@ -19,7 +19,7 @@ impl PaidBy {
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "credits" => Some(Self::Credits),
-            "key" => Some(Self::Key),
+            "byok" => Some(Self::Byok),
             _ => None,
         }
     }

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use axum::Router;
 use axum::routing::get;
-use shared_http::{Edge, EdgeConfig, serve_buffered, start, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig, serve_buffered, start, system_clock, system_entropy};
 
 fn main() -> ExitCode {
     start(async |init| {
-        let config = EdgeConfig::from_env(init.env())?;
-        let edge = Edge::new(&config, system_clock(), system_entropy());
-        let app = Router::new().route("/api/health", get(panics));
-        serve_buffered(edge.wrap(app)).await
+        let config = HttpConfig::from_env(init.env())?;
+        let app = AppContext::new(&config, system_clock(), system_entropy());
+        let routes = Router::new().route("/api/health", get(panics));
+        serve_buffered(app.wrap(routes)).await
     })
 }
 

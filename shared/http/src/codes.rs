@@ -129,9 +129,9 @@ error_codes! {
     StopUnavailable = 503 "stop_unavailable",
     /// Too many turns; `retry-after` says when to go on.
     TooManyTurns = 429 "too_many_turns",
-    /// What is left of the day's or the paid period's credits does not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new ones come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `ownKeyHelps`, true: an OpenRouter key of one's own would do.
+    /// What is left of the day's or the paid period's credits does not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new ones come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `byokAllowed`, true: an OpenRouter key of one's own would do.
     CreditsExhausted = 402 "credits_exhausted",
-    /// The model is not part of the plan. `details`: `upgrade`, the plan that has it, as for `credits_exhausted`; `ownKeyHelps`, true: an OpenRouter key of one's own would do, too.
+    /// The model is not part of the plan. `details`: `upgrade`, the plan that has it, as for `credits_exhausted`; `byokAllowed`, true: an OpenRouter key of one's own would do, too.
     ModelNeedsPremium = 403 "model_needs_premium",
     /// The chat holds as many turns as the plan allows; start a new one, or upgrade. `details`: `limitTurns`; `upgrade`, as for `credits_exhausted`.
     ChatFull = 403 "chat_full",

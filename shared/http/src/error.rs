@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared_core::account::AccountError;
 use shared_core::catalogue::CatalogueError;
-use shared_core::credits::{Refused, UPGRADE_PATH, Upgrade};
-use shared_core::failure::ModelFailure;
+use shared_core::credits::{TurnDenied, UPGRADE_PATH, Upgrade};
 use shared_core::keys::KeyError;
 use shared_core::limits::LimitReached;
 use shared_core::login::LoginError;
+use shared_core::model_error::ModelError;
 use shared_core::money::usd;
 use shared_core::session::SessionError;
 use shared_core::turn::TurnError;
@@ -231,7 +231,7 @@ impl From<TurnError> for ApiError {
                 tracing::error!(%source, "the chat cannot be reached");
                 Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
             }
-            TurnError::Refused(refused) => Self::from(refused),
+            TurnError::Denied(refused) => Self::from(refused),
             TurnError::KeyUnreadable(source) => {
                 tracing::error!(%source, "somebody's own key cannot be opened");
                 Self::new(ErrorCode::KeyUnreadable, &error)
@@ -242,36 +242,36 @@ impl From<TurnError> for ApiError {
     }
 }
 
-impl From<&Refused> for ApiError {
-    fn from(refused: &Refused) -> Self {
+impl From<&TurnDenied> for ApiError {
+    fn from(refused: &TurnDenied) -> Self {
         let upgrade = |upgrade: &Option<Upgrade>| {
             upgrade
                 .as_ref()
                 .map(|to| json!({ "plan": to.plan, "name": to.name, "at": UPGRADE_PATH }))
         };
         let (code, details) = match refused {
-            Refused::CreditsExhausted { needed, allowances, upgrade: to } => (
+            TurnDenied::CreditsExhausted { needed, allowances, upgrade: to } => (
                 ErrorCode::CreditsExhausted,
                 json!({
                     "needed": needed, "allowances": allowances, "upgrade": upgrade(to),
-                    "ownKeyHelps": true,
+                    "byokAllowed": true,
                 }),
             ),
-            Refused::ModelNeedsPlan { upgrade: to } => (
+            TurnDenied::ModelNeedsPlan { upgrade: to } => (
                 ErrorCode::ModelNeedsPremium,
-                json!({ "upgrade": upgrade(to), "ownKeyHelps": true }),
+                json!({ "upgrade": upgrade(to), "byokAllowed": true }),
             ),
-            Refused::ChatFull { turns, upgrade: to } => {
+            TurnDenied::ChatFull { turns, upgrade: to } => {
                 (ErrorCode::ChatFull, json!({ "limitTurns": turns, "upgrade": upgrade(to) }))
             }
-            Refused::MessageTooLong { limit, upgrade: to } => {
+            TurnDenied::MessageTooLong { limit, upgrade: to } => {
                 (ErrorCode::MessageTooLong, json!({ "limitBytes": limit, "upgrade": upgrade(to) }))
             }
-            Refused::ContextTooLarge { tokens, limit, upgrade: to } => (
+            TurnDenied::ContextTooLarge { tokens, limit, upgrade: to } => (
                 ErrorCode::ContextTooLarge,
                 json!({ "tokens": tokens, "limitTokens": limit, "upgrade": upgrade(to) }),
             ),
-            Refused::CapReached { cap_nano_usd, resets_at } => (
+            TurnDenied::CapReached { cap_nano_usd, resets_at } => (
                 ErrorCode::KeyCapReached,
                 json!({ "monthlyCapUsd": usd(*cap_nano_usd), "resetsAt": resets_at }),
             ),
@@ -280,28 +280,28 @@ impl From<&Refused> for ApiError {
     }
 }
 
-impl From<ModelFailure> for ApiError {
-    fn from(failure: ModelFailure) -> Self {
+impl From<ModelError> for ApiError {
+    fn from(failure: ModelError) -> Self {
         match &failure {
-            ModelFailure::OutOfCredit => Self::new(ErrorCode::ModelOutOfCredit, &failure),
-            ModelFailure::KeyRefused => Self::new(ErrorCode::KeyRefused, &failure),
-            ModelFailure::KeyExhausted => Self::new(ErrorCode::KeyExhausted, &failure),
-            ModelFailure::KeyBusy { retry_after } => {
+            ModelError::OutOfCredit => Self::new(ErrorCode::ModelOutOfCredit, &failure),
+            ModelError::KeyRefused => Self::new(ErrorCode::KeyRefused, &failure),
+            ModelError::KeyExhausted => Self::new(ErrorCode::KeyExhausted, &failure),
+            ModelError::KeyBusy { retry_after } => {
                 Self::new(ErrorCode::KeyBusy, &failure).retry_after(*retry_after)
             }
-            ModelFailure::Refused { reasons } => Self::new(ErrorCode::ModelRefused, &failure)
+            ModelError::Refused { reasons } => Self::new(ErrorCode::ModelRefused, &failure)
                 .with_details(json!({ "reasons": reasons })),
-            ModelFailure::RequestTimedOut => Self::new(ErrorCode::ModelRequestTimedOut, &failure),
-            ModelFailure::TooLarge => Self::new(ErrorCode::ConversationTooLong, &failure),
-            ModelFailure::RateLimited { retry_after } => {
+            ModelError::RequestTimedOut => Self::new(ErrorCode::ModelRequestTimedOut, &failure),
+            ModelError::TooLarge => Self::new(ErrorCode::ConversationTooLong, &failure),
+            ModelError::RateLimited { retry_after } => {
                 Self::new(ErrorCode::ModelBusy, &failure).retry_after(*retry_after)
             }
-            ModelFailure::UnknownModel => Self::new(ErrorCode::ModelUnknown, &failure),
-            ModelFailure::Unavailable { retry_after } => {
+            ModelError::UnknownModel => Self::new(ErrorCode::ModelUnknown, &failure),
+            ModelError::Unavailable { retry_after } => {
                 Self::new(ErrorCode::ModelUnavailable, &failure).retry_after(*retry_after)
             }
-            ModelFailure::Broken => Self::new(ErrorCode::ModelFailed, &failure),
-            ModelFailure::Silent | ModelFailure::OutOfTime => {
+            ModelError::Broken => Self::new(ErrorCode::ModelFailed, &failure),
+            ModelError::IdleTimeout | ModelError::OutOfTime => {
                 Self::new(ErrorCode::ModelTimedOut, &failure)
             }
         }
@@ -352,9 +352,9 @@ mod tests {
     #[test]
     fn a_turn_says_what_is_wrong_with_the_key_that_pays() {
         for (failure, code, status, retry_after) in [
-            (ModelFailure::KeyRefused, "key_refused", 403, None),
-            (ModelFailure::KeyExhausted, "key_exhausted", 402, None),
-            (ModelFailure::KeyBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
+            (ModelError::KeyRefused, "key_refused", 403, None),
+            (ModelError::KeyExhausted, "key_exhausted", 402, None),
+            (ModelError::KeyBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
         ] {
             assert_eq!(told(failure), (code, status, retry_after.map(str::to_owned)));
         }

@@ -77,7 +77,7 @@ pub(crate) fn begin(function: String) {
 }
 
 /// Writes `metrics`, and beside them `about`: what a search for them may want to know. Never an
-/// address, a key or a text of somebody's. Requests have [`Edge::measure`](crate::Edge::measure).
+/// address, a key or a text of somebody's. Requests have [`AppContext::measure`](crate::AppContext::measure).
 pub fn measure(now: Timestamp, metrics: &[Metric], about: &[(&str, &str)]) {
     let Some(function) = FUNCTION.get() else { return };
     let mut line = embedded(function, now, metrics, about).to_string();

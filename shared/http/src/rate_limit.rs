@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::{IntoResponseParts, ResponseParts};
-use shared_core::limits::{LimitReached, Standing, whole_seconds};
+use shared_core::limits::{LimitReached, LimitStatus, whole_seconds};
 
 /// What a client may still do. Goes onto any response: `(rate_limit, response).into_response()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub struct RateLimit {
     pub reset: Duration,
 }
 
-impl From<Standing> for RateLimit {
-    fn from(standing: Standing) -> Self {
-        let Standing { limit, remaining, reset_after, reached: _ } = standing;
+impl From<LimitStatus> for RateLimit {
+    fn from(status: LimitStatus) -> Self {
+        let LimitStatus { limit, remaining, reset_after, reached: _ } = status;
         Self { limit: limit.count, remaining, reset: reset_after }
     }
 }
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn a_response_tells_what_is_left() {
-        let standing = Standing {
+        let status = LimitStatus {
             limit: Limit::per_minute(10),
             remaining: 7,
             reset_after: Duration::from_millis(41_001),
             reached: false,
         };
-        let response = (RateLimit::from(standing), StatusCode::OK.into_response()).into_response();
+        let response = (RateLimit::from(status), StatusCode::OK.into_response()).into_response();
         insta::assert_snapshot!(
             told(&response),
             @"200, ratelimit-limit: 10, ratelimit-remaining: 7, ratelimit-reset: 42"

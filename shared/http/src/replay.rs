@@ -54,10 +54,10 @@ struct Took {
 }
 
 impl Took {
-    fn heard(self, hear: &mut impl FnMut(ModelEvent<'_>)) {
+    fn apply_to(self, apply: &mut impl FnMut(ModelEvent<'_>)) {
         let cost_nano_usd = self.cost_usd.map(nano_usd);
         if let Some(usage) = self.usage {
-            hear(ModelEvent::Used(Usage { cost_nano_usd, ..usage }));
+            apply(ModelEvent::Used(Usage { cost_nano_usd, ..usage }));
         }
     }
 }
@@ -68,25 +68,25 @@ impl Took {
 /// Frames that are cut off or of an unknown type are left out, so that the words around them are kept.
 pub fn answer_of_frames(frames: &[u8], generation: Option<&str>) -> Answer {
     let mut answer = Answer::default();
-    let mut hear = |event: ModelEvent<'_>| answer.hear(&event, &mut |_| ());
+    let mut apply = |event: ModelEvent<'_>| answer.apply(&event, &mut |_| ());
     let lines = frames.split(|byte| *byte == b'\n');
     for data in lines.filter_map(|line| line.strip_prefix(b"data: ")) {
         match serde_json::from_slice(data).unwrap_or(Frame::Other) {
             Frame::Start { message_metadata: Started { model } } => {
                 if let Some(generation) = generation {
-                    hear(ModelEvent::Identified { generation, model: &model });
+                    apply(ModelEvent::Identified { generation, model: &model });
                 }
             }
-            Frame::TextDelta { delta } => hear(ModelEvent::Text(&delta)),
-            Frame::ReasoningDelta { delta } => hear(ModelEvent::Reasoning(&delta)),
+            Frame::TextDelta { delta } => apply(ModelEvent::Text(&delta)),
+            Frame::ReasoningDelta { delta } => apply(ModelEvent::Reasoning(&delta)),
             Frame::SourceUrl { url, title } => {
-                hear(ModelEvent::Citation { url: &url, title: title.as_deref() });
+                apply(ModelEvent::Citation { url: &url, title: title.as_deref() });
             }
             Frame::Finish { finish_reason, message_metadata } => {
-                hear(ModelEvent::Finished(finish_reason));
-                message_metadata.heard(&mut hear);
+                apply(ModelEvent::Finished(finish_reason));
+                message_metadata.apply_to(&mut apply);
             }
-            Frame::MessageMetadata { message_metadata } => message_metadata.heard(&mut hear),
+            Frame::MessageMetadata { message_metadata } => message_metadata.apply_to(&mut apply),
             Frame::Other => {}
         }
     }
@@ -102,8 +102,8 @@ mod tests {
     use proptest::sample::Index;
     use shared_core::chat::Part;
     use shared_core::credits::Charge;
-    use shared_core::failure::ModelFailure;
     use shared_core::ids::MessageId;
+    use shared_core::model_error::ModelError;
 
     use super::*;
     use crate::{ApiError, ErrorCode, Took, UiStream};
@@ -141,7 +141,7 @@ mod tests {
                 Self::Identified => ModelEvent::Identified { generation: "gen-1", model: "other" },
                 Self::Finished => ModelEvent::Finished(FinishReason::Stop),
                 Self::Used => ModelEvent::Used(USAGE),
-                Self::Failed => ModelEvent::Failed(ModelFailure::Broken),
+                Self::Failed => ModelEvent::Failed(ModelError::Broken),
             }
         }
     }
@@ -163,15 +163,15 @@ mod tests {
 
     /// An answer as it was kept, and the bytes that told it.
     fn told(said: &[Said], end: End) -> (Answer, Vec<u8>) {
-        let (mut out, response) = UiStream::new(crate::Transcript::default());
+        let (mut out, response) = UiStream::new(crate::FrameBuffer::default());
         out.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
         let mut answer = Answer::default();
         for said in said {
-            answer.hear(&said.event(), &mut |event| out.event(&event));
+            answer.apply(&said.event(), &mut |event| out.event(&event));
             out.comment();
         }
         answer.close(&mut |event| out.event(&event));
-        let took = Took { model: "fake/echo", usage: Some(USAGE), charge: Charge::Key };
+        let took = Took { model: "fake/echo", usage: Some(USAGE), charge: Charge::Byok };
         match end {
             End::Finish => out.finish(FinishReason::Length, Some(&took)),
             End::Error => out.error(&ApiError::new(ErrorCode::Internal, "it broke"), Some(&took)),

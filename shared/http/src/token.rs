@@ -18,7 +18,7 @@ use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{Session, SessionError};
 use signature::{Signer, Verifier};
 
-use crate::EdgeConfig;
+use crate::HttpConfig;
 
 /// The keys that sessions are signed with.
 ///
@@ -87,7 +87,7 @@ struct Key {
 
 impl Tokens {
     /// Tokens issued by the edge's origin, for it.
-    pub fn new(keys: &SessionKeys, edge: &EdgeConfig) -> Self {
+    pub fn new(keys: &SessionKeys, app: &HttpConfig) -> Self {
         // Whoever comes second in a process finds the same provider there already.
         let _ = HS256.install_default();
         let keys = keys.0.iter().map(|(id, secret)| {
@@ -96,7 +96,7 @@ impl Tokens {
                 (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
             Key { id: id.clone(), signing, verifying }
         });
-        Self { keys: keys.collect(), origin: edge.origin.as_str().into() }
+        Self { keys: keys.collect(), origin: app.origin.as_str().into() }
     }
 
     /// A token for a session that begins now. Fails only if there is no key.
@@ -221,7 +221,7 @@ mod tests {
             _ => None,
         };
         let env = Env::new(variables);
-        Tokens::new(&SessionKeys::from_env(&env).unwrap(), &EdgeConfig::from_env(&env).unwrap())
+        Tokens::new(&SessionKeys::from_env(&env).unwrap(), &HttpConfig::from_env(&env).unwrap())
     }
 
     #[test]

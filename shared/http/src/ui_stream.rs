@@ -15,7 +15,7 @@ use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
 use shared_core::turn::TurnError;
 
-use crate::{ApiError, ErrorCode, MessageMetadata, PipeWriter, Took, Transcript, pipe};
+use crate::{ApiError, ErrorCode, FrameBuffer, MessageMetadata, PipeWriter, Took, pipe};
 
 /// The frame after the last.
 pub const DONE: &str = "data: [DONE]\n\n";
@@ -33,7 +33,7 @@ const ROOM: usize = 4096;
 pub struct UiStream {
     frames: BytesMut,
     out: PipeWriter,
-    transcript: Transcript,
+    frame_buffer: FrameBuffer,
     next_id: u64,
     /// The number of the first frame that was not sent yet.
     unsent: u64,
@@ -47,7 +47,7 @@ impl Drop for UiStream {
             self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"), None);
             self.flush();
         }
-        self.transcript.end();
+        self.frame_buffer.end();
     }
 }
 
@@ -88,11 +88,11 @@ struct StartMetadata<'a> {
 }
 
 impl UiStream {
-    /// A stream, and the response that carries it. What it says is kept in `transcript`, too.
-    pub fn new(transcript: Transcript) -> (Self, Response) {
+    /// A stream, and the response that carries it. What it says is kept in `frame_buffer`, too.
+    pub fn new(frame_buffer: FrameBuffer) -> (Self, Response) {
         let (out, body) = pipe();
         let frames = BytesMut::with_capacity(ROOM);
-        let stream = Self { frames, out, transcript, next_id: 1, unsent: 1, ended: false };
+        let stream = Self { frames, out, frame_buffer, next_id: 1, unsent: 1, ended: false };
         (stream, event_stream(Body::new(body)))
     }
 
@@ -157,7 +157,7 @@ impl UiStream {
         }
         // A comment is no frame, and nothing to keep.
         if self.next_id > self.unsent {
-            self.transcript.append(self.unsent, self.next_id - 1, &self.frames);
+            self.frame_buffer.append(self.unsent, self.next_id - 1, &self.frames);
             self.unsent = self.next_id;
         }
         self.out.write(self.frames.split());
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     async fn written(write: impl FnOnce(&mut UiStream)) -> String {
-        let (mut stream, response) = UiStream::new(Transcript::default());
+        let (mut stream, response) = UiStream::new(FrameBuffer::default());
         write(&mut stream);
         stream.flush();
         drop(stream);
@@ -300,7 +300,7 @@ mod tests {
         data: {"type":"finish-step"}
 
         id: 7
-        data: {"type":"finish","finishReason":"stop","messageMetadata":{"model":"fake/echo","usage":{"promptTokens":3,"completionTokens":0,"reasoningTokens":0,"cachedTokens":0},"costUsd":1.5e-6,"paidBy":"credits","credits":1,"creditsLeft":4,"creditsOf":"free"}}
+        data: {"type":"finish","finishReason":"stop","messageMetadata":{"model":"fake/echo","usage":{"promptTokens":3,"completionTokens":0,"reasoningTokens":0,"cachedTokens":0},"costUsd":1.5e-6,"paidBy":"credits","credits":1,"creditsLeft":4,"creditsPlan":"free"}}
 
         data: [DONE]
         "#);
@@ -320,8 +320,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_transcript_is_what_the_reader_gets_without_comments() {
-        let transcript = Transcript::default();
-        let (mut stream, response) = UiStream::new(transcript.clone());
+        let frame_buffer = FrameBuffer::default();
+        let (mut stream, response) = UiStream::new(frame_buffer.clone());
         stream.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
         stream.flush();
         stream.comment();
@@ -329,7 +329,7 @@ mod tests {
         stream.error(&ApiError::new(ErrorCode::ModelFailed, "it broke"), None);
         stream.flush();
         drop(stream);
-        let (kept, is_over) = transcript.take();
+        let (kept, is_over) = frame_buffer.take();
         assert_eq!((kept.first, kept.last, is_over), (1, 3, true));
         let read = response.into_body().collect().await.unwrap().to_bytes();
         let read = String::from_utf8(read.to_vec()).unwrap();

@@ -10,7 +10,7 @@ async fn a_panic_is_an_answer_that_is_counted_and_the_next_request_is_served() {
     let variables = [("APP_ORIGIN", ORIGIN.to_owned())];
     let mut rie = Rie::start(function.to_str().unwrap(), &variables).await;
     for _ in 0..2 {
-        let answer = rie.post(event_json("session-health")).await;
+        let answer = rie.post(event_json("account-health")).await;
         assert_eq!(answer.refusal(), (500, "internal".to_owned()));
         assert!(!answer.body.contains("bug"), "{}", answer.body);
     }

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::primitives::Blob;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use shared_core::ending::FinishedTurn;
+use shared_core::outcome::FinishedTurn;
 
-use crate::error::Error;
+use crate::error::InboxError;
 use crate::waiting::WhyUnreadable;
 
 /// An item has [400 KB][1] with its keys and names, for which this leaves ample room.
@@ -22,12 +22,12 @@ const PIECES: usize = 10;
 // What serde_json says of an error may repeat what it was given, so none of it is kept.
 
 /// Writes a turn down as pieces.
-pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, Error> {
+pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, InboxError> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    serde_json::to_writer(&mut gzip, turn).map_err(|_| Error::Unwritable)?;
-    let bytes = gzip.finish().map_err(|_| Error::Unwritable)?;
+    serde_json::to_writer(&mut gzip, turn).map_err(|_| InboxError::Unwritable)?;
+    let bytes = gzip.finish().map_err(|_| InboxError::Unwritable)?;
     if bytes.len() > PIECE * PIECES {
-        return Err(Error::TooLarge { bytes: bytes.len() });
+        return Err(InboxError::TooLarge { bytes: bytes.len() });
     }
     Ok(bytes.chunks(PIECE).map(Blob::new).collect())
 }

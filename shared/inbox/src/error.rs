@@ -1,13 +1,13 @@
 //! Why the inbox did not do what it was asked for.
 
-use shared_aws::Failure;
+use shared_aws::AwsError;
 
 /// The inbox did not do what it was asked for. Holds nothing of a turn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum InboxError {
     /// DynamoDB is away, too busy, or refuses.
     #[error("{0}")]
-    Unavailable(Failure),
+    Unavailable(AwsError),
     /// The turn does not fit into one transaction, which takes some 4 MB, even compressed.
     #[error("a turn has {bytes} bytes when it is compressed, which is more than the inbox takes")]
     TooLarge {

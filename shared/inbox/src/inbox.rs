@@ -13,12 +13,12 @@ use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use shared_aws::{Aws, Failure};
-use shared_core::ending::FinishedTurn;
+use shared_aws::{Aws, AwsError};
+use shared_core::outcome::FinishedTurn;
 
 use crate::body;
 use crate::config::InboxConfig;
-use crate::error::Error;
+use crate::error::InboxError;
 use crate::item::{self, DONE, Head, Item, WAITING, integer, text};
 use crate::retry::{Contention, condition_failed};
 use crate::waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};
@@ -55,7 +55,7 @@ impl Inbox {
     /// Keeps a turn until it is [done](Self::done). The same one twice is one.
     ///
     /// Gives up after three seconds.
-    pub async fn put_turn(&self, turn: &FinishedTurn) -> Result<(), Error> {
+    pub async fn put_turn(&self, turn: &FinishedTurn) -> Result<(), InboxError> {
         let pieces = body::pieces(turn)?;
         let head = Head::new(turn, pieces.len());
         let new = self.put(head.write()).condition_expression("attribute_not_exists(pk)");
@@ -68,7 +68,7 @@ impl Inbox {
     }
 
     /// The turns that wait, from the beginning or from where a page ended.
-    pub async fn waiting_turns(&self, after: Option<&Position>) -> Result<Page, Error> {
+    pub async fn waiting_turns(&self, after: Option<&Position>) -> Result<Page, InboxError> {
         let heads = self
             .client()
             .query()
@@ -95,7 +95,12 @@ impl Inbox {
 
     /// Takes a turn out, and leaves a stub that says how it `ended`: `stored`, or why there was nothing
     /// to store. Does nothing if somebody else was first.
-    pub async fn done(&self, turn: &WaitingTurn, ended: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn done(
+        &self,
+        turn: &WaitingTurn,
+        ended: &str,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
         let head = &turn.head;
         let mut stub = item::key(DONE, &head.id);
         stub.insert("ended".to_owned(), text(ended));
@@ -111,7 +116,12 @@ impl Inbox {
 
     /// Notes that a turn could not be stored, and why: a few words without a word of the turn. It waits
     /// on, unless somebody else has stored it meanwhile.
-    pub async fn failed(&self, turn: &WaitingTurn, why: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn failed(
+        &self,
+        turn: &WaitingTurn,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
         let why: String = why.chars().take(LONGEST_REASON).collect();
         let noted = self
             .client()
@@ -133,7 +143,7 @@ impl Inbox {
     }
 
     /// Counts what waits. Reads all heads, some thousands with each call to DynamoDB.
-    pub async fn depth(&self) -> Result<Depth, Error> {
+    pub async fn depth(&self) -> Result<Depth, InboxError> {
         let mut heads = self
             .client()
             .query()
@@ -155,7 +165,10 @@ impl Inbox {
 
     /// The turn that a head stands for. A turn that cannot be read is no error of the page; nor is one that
     /// somebody else has taken out since the head was read, which is nothing.
-    async fn read(&self, item: &Item) -> Result<Option<Result<WaitingTurn, Unreadable>>, Error> {
+    async fn read(
+        &self,
+        item: &Item,
+    ) -> Result<Option<Result<WaitingTurn, Unreadable>>, InboxError> {
         let unreadable = |why| Ok(Some(Err(Unreadable { id: item::id(item), why })));
         let Some(head) = Head::read(item) else { return unreadable(WhyUnreadable::NoHead) };
         let mut pages = self
@@ -182,7 +195,7 @@ impl Inbox {
 
     /// Whether a head is there still. A query, because whoever empties the inbox may do nothing else that
     /// reads.
-    async fn waits(&self, head: &Head) -> Result<bool, Error> {
+    async fn waits(&self, head: &Head) -> Result<bool, InboxError> {
         let heads = self
             .client()
             .query()
@@ -198,7 +211,7 @@ impl Inbox {
     }
 
     /// All of it or, if a condition does not hold, none of it: somebody else has done it then.
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), InboxError> {
         let written =
             self.client().transact_write_items().set_transact_items(Some(writes)).send().await;
         match written {
@@ -212,13 +225,13 @@ impl Inbox {
         Put::builder().table_name(&self.0.name).set_item(Some(item))
     }
 
-    fn delete(&self, key: Item, condition: Option<&str>) -> Result<TransactWriteItem, Error> {
+    fn delete(&self, key: Item, condition: Option<&str>) -> Result<TransactWriteItem, InboxError> {
         let delete = Delete::builder()
             .table_name(&self.0.name)
             .set_key(Some(key))
             .set_condition_expression(condition.map(str::to_owned))
             .build()
-            .map_err(|_| Error::Unwritable)?;
+            .map_err(|_| InboxError::Unwritable)?;
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
@@ -245,16 +258,16 @@ impl fmt::Debug for Inbox {
     }
 }
 
-fn put(put: PutBuilder) -> Result<TransactWriteItem, Error> {
-    let put = put.build().map_err(|_| Error::Unwritable)?;
+fn put(put: PutBuilder) -> Result<TransactWriteItem, InboxError> {
+    let put = put.build().map_err(|_| InboxError::Unwritable)?;
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-fn unavailable<E>(error: &SdkError<E>) -> Error
+fn unavailable<E>(error: &SdkError<E>) -> InboxError
 where
     E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
 {
-    Error::Unavailable(Failure::new("DynamoDB", error))
+    InboxError::Unavailable(AwsError::new("DynamoDB", error))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared_core::ending::FinishedTurn;
+use shared_core::outcome::FinishedTurn;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 

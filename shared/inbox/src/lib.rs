@@ -29,6 +29,6 @@ mod retry;
 mod waiting;
 
 pub use config::InboxConfig;
-pub use error::Error;
+pub use error::InboxError;
 pub use inbox::Inbox;
 pub use waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shared_core::ending::FinishedTurn;
+use shared_core::outcome::FinishedTurn;
 
 use crate::item::Head;
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
-use shared_aws::{Aws, Failure};
+use shared_aws::{Aws, AwsError};
 use shared_core::env::{ConfigError, Env};
 use shared_core::login::{BoxError, LoginMail, Mailer};
 
@@ -63,7 +63,7 @@ impl Mailer for Ses {
                 .await
                 .map(drop)
                 // Without SES's own words, which repeat the address.
-                .map_err(|error| Failure::new("SES", &error).into())
+                .map_err(|error| AwsError::new("SES", &error).into())
         })
     }
 }

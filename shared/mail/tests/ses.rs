@@ -4,10 +4,10 @@
 
 use fake_aws::{FakeAws, Trouble};
 use shared_aws::Aws;
-use shared_core::ambient::Entropy;
 use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::login::{Code, LoginMail, Mailer};
+use shared_core::random::Entropy;
 use shared_mail::{MailConfig, Ses};
 
 fn ses(fake: &FakeAws) -> Ses {

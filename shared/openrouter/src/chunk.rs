@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use shared_core::answer::{FinishReason, ModelEvent, Usage};
 use shared_core::money::nano_usd;
 
-use crate::failure::{ErrorObject, Payer, Refusal};
+use crate::error::{ErrorObject, KeyOwner, ProviderError};
 
 /// Text that borrows from the event unless it holds escapes. A type of its own, because serde
 /// borrows a `Cow` only where it is a field by itself.
@@ -87,11 +87,11 @@ const DEAREST_ANSWER_USD: f64 = 1_000_000.0;
 /// choice that "finished" by it. An event that is not what the protocol says is `Err`.
 pub(crate) fn read(
     data: &[u8],
-    payer: Payer,
-    hear: &mut impl FnMut(ModelEvent<'_>),
+    key_owner: KeyOwner,
+    emit: &mut impl FnMut(ModelEvent<'_>),
 ) -> Result<(), serde_json::Error> {
     if data == b"[DONE]" {
-        hear(ModelEvent::Done);
+        emit(ModelEvent::Done);
         return Ok(());
     }
     if data.is_empty() {
@@ -99,36 +99,36 @@ pub(crate) fn read(
     }
     let chunk: Chunk<'_> = serde_json::from_slice(data)?;
     if let (Some(id), Some(model)) = (&chunk.id, &chunk.model) {
-        hear(ModelEvent::Identified { generation: &id.0, model: &model.0 });
+        emit(ModelEvent::Identified { generation: &id.0, model: &model.0 });
     }
     for choice in chunk.choices.iter().flatten() {
         if let Some(delta) = &choice.delta {
-            read_delta(delta, hear);
+            read_delta(delta, emit);
         }
         if let Some(reason) = &choice.finish_reason {
-            hear(ModelEvent::Finished(finish_reason(&reason.0)));
+            emit(ModelEvent::Finished(finish_reason(&reason.0)));
         }
     }
     if let Some(usage) = chunk.usage.and_then(lenient::<UsageObject>) {
-        hear(ModelEvent::Used(usage_of(&usage)));
+        emit(ModelEvent::Used(usage_of(&usage)));
     }
     if let Some(error) = chunk.error {
-        hear(ModelEvent::Failed(Refusal::of_event(payer, &error).failure()));
+        emit(ModelEvent::Failed(ProviderError::of_event(key_owner, &error).model_error()));
     }
     Ok(())
 }
 
-fn read_delta(delta: &Delta<'_>, hear: &mut impl FnMut(ModelEvent<'_>)) {
+fn read_delta(delta: &Delta<'_>, emit: &mut impl FnMut(ModelEvent<'_>)) {
     if let Some(reasoning) = &delta.reasoning {
-        hear(ModelEvent::Reasoning(&reasoning.0));
+        emit(ModelEvent::Reasoning(&reasoning.0));
     }
     if let Some(content) = &delta.content {
-        hear(ModelEvent::Text(&content.0));
+        emit(ModelEvent::Text(&content.0));
     }
     let annotations = delta.annotations.and_then(lenient::<Vec<Annotation<'_>>>);
     for citation in annotations.into_iter().flatten().filter_map(|note| note.url_citation) {
         let title = citation.title.as_ref().map(|title| title.0.as_ref());
-        hear(ModelEvent::Citation { url: &citation.url.0, title });
+        emit(ModelEvent::Citation { url: &citation.url.0, title });
     }
 }
 
@@ -176,10 +176,10 @@ pub(crate) fn answer_cost(usd: f64) -> i64 {
 mod tests {
     use super::*;
 
-    fn heard(json: &str) -> Vec<String> {
+    fn decoded(json: &str) -> Vec<String> {
         let mut heard = Vec::new();
-        let mut hear = |event: ModelEvent<'_>| heard.push(format!("{event:?}"));
-        read(json.as_bytes(), Payer::Platform, &mut hear).unwrap();
+        let mut emit = |event: ModelEvent<'_>| heard.push(format!("{event:?}"));
+        read(json.as_bytes(), KeyOwner::Platform, &mut emit).unwrap();
         heard
     }
 
@@ -187,9 +187,9 @@ mod tests {
     fn usage_is_read_with_and_without_choices() {
         let usage = r#""usage":{"prompt_tokens":10,"completion_tokens":15,"cost":0.0012,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":5}}"#;
         let expected = "Used(Usage { prompt_tokens: 10, completion_tokens: 15, reasoning_tokens: 5, cached_tokens: 2, cost_nano_usd: Some(1200000) })";
-        assert_eq!(heard(&format!(r#"{{"choices":[],{usage}}}"#)), [expected]);
+        assert_eq!(decoded(&format!(r#"{{"choices":[],{usage}}}"#)), [expected]);
         assert_eq!(
-            heard(&format!(
+            decoded(&format!(
                 r#"{{"choices":[{{"index":0,"delta":{{"content":null}},"finish_reason":null}}],{usage}}}"#
             )),
             [expected]
@@ -207,7 +207,7 @@ mod tests {
             ("1e300", "Some(1000000000000000)"),
             ("null", "None"),
         ] {
-            let heard = heard(&format!(r#"{{"usage":{{"cost":{cost}}}}}"#));
+            let heard = decoded(&format!(r#"{{"usage":{{"cost":{cost}}}}}"#));
             let expected = format!("cost_nano_usd: {nano_usd} }})");
             assert!(heard[0].ends_with(&expected), "{cost}: {heard:?}");
         }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn an_error_is_read_whether_its_code_is_a_number_or_a_word() {
         for code in ["429", "\"rate_limit_exceeded\""] {
-            let heard = heard(&format!(
+            let heard = decoded(&format!(
                 r#"{{"id":"g","model":"m","error":{{"code":{code},"message":"x","metadata":{{"error_type":"rate_limit_exceeded"}}}},"choices":[{{"delta":{{"content":""}},"finish_reason":"error"}}]}}"#
             ));
             assert!(heard.last().unwrap().starts_with("Failed(RateLimited"), "{heard:?}");
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn fields_that_are_null_or_unknown_do_not_matter() {
         let json = r#"{"id":null,"choices":[{"delta":{"role":"assistant","content":"a","refusal":null,"reasoning_details":[{}],"annotations":null},"finish_reason":null,"native_finish_reason":null}],"usage":null,"provider":"X"}"#;
-        assert_eq!(heard(json), [r#"Text("a")"#]);
+        assert_eq!(decoded(json), [r#"Text("a")"#]);
     }
 
     #[test]
@@ -236,19 +236,19 @@ mod tests {
             r#""usage":null,"choices":[{"delta":{"content":"a","annotations":[{"url_citation":{"url":null}}]}}]"#,
             r#""error":null,"choices":[{"delta":{"content":"a","annotations":7}}]"#,
         ] {
-            assert_eq!(heard(&format!("{{{odd}}}")), [r#"Text("a")"#], "{odd}");
+            assert_eq!(decoded(&format!("{{{odd}}}")), [r#"Text("a")"#], "{odd}");
         }
-        assert_eq!(heard(r#"{"choices":null}"#), [""; 0]);
-        assert_eq!(heard(""), [""; 0]);
+        assert_eq!(decoded(r#"{"choices":null}"#), [""; 0]);
+        assert_eq!(decoded(""), [""; 0]);
         let error =
-            heard(r#"{"choices":null,"error":{"code":503,"message":null,"metadata":null}}"#);
+            decoded(r#"{"choices":null,"error":{"code":503,"message":null,"metadata":null}}"#);
         assert!(error[0].starts_with("Failed(Unavailable"), "{error:?}");
     }
 
     #[test]
     fn text_with_escapes_is_read_too() {
         assert_eq!(
-            heard(r#"{"choices":[{"delta":{"content":"a\n\u00e9"}}]}"#),
+            decoded(r#"{"choices":[{"delta":{"content":"a\n\u00e9"}}]}"#),
             [r#"Text("a\né")"#]
         );
     }

@@ -11,15 +11,15 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared_core::answer::Usage;
 use shared_core::catalogue::{ListedModel, ModelId};
-use shared_core::causes;
 use shared_core::env::ConfigError;
-use shared_core::failure::ModelFailure;
+use shared_core::error_chain;
 use shared_core::ids::{TraceId, UserId};
-use shared_core::keys::{KeyError, KeyFacts, ProviderKey};
+use shared_core::keys::{KeyError, KeyInfo, ProviderKey};
+use shared_core::model_error::ModelError;
 use shared_core::prompt::PromptMessage;
 
-use crate::document::DocumentFailure;
-use crate::failure::{ErrorResponse, Payer, Refusal};
+use crate::api_response::ApiResponseError;
+use crate::error::{ErrorResponse, KeyOwner, ProviderError};
 use crate::generation::{LOOK_UP_WITHIN, LookupError, read_generation};
 use crate::key::{CHECK_WITHIN, read_check};
 use crate::models::{ListError, read_list};
@@ -38,13 +38,13 @@ const LONGEST_ERROR: usize = 64 * 1024;
 pub struct OpenRouter {
     http: Client,
     base_url: Arc<str>,
-    silence: Duration,
+    idle_timeout: Duration,
     last_used: Arc<Mutex<Option<Instant>>>,
 }
 
 /// What a model is asked.
 #[derive(Serialize, Debug)]
-pub struct Ask<'a> {
+pub struct CompletionRequest<'a> {
     /// The model.
     pub model: &'a ModelId,
     /// The prompt.
@@ -62,9 +62,9 @@ pub struct Ask<'a> {
     pub key: Option<&'a ProviderKey>,
 }
 
-impl Ask<'_> {
-    fn payer(&self) -> Payer {
-        if self.key.is_some() { Payer::Person } else { Payer::Platform }
+impl CompletionRequest<'_> {
+    fn key_owner(&self) -> KeyOwner {
+        if self.key.is_some() { KeyOwner::User } else { KeyOwner::Platform }
     }
 }
 
@@ -83,9 +83,9 @@ fn as_trace<S: Serializer>(trace: &TraceId, serializer: S) -> Result<S::Ok, S::E
 }
 
 #[derive(Serialize)]
-struct ChatRequest<'a> {
+struct RequestBody<'a> {
     #[serde(flatten)]
-    ask: &'a Ask<'a>,
+    completion: &'a CompletionRequest<'a>,
     stream: bool,
 }
 
@@ -113,7 +113,7 @@ impl OpenRouter {
             .build()
             .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
         let base_url = config.base_url.as_str().into();
-        Ok(Self { http, base_url, silence: config.silence, last_used: Arc::default() })
+        Ok(Self { http, base_url, idle_timeout: config.idle_timeout, last_used: Arc::default() })
     }
 
     /// Whether a connection is likely to be open still.
@@ -128,7 +128,10 @@ impl OpenRouter {
         match head {
             Ok(_) => self.used(),
             Err(error) => {
-                tracing::debug!(error = causes(&error), "cannot open a connection ahead of time");
+                tracing::debug!(
+                    error = error_chain(&error),
+                    "cannot open a connection ahead of time"
+                );
             }
         }
     }
@@ -138,29 +141,32 @@ impl OpenRouter {
         target = "otel", name = "chat", skip_all,
         fields(
             otel.kind = "client", gen_ai.operation.name = "chat", gen_ai.provider.name = "openrouter",
-            gen_ai.request.model = %ask.model,
+            gen_ai.request.model = %completion.model,
         )
     )]
-    pub async fn ask(&self, ask: &Ask<'_>) -> Result<ModelStream, ModelFailure> {
+    pub async fn complete(
+        &self,
+        completion: &CompletionRequest<'_>,
+    ) -> Result<ModelStream, ModelError> {
         let url = format!("{}/chat/completions", self.base_url);
-        let mut request = self.http.post(url).json(&ChatRequest { ask, stream: true });
-        if let Some(key) = ask.key {
+        let mut request = self.http.post(url).json(&RequestBody { completion, stream: true });
+        if let Some(key) = completion.key {
             // Instead of the platform's: a request's own header comes before the client's.
             request = request.bearer_auth(key.expose());
         }
-        let response = match tokio::time::timeout(self.silence, request.send()).await {
-            Err(_) => return Err(ModelFailure::Silent),
+        let response = match tokio::time::timeout(self.idle_timeout, request.send()).await {
+            Err(_) => return Err(ModelError::IdleTimeout),
             Ok(Err(error)) => {
-                tracing::warn!(error = causes(&error), "the provider cannot be reached");
-                return Err(ModelFailure::Broken);
+                tracing::warn!(error = error_chain(&error), "the provider cannot be reached");
+                return Err(ModelError::Broken);
             }
             Ok(Ok(response)) => response,
         };
         self.used();
         if response.status().is_success() {
-            return Ok(ModelStream::new(response, ask.payer(), self.silence));
+            return Ok(ModelStream::new(response, completion.key_owner(), self.idle_timeout));
         }
-        Err(refusal(response, ask.payer()).await)
+        Err(read_error(response, completion.key_owner()).await)
     }
 
     /// All models that the provider lists.
@@ -177,14 +183,14 @@ impl OpenRouter {
     ///
     /// Answers within four seconds: a person waits for it, and a gateway that waits no longer.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
-    pub async fn check_key(&self, key: &ProviderKey, now: Timestamp) -> Result<KeyFacts, KeyError> {
+    pub async fn check_key(&self, key: &ProviderKey, now: Timestamp) -> Result<KeyInfo, KeyError> {
         let request = self.http.get(format!("{}/key", self.base_url));
         let request = request.bearer_auth(key.expose()).timeout(CHECK_WITHIN);
-        let response = request.send().await.map_err(DocumentFailure::from)?;
+        let response = request.send().await.map_err(ApiResponseError::from)?;
         self.used();
-        let facts = read_check(response).await?;
-        facts.usable(now)?;
-        Ok(facts)
+        let info = read_check(response).await?;
+        info.usable(now)?;
+        Ok(info)
     }
 
     /// What a generation took, by the count of whoever answered; `None` while `OpenRouter` does not know
@@ -205,7 +211,7 @@ impl OpenRouter {
             request = request.bearer_auth(key.expose());
         }
         let response =
-            request.timeout(LOOK_UP_WITHIN).send().await.map_err(DocumentFailure::from)?;
+            request.timeout(LOOK_UP_WITHIN).send().await.map_err(ApiResponseError::from)?;
         self.used();
         read_generation(response).await
     }
@@ -225,7 +231,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, ConfigError> {
 }
 
 /// Reads an error response.
-async fn refusal(mut response: Response, payer: Payer) -> ModelFailure {
+async fn read_error(mut response: Response, key_owner: KeyOwner) -> ModelError {
     let mut body = Vec::new();
     // What has come by then has to do.
     let read = read_body(&mut response, LONGEST_ERROR, &mut body);
@@ -236,10 +242,10 @@ async fn refusal(mut response: Response, payer: Payer) -> ModelFailure {
     tracing::warn!(
         upstream.status = status,
         upstream.error_type = error_type,
-        own_key = payer == Payer::Person,
+        byok = key_owner == KeyOwner::User,
         "the provider refused a question"
     );
-    Refusal::of_response(payer, status, response.headers(), error.as_ref()).failure()
+    ProviderError::of_response(key_owner, status, response.headers(), error.as_ref()).model_error()
 }
 
 /// Appends what a response says to `body`, until it is over or more than `most` bytes long.

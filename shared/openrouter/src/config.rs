@@ -15,7 +15,7 @@ pub struct OpenRouterConfig {
     /// `APP_ORIGIN`: tells `OpenRouter` which app is asking. Whoever asks no model can do without.
     pub app_origin: Option<String>,
     /// `MODEL_SILENCE_SECONDS`: how long a model may say nothing, 60 s by default.
-    pub silence: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl OpenRouterConfig {
@@ -34,7 +34,7 @@ impl OpenRouterConfig {
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_key: None,
             app_origin: env.optional("APP_ORIGIN"),
-            silence: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
+            idle_timeout: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
         })
     }
 }

@@ -10,8 +10,8 @@ use reqwest::Response;
 use serde::Deserialize;
 use shared_core::answer::Usage;
 
+use crate::api_response::{ApiResponseError, read_api_response};
 use crate::chunk::answer_cost;
-use crate::document::{DocumentFailure, read_document};
 
 /// Nobody waits for it but others of its kind.
 pub(crate) const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
@@ -31,13 +31,13 @@ pub enum LookupError {
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl From<DocumentFailure> for LookupError {
-    fn from(failure: DocumentFailure) -> Self {
+impl From<ApiResponseError> for LookupError {
+    fn from(failure: ApiResponseError) -> Self {
         match failure {
-            DocumentFailure::Http(_) => Self::Unavailable(failure.into()),
-            DocumentFailure::Status(_)
-            | DocumentFailure::Overlong
-            | DocumentFailure::Malformed { .. } => Self::Unexpected(failure.into()),
+            ApiResponseError::Http(_) => Self::Unavailable(failure.into()),
+            ApiResponseError::Status(_)
+            | ApiResponseError::Overlong
+            | ApiResponseError::Malformed { .. } => Self::Unexpected(failure.into()),
         }
     }
 }
@@ -59,9 +59,9 @@ pub(crate) async fn read_generation(response: Response) -> Result<Option<Usage>,
         200 => {}
         401 | 403 => return Err(LookupError::KeyRefused),
         404 => return Ok(None),
-        status => return Err(DocumentFailure::Status(status).into()),
+        status => return Err(ApiResponseError::Status(status).into()),
     }
-    Ok(Some(usage(&read_document(response).await?)))
+    Ok(Some(usage(&read_api_response(response).await?)))
 }
 
 fn usage(generation: &Generation) -> Usage {
@@ -77,7 +77,7 @@ fn usage(generation: &Generation) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::parse;
+    use crate::api_response::parse;
 
     fn read(body: &str) -> Option<Usage> {
         parse(body.as_bytes()).ok().map(|generation| usage(&generation))

@@ -5,19 +5,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Response;
 use serde::Deserialize;
-use shared_core::keys::{KeyError, KeyFacts};
+use shared_core::keys::{KeyError, KeyInfo};
 use shared_core::money::nano_usd;
 
-use crate::document::{DocumentFailure, read_document};
-use crate::failure::{DEFAULT_RETRY, retry_after};
+use crate::api_response::{ApiResponseError, read_api_response};
+use crate::error::{DEFAULT_RETRY, retry_after};
 
 /// A person waits for it.
 pub(crate) const CHECK_WITHIN: Duration = Duration::from_secs(4);
 /// In characters; longer names are cut.
 const LONGEST_LABEL: usize = 100;
 
-impl From<DocumentFailure> for KeyError {
-    fn from(failure: DocumentFailure) -> Self {
+impl From<ApiResponseError> for KeyError {
+    fn from(failure: ApiResponseError) -> Self {
         Self::CheckUnavailable(failure.into())
     }
 }
@@ -35,7 +35,7 @@ struct Data {
 }
 
 /// Reads the response to `GET /key`.
-pub(crate) async fn read_check(response: Response) -> Result<KeyFacts, KeyError> {
+pub(crate) async fn read_check(response: Response) -> Result<KeyInfo, KeyError> {
     match response.status().as_u16() {
         200 => {}
         401 => return Err(KeyError::Unknown),
@@ -43,13 +43,13 @@ pub(crate) async fn read_check(response: Response) -> Result<KeyFacts, KeyError>
             let retry_after = retry_after(response.headers()).unwrap_or(DEFAULT_RETRY);
             return Err(KeyError::CheckBusy { retry_after });
         }
-        status => return Err(DocumentFailure::Status(status).into()),
+        status => return Err(ApiResponseError::Status(status).into()),
     }
-    Ok(facts(read_document(response).await?))
+    Ok(info(read_api_response(response).await?))
 }
 
-fn facts(data: Data) -> KeyFacts {
-    KeyFacts {
+fn info(data: Data) -> KeyInfo {
+    KeyInfo {
         label: data.label.map(|label| printable(&label)),
         limit_nano_usd: data.limit.map(nano_usd),
         remaining_nano_usd: data.limit_remaining.map(nano_usd),
@@ -68,17 +68,17 @@ fn printable(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::parse;
+    use crate::api_response::parse;
 
-    fn read_facts(body: &[u8]) -> Option<KeyFacts> {
-        parse(body).ok().map(facts)
+    fn read_facts(body: &[u8]) -> Option<KeyInfo> {
+        parse(body).ok().map(info)
     }
 
     #[test]
     fn a_document_is_read_as_it_is_documented() {
         let body = br#"{"data":{"label":"sk-or-v1-0e6...1c96","limit":100,"limit_remaining":74.5,"limit_reset":"monthly",
             "usage":25.5,"usage_daily":1,"is_free_tier":false,"is_management_key":false,"expires_at":"2027-12-31T23:59:59Z"}}"#;
-        let expected = KeyFacts {
+        let expected = KeyInfo {
             label: Some("sk-or-v1-0e6...1c96".into()),
             limit_nano_usd: Some(100_000_000_000),
             remaining_nano_usd: Some(74_500_000_000),
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn what_may_be_null_or_absent_may() {
         let null = br#"{"data":{"usage":0,"label":null,"limit":null,"limit_remaining":null,"expires_at":null,"is_management_key":null}}"#;
-        assert_eq!(read_facts(null).unwrap(), KeyFacts::default());
-        assert_eq!(read_facts(br#"{"data":{"usage":0}}"#).unwrap(), KeyFacts::default());
+        assert_eq!(read_facts(null).unwrap(), KeyInfo::default());
+        assert_eq!(read_facts(br#"{"data":{"usage":0}}"#).unwrap(), KeyInfo::default());
     }
 
     #[test]

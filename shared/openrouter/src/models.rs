@@ -16,7 +16,7 @@ pub enum ListError {
 }
 
 #[derive(Deserialize)]
-struct Document<'a> {
+struct ApiResponse<'a> {
     #[serde(borrow)]
     data: Vec<&'a RawValue>,
 }
@@ -52,8 +52,9 @@ struct Pricing {
 
 /// Reads the document; an entry that cannot be read is left out rather than losing all others.
 pub(crate) fn read_list(body: &[u8]) -> Result<Vec<ListedModel>, ListError> {
-    let document: Document<'_> = serde_json::from_slice(body)?;
-    let entries = document.data.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok());
+    let api_response: ApiResponse<'_> = serde_json::from_slice(body)?;
+    let entries =
+        api_response.data.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok());
     Ok(entries.filter_map(listed).collect())
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use reqwest::Response;
 use shared_core::answer::ModelEvent;
-use shared_core::failure::ModelFailure;
+use shared_core::model_error::ModelError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk;
-use crate::failure::Payer;
+use crate::error::KeyOwner;
 use crate::sse::SseParser;
-use shared_core::causes;
+use shared_core::error_chain;
 
 /// Opening a connection anew takes about as long.
 const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
@@ -19,59 +19,59 @@ const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct ModelStream {
     response: Response,
-    payer: Payer,
+    key_owner: KeyOwner,
     parser: SseParser,
-    silence: Duration,
+    idle_timeout: Duration,
     received_at: Instant,
-    heard_at: Instant,
+    last_event_at: Instant,
 }
 
 /// What [`ModelStream::next`] came back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batch {
+pub enum Received {
     /// Bytes came in, and `hear` was told what they said; it may have been nothing yet.
-    Heard,
+    Events,
     /// Nothing came for as long as the caller wanted to wait.
-    Quiet,
+    Idle,
     /// The stream is over: by `[DONE]`, by an error, or because the connection ended.
-    Ended,
+    End,
 }
 
 impl ModelStream {
-    pub(crate) fn new(response: Response, payer: Payer, silence: Duration) -> Self {
+    pub(crate) fn new(response: Response, key_owner: KeyOwner, idle_timeout: Duration) -> Self {
         let now = Instant::now();
         let parser = SseParser::default();
-        Self { response, payer, parser, silence, received_at: now, heard_at: now }
+        Self { response, key_owner, parser, idle_timeout, received_at: now, last_event_at: now }
     }
 
     /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.
     ///
-    /// A model that has said nothing for the configured silence, a connection that breaks, and bytes
+    /// A model that has said nothing for the configured idle timeout, a connection that breaks, and bytes
     /// that are not the protocol are told as [`ModelEvent::Failed`]. The provider's comments keep
     /// its connection open, but are not the model's voice.
     pub async fn next(
         &mut self,
         quiet: std::pin::Pin<&mut Sleep>,
-        hear: &mut impl FnMut(ModelEvent<'_>),
-    ) -> Batch {
-        let silent_at = self.heard_at + self.silence;
+        emit: &mut impl FnMut(ModelEvent<'_>),
+    ) -> Received {
+        let silent_at = self.last_event_at + self.idle_timeout;
         let silent = silent_at <= quiet.deadline();
         let received = tokio::select! {
             biased;
             received = self.response.chunk() => received,
             () = sleep_until(silent_at), if silent => {
-                hear(ModelEvent::Failed(ModelFailure::Silent));
-                return Batch::Ended;
+                emit(ModelEvent::Failed(ModelError::IdleTimeout));
+                return Received::End;
             }
-            () = quiet, if !silent => return Batch::Quiet,
+            () = quiet, if !silent => return Received::Idle,
         };
         match received {
-            Ok(Some(bytes)) => self.heard(&bytes, hear),
-            Ok(None) => Batch::Ended,
+            Ok(Some(bytes)) => self.decode(&bytes, emit),
+            Ok(None) => Received::End,
             Err(error) => {
-                tracing::warn!(error = causes(&error), "the provider's connection broke");
-                hear(ModelEvent::Failed(ModelFailure::Broken));
-                Batch::Ended
+                tracing::warn!(error = error_chain(&error), "the provider's connection broke");
+                emit(ModelEvent::Failed(ModelError::Broken));
+                Received::End
             }
         }
     }
@@ -88,16 +88,16 @@ impl ModelStream {
         let _ = tokio::time::timeout(LAST_CHUNK_WITHIN, rest).await;
     }
 
-    fn heard(&mut self, bytes: &[u8], hear: &mut impl FnMut(ModelEvent<'_>)) -> Batch {
+    fn decode(&mut self, bytes: &[u8], emit: &mut impl FnMut(ModelEvent<'_>)) -> Received {
         self.received_at = Instant::now();
-        let (mut batch, mut spoke, payer) = (Batch::Heard, false, self.payer);
+        let (mut received, mut spoke, key_owner) = (Received::Events, false, self.key_owner);
         let fed = self.parser.feed(bytes, |data| {
             spoke = true;
-            let read = chunk::read(data, payer, &mut |event| {
+            let read = chunk::read(data, key_owner, &mut |event| {
                 if matches!(event, ModelEvent::Done | ModelEvent::Failed(_)) {
-                    batch = Batch::Ended;
+                    received = Received::End;
                 }
-                hear(event);
+                emit(event);
             });
             if let Err(error) = read {
                 // The error names a line and a column, never the text.
@@ -106,17 +106,17 @@ impl ModelStream {
                     error.column = error.column(),
                     "the provider sent no JSON"
                 );
-                hear(ModelEvent::Failed(ModelFailure::Broken));
-                batch = Batch::Ended;
+                emit(ModelEvent::Failed(ModelError::Broken));
+                received = Received::End;
             }
         });
         if fed.is_err() {
-            hear(ModelEvent::Failed(ModelFailure::Broken));
-            batch = Batch::Ended;
+            emit(ModelEvent::Failed(ModelError::Broken));
+            received = Received::End;
         }
         if spoke {
-            self.heard_at = self.received_at;
+            self.last_event_at = self.received_at;
         }
-        batch
+        received
     }
 }

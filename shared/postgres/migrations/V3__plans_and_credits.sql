@@ -82,7 +82,7 @@ create table turns (
   user_id            uuid        not null references users (id) on delete cascade,
   chat_id            text        not null,
   model              text        not null,
-  paid_by            text        not null check (paid_by in ('credits', 'key')),
+  paid_by            text        not null check (paid_by in ('credits', 'byok')),
   plan               text,
   starts_at          timestamptz,
   credits            integer     not null check (credits >= 0),
@@ -99,7 +99,7 @@ create table turns (
 
 create index turns_by_user on turns (user_id, began_at);
 create index turns_open on turns (began_at) where state = 'open';
-create index turns_by_key on turns (user_id, began_at) include (cost_nano_usd) where paid_by = 'key';
+create index turns_by_key on turns (user_id, began_at) include (cost_nano_usd) where paid_by = 'byok';
 
 alter table turns enable row level security;
 alter table turns force row level security;
@@ -125,7 +125,7 @@ create table provider_keys (
   nonce               bytea       not null check (length(nonce) = 12),
   ciphertext          bytea       not null,
   masked              text        not null,
-  use                 text        not null check (use in ('always', 'after_credits')),
+  policy              text        not null check (policy in ('always', 'fallback')),
   cap_nano_usd        bigint      check (cap_nano_usd > 0),
   label               text,
   limit_nano_usd      bigint,
@@ -271,7 +271,7 @@ create function spent_by_key(of_user uuid, at timestamptz) returns bigint
   return (select coalesce(sum(cost_nano_usd), 0)::bigint
             from turns
            where user_id = of_user
-             and paid_by = 'key'
+             and paid_by = 'byok'
              and began_at >= date_trunc('month', at, 'UTC'));
 
 
@@ -289,12 +289,12 @@ as $$
 declare
   own         record;
   of_plan     text := 'free';
-  credits_of  text;
+  credits_plan  text;
   remaining   integer;
   midnight    timestamptz;
 begin
   select e.plan, e.starts_at, e.ends_at, e.credits,
-         k.use, k.cap_nano_usd, k.refused_at, k.nonce, k.ciphertext, d.wrapped, d.id as data_key, d.master
+         k.policy, k.cap_nano_usd, k.refused_at, k.nonce, k.ciphertext, d.wrapped, d.id as data_key, d.master
     into own
     from (values (1)) as always_one
     left join current_period(of_user, at) e on true
@@ -311,15 +311,15 @@ begin
     perform refuse_turn('chat_full', jsonb_build_object('plan', of_plan));
   end if;
 
-  if own.use is distinct from 'always' then
+  if own.policy is distinct from 'always' then
     if of_plan <> 'free' and (terms -> of_plan -> 'includes')::boolean then
-      credits_of := of_plan;
+      credits_plan := of_plan;
       remaining := reserve_credits(
         of_user, of_plan, own.starts_at, own.ends_at, own.credits, price, in_chat, answer, asked_model, at
       );
     end if;
     if remaining is null and (terms #> '{free,includes}')::boolean then
-      credits_of := 'free';
+      credits_plan := 'free';
       midnight := date_trunc('day', at, 'UTC');
       remaining := reserve_credits(
         of_user, 'free', midnight, midnight + interval '24 hours', (terms #> '{free,credits}')::integer,
@@ -327,12 +327,12 @@ begin
       );
     end if;
     if remaining is not null then
-      receipt := jsonb_build_object('plan', of_plan, 'creditsOf', credits_of, 'credits', price, 'left', remaining);
+      receipt := jsonb_build_object('plan', of_plan, 'creditsPlan', credits_plan, 'credits', price, 'left', remaining);
       return;
     end if;
   end if;
 
-  if own.use is null then
+  if own.policy is null then
     perform refuse_for_credits(of_user, at, of_plan, price, terms);
   elsif own.refused_at is not null then
     perform refuse_turn('key_refused', '{}');
@@ -342,7 +342,7 @@ begin
     end if;
   end if;
   insert into turns (answer_id, user_id, chat_id, model, paid_by, credits, state, began_at)
-  values (answer, of_user, in_chat, asked_model, 'key', 0, 'open', at);
+  values (answer, of_user, in_chat, asked_model, 'byok', 0, 'open', at);
   receipt := jsonb_build_object('plan', of_plan, 'dataKey', own.data_key, 'master', own.master);
   sealed := array[own.nonce, own.ciphertext, own.wrapped];
 end

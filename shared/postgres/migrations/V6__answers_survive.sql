@@ -247,7 +247,7 @@ begin
     return;
   end if;
   insert into turns (answer_id, user_id, chat_id, model, paid_by, credits, state, began_at, ended_at)
-  values (answer, of_user, chat, asked_model, 'key', 0, 'withdrawn', began, began)
+  values (answer, of_user, chat, asked_model, 'byok', 0, 'withdrawn', began, began)
   on conflict do nothing;
   if not found then
     return;

@@ -9,9 +9,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use shared_aws::Aws;
-use shared_core::ambient::Clock;
-use shared_core::causes;
+use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
+use shared_core::error_chain;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, Error, NoTls};
@@ -64,7 +64,7 @@ impl Connect for Connector {
             match aws.database_token(host, port, user, clock.now()) {
                 Ok(token) => drop(postgres.password(token.expose_secret())),
                 // Without one, the server refuses, and says so too.
-                Err(error) => tracing::error!(error = causes(&error), "no token for postgres"),
+                Err(error) => tracing::error!(error = error_chain(&error), "no token for postgres"),
             }
         }
         match &self.transport {

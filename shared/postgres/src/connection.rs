@@ -5,12 +5,12 @@ use std::time::Duration;
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
 use shared_core::session::Session;
 
 use crate::connect::Connector;
-use crate::{DatabaseConfig, Error, Request};
+use crate::{DatabaseConfig, DatabaseError, Request};
 
 /// How long a request waits for a connection, one that is free or a new one.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -75,16 +75,16 @@ impl Database {
     }
 
     /// Whether the server answers.
-    pub async fn ping(&self) -> Result<(), Error> {
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
         self.retrying(|client| async move { Ok(client.simple_query("").await.map(drop)?) }).await
     }
 
     /// Opens a connection if none is open, so that the next request finds one.
-    pub async fn warm(self) -> Result<(), Error> {
+    pub async fn warm(self) -> Result<(), DatabaseError> {
         self.connection().await.map(drop)
     }
 
-    pub(crate) async fn connection(&self) -> Result<Object, Error> {
+    pub(crate) async fn connection(&self) -> Result<Object, DatabaseError> {
         Ok(self.pool.get().await?)
     }
 
@@ -99,9 +99,9 @@ impl Database {
         target = "otel", name = "transaction", skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, Error>
+    pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, DatabaseError>
     where
-        F: Future<Output = Result<T, Error>>,
+        F: Future<Output = Result<T, DatabaseError>>,
     {
         let run = async || {
             let connection = self.connection().await?;
@@ -110,7 +110,7 @@ impl Database {
                 Err(elapsed) => {
                     // Nobody knows what state it is in, so nobody gets it again.
                     self.forget_connections();
-                    Err(Error::Unavailable(elapsed.into()))
+                    Err(DatabaseError::Unavailable(elapsed.into()))
                 }
             }
         };

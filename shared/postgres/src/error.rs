@@ -3,14 +3,14 @@
 use std::error::Error as _;
 
 use deadpool_postgres::PoolError;
-use shared_core::causes;
-use shared_core::credits::Refusal;
+use shared_core::credits::PaymentDenied;
+use shared_core::error_chain;
 use shared_core::ids::MessageId;
 use tokio_postgres::error::SqlState;
 
 /// A transaction failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DatabaseError {
     /// The session was logged out, has expired or was idle for too long.
     #[error("the session has ended")]
     SessionEnded,
@@ -28,10 +28,10 @@ pub enum Error {
     TurnRunning(MessageId),
     /// This turn has begun before: its question is stored in this chat, or its idempotency key is used.
     #[error("the turn has begun before")]
-    TurnRepeated,
+    DuplicateTurn,
     /// Nobody pays for the turn, or the plan forbids it.
     #[error("the turn is refused")]
-    TurnRefused(Box<Refusal>),
+    PaymentDenied(Box<PaymentDenied>),
     /// The answer to finish is not waiting to be finished.
     #[error("the answer is not open any more")]
     AnswerNotOpen,
@@ -49,9 +49,9 @@ const CHAT_NOT_FOUND: &str = "US002";
 const MESSAGE_NOT_FOUND: &str = "US003";
 const TURN_REFUSED: &str = "US004";
 const TURN_RUNNING: &str = "US005";
-const TURN_REPEATED: &str = "US006";
+const DUPLICATE_TURN: &str = "US006";
 
-impl From<tokio_postgres::Error> for Error {
+impl From<tokio_postgres::Error> for DatabaseError {
     /// A constraint's name is the rule that was broken.
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
@@ -62,27 +62,27 @@ impl From<tokio_postgres::Error> for Error {
             (CHAT_NOT_FOUND, _) => Self::ChatNotFound,
             (MESSAGE_NOT_FOUND, _) => Self::MessageNotFound,
             (TURN_REFUSED, _) => match serde_json::from_str(db.detail().unwrap_or_default()) {
-                Ok(refusal) => Self::TurnRefused(refusal),
+                Ok(refusal) => Self::PaymentDenied(refusal),
                 Err(unreadable) => Self::Unavailable(unreadable.into()),
             },
             (TURN_RUNNING, _) => match MessageId::parse(db.detail().unwrap_or_default()) {
                 Ok(answer) => Self::TurnRunning(answer),
                 Err(malformed) => Self::Unavailable(malformed.into()),
             },
-            (TURN_REPEATED, _) | (_, Some("turns_by_idempotency_key")) => Self::TurnRepeated,
+            (DUPLICATE_TURN, _) | (_, Some("turns_by_idempotency_key")) => Self::DuplicateTurn,
             (_, Some("messages_pkey" | "turns_pkey" | "credit_ledger_pkey")) => Self::MessageExists,
             _ => Self::Unavailable(error.into()),
         }
     }
 }
 
-impl From<PoolError> for Error {
+impl From<PoolError> for DatabaseError {
     fn from(error: PoolError) -> Self {
         Self::Unavailable(error.into())
     }
 }
 
-impl Error {
+impl DatabaseError {
     /// The database answered what its schema does not allow.
     pub(crate) fn unexpected(what: &'static str) -> Self {
         Self::Unavailable(what.into())
@@ -97,8 +97,8 @@ impl Error {
             | Self::MessageNotFound
             | Self::MessageExists
             | Self::TurnRunning(_)
-            | Self::TurnRepeated
-            | Self::TurnRefused(_)
+            | Self::DuplicateTurn
+            | Self::PaymentDenied(_)
             | Self::AnswerNotOpen
             | Self::AnswerGone => false,
         }
@@ -124,5 +124,5 @@ pub(crate) fn described(error: &(dyn std::error::Error + 'static)) -> String {
         let constraint = server.constraint().unwrap_or("none");
         return format!("sqlstate {}, constraint {constraint}", server.code().code());
     }
-    causes(error)
+    error_chain(error)
 }

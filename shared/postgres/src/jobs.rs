@@ -5,7 +5,7 @@
 //! was.
 
 use jiff::Timestamp;
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
 use shared_core::ids::UserId;
 use shared_core::vault::{Sealed, WrappedKey};
@@ -13,14 +13,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::payment::{EncryptedKey, encrypted_key};
 use crate::provider_keys::{ADD_DATA_KEY, DATA_KEY, data_key};
-use crate::receipt::{OwnKey, own_key};
-use crate::{Database, DatabaseConfig, Error};
+use crate::{Database, DatabaseConfig, DatabaseError};
 
 /// So many rows at a time: a job that is cut off has done most of its work.
 const BATCH: i64 = 200;
 
-const STALE_KEYS: &str = "
+const KEYS_TO_ROTATE: &str = "
     select k.user_id, d.id, k.nonce, k.ciphertext, d.master, d.wrapped
       from provider_keys k
       join data_keys d on d.id = k.data_key
@@ -39,7 +39,7 @@ const REPLACE: &str = "
        and nonce = $2
     returning user_id";
 
-const FORGET_DATA_KEYS: &str = "
+const DELETE_UNUSED_DATA_KEYS: &str = "
     delete from data_keys d
      where d.master <> $1
        and not exists (select from provider_keys where data_key = d.id)
@@ -57,7 +57,7 @@ pub struct UserKey {
     /// Whose it is.
     pub user: UserId,
     /// The key, sealed.
-    pub key: OwnKey,
+    pub key: EncryptedKey,
 }
 
 impl Jobs {
@@ -67,28 +67,28 @@ impl Jobs {
     }
 
     /// Opens a connection if none is open.
-    pub async fn warm(self) -> Result<(), Error> {
+    pub async fn warm(self) -> Result<(), DatabaseError> {
         self.database.warm().await
     }
 
     /// Whether the server answers.
-    pub async fn ping(&self) -> Result<(), Error> {
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
         self.database.ping().await
     }
 
     /// Keys that are not sealed under `master`, in the order of their users, after one of them.
-    pub async fn stale_keys(
+    pub async fn keys_to_rotate(
         &self,
         master: &str,
         after: Option<UserId>,
-    ) -> Result<Vec<UserKey>, Error> {
+    ) -> Result<Vec<UserKey>, DatabaseError> {
         let after = after.map(|user| user.0);
-        let rows = self.query(STALE_KEYS, &[&master, &after, &BATCH]).await?;
+        let rows = self.query(KEYS_TO_ROTATE, &[&master, &after, &BATCH]).await?;
         rows.iter().map(user_key).collect()
     }
 
     /// The data key under `master`, if there is one.
-    pub async fn data_key(&self, master: &str) -> Result<Option<WrappedKey>, Error> {
+    pub async fn data_key(&self, master: &str) -> Result<Option<WrappedKey>, DatabaseError> {
         let rows = self.query(DATA_KEY, &[&master]).await?;
         rows.first().map(|row| data_key(row, 0)).transpose()
     }
@@ -98,16 +98,20 @@ impl Jobs {
         &self,
         key: &WrappedKey,
         now: Timestamp,
-    ) -> Result<WrappedKey, Error> {
+    ) -> Result<WrappedKey, DatabaseError> {
         let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &now];
         match self.query(ADD_DATA_KEY, params).await?.first() {
             Some(row) => data_key(row, 0),
-            None => Err(Error::unexpected("no data key")),
+            None => Err(DatabaseError::unexpected("no data key")),
         }
     }
 
     /// Seals a key anew; answers whether it still was the one that was read.
-    pub async fn replace_key(&self, read: &UserKey, sealed: &Sealed) -> Result<bool, Error> {
+    pub async fn replace_key(
+        &self,
+        read: &UserKey,
+        sealed: &Sealed,
+    ) -> Result<bool, DatabaseError> {
         let params: &[&(dyn ToSql + Sync)] = &[
             &read.user.0,
             &read.key.sealed.nonce.as_slice(),
@@ -119,8 +123,8 @@ impl Jobs {
     }
 
     /// Forgets data keys of other masters that no key needs any more; answers how many.
-    pub async fn forget_data_keys(&self, master: &str) -> Result<usize, Error> {
-        Ok(self.query(FORGET_DATA_KEYS, &[&master]).await?.len())
+    pub async fn delete_unused_data_keys(&self, master: &str) -> Result<usize, DatabaseError> {
+        Ok(self.query(DELETE_UNUSED_DATA_KEYS, &[&master]).await?.len())
     }
 
     /// Each statement here is a transaction of its own.
@@ -128,7 +132,7 @@ impl Jobs {
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         self.database
             .retrying(|client| async move {
                 let statement = client.prepare_cached(sql).await?;
@@ -138,8 +142,9 @@ impl Jobs {
     }
 }
 
-fn user_key(row: &Row) -> Result<UserKey, Error> {
+fn user_key(row: &Row) -> Result<UserKey, DatabaseError> {
     let id: Uuid = row.try_get(1)?;
-    let key = own_key(id, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?)?;
+    let key =
+        encrypted_key(id, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?)?;
     Ok(UserKey { user: UserId(row.try_get(0)?), key })
 }

@@ -1,25 +1,25 @@
 //! `provider_keys`, sealed, and `data_keys`, wrapped: nothing here can be read without the master key.
 
 use jiff::Timestamp;
-use shared_core::keys::{KeyFacts, KeyUse, MonthlyCap};
+use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap};
 use shared_core::plans::PlanId;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::{Error, Request};
+use crate::{DatabaseError, Request};
 
 /// What [`stored`] reads of `k`, the key of user `$1`, at the time `$2`.
 macro_rules! stored_key {
     () => {
-        "k.masked, k.use, k.cap_nano_usd, k.label, k.limit_nano_usd, k.remaining_nano_usd,
+        "k.masked, k.policy, k.cap_nano_usd, k.label, k.limit_nano_usd, k.remaining_nano_usd,
          k.usage_nano_usd, k.expires_at, k.checked_at, k.refused_at, spent_by_key($1, $2)"
     };
 }
 
 /// One row, whether there is a key or not.
-const STANDING: &str = concat!(
+const OVERVIEW: &str = concat!(
     "
     select (select plan from current_allowances($1, $2, 1) limit 1), d.id, d.master, d.wrapped, ",
     stored_key!(),
@@ -44,7 +44,7 @@ pub(crate) const ADD_DATA_KEY: &str = "
 const PUT: &str = concat!(
     "
     insert into provider_keys as k (user_id, checked_at, data_key, nonce, ciphertext, masked, label, limit_nano_usd,
-                                    remaining_nano_usd, usage_nano_usd, expires_at, use, cap_nano_usd)
+                                    remaining_nano_usd, usage_nano_usd, expires_at, policy, cap_nano_usd)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12::text, $13::text), $15)
     on conflict (user_id) do update
        set checked_at = excluded.checked_at,
@@ -57,7 +57,7 @@ const PUT: &str = concat!(
            remaining_nano_usd = excluded.remaining_nano_usd,
            usage_nano_usd = excluded.usage_nano_usd,
            expires_at = excluded.expires_at,
-           use = coalesce($12, k.use),
+           policy = coalesce($12, k.policy),
            cap_nano_usd = case when $14 then excluded.cap_nano_usd else k.cap_nano_usd end,
            refused_at = null
     returning ",
@@ -67,7 +67,7 @@ const PUT: &str = concat!(
 const CHANGE: &str = concat!(
     "
     update provider_keys as k
-       set use = coalesce($3, k.use),
+       set policy = coalesce($3, k.policy),
            cap_nano_usd = case when $4 then $5 else k.cap_nano_usd end
      where user_id = $1
     returning ",
@@ -90,7 +90,7 @@ pub(crate) const MARK_REFUSED: &str = "
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySettings {
     /// When it pays.
-    pub pays: KeyUse,
+    pub policy: KeyPolicy,
     /// What it may spend in a month, at most.
     pub cap: Option<MonthlyCap>,
 }
@@ -99,7 +99,7 @@ pub struct KeySettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyChange {
     /// When it pays.
-    pub pays: Option<KeyUse>,
+    pub policy: Option<KeyPolicy>,
     /// What it may spend in a month.
     pub cap: Option<Option<MonthlyCap>>,
 }
@@ -115,7 +115,7 @@ pub struct NewKey<'a> {
     /// cap.
     pub change: KeyChange,
     /// What the provider says of it, now.
-    pub facts: &'a KeyFacts,
+    pub info: &'a KeyInfo,
 }
 
 /// A key that is stored, without the key.
@@ -126,7 +126,7 @@ pub struct StoredKey {
     /// When it pays.
     pub settings: KeySettings,
     /// What the provider said of it when it was stored.
-    pub facts: KeyFacts,
+    pub info: KeyInfo,
     /// When that was.
     pub checked_at: Timestamp,
     /// When the provider refused it, if it has.
@@ -137,7 +137,7 @@ pub struct StoredKey {
 
 /// What there is to know before a key is looked at or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyStanding {
+pub struct KeyOverview {
     /// The user's plan, if its id can be read.
     pub plan: Option<PlanId>,
     /// The data key under the master key that was asked for.
@@ -148,11 +148,11 @@ pub struct KeyStanding {
 
 impl Request<'_> {
     /// The user's key and plan, and the data key under `master`.
-    pub async fn key_standing(&self, master: Option<&str>) -> Result<KeyStanding, Error> {
-        let rows = self.query(STANDING, &[&self.session.user.0, &self.now, &master]).await?;
-        let row = rows.first().ok_or_else(|| Error::unexpected("no standing"))?;
+    pub async fn key_overview(&self, master: Option<&str>) -> Result<KeyOverview, DatabaseError> {
+        let rows = self.query(OVERVIEW, &[&self.session.user.0, &self.now, &master]).await?;
+        let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no overview"))?;
         let plan: String = row.try_get(0)?;
-        Ok(KeyStanding {
+        Ok(KeyOverview {
             plan: PlanId::parse(&plan),
             data_key: row.try_get::<_, Option<Uuid>>(1)?.map(|_| data_key(row, 1)).transpose()?,
             key: row.try_get::<_, Option<&str>>(4)?.map(|_| stored(row, 4)).transpose()?,
@@ -160,17 +160,17 @@ impl Request<'_> {
     }
 
     /// Adds a data key, or answers with the one that its master key has already.
-    pub async fn add_data_key(&self, key: &WrappedKey) -> Result<WrappedKey, Error> {
+    pub async fn add_data_key(&self, key: &WrappedKey) -> Result<WrappedKey, DatabaseError> {
         let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &self.now];
         match self.query(ADD_DATA_KEY, params).await?.first() {
             Some(row) => data_key(row, 0),
-            None => Err(Error::unexpected("no data key")),
+            None => Err(DatabaseError::unexpected("no data key")),
         }
     }
 
     /// Stores the user's key, in place of an earlier one, whose settings it keeps.
-    pub async fn put_key(&self, key: &NewKey<'_>) -> Result<StoredKey, Error> {
-        let NewKey { sealed, masked, change, facts } = *key;
+    pub async fn put_key(&self, key: &NewKey<'_>) -> Result<StoredKey, DatabaseError> {
+        let NewKey { sealed, masked, change, info } = *key;
         let params: &[&(dyn ToSql + Sync)] = &[
             &self.session.user.0,
             &self.now,
@@ -178,28 +178,28 @@ impl Request<'_> {
             &sealed.nonce.as_slice(),
             &sealed.ciphertext,
             &masked,
-            &facts.label,
-            &facts.limit_nano_usd,
-            &facts.remaining_nano_usd,
-            &facts.usage_nano_usd,
-            &facts.expires_at,
-            &change.pays.map(KeyUse::as_str),
-            &KeyUse::default().as_str(),
+            &info.label,
+            &info.limit_nano_usd,
+            &info.remaining_nano_usd,
+            &info.usage_nano_usd,
+            &info.expires_at,
+            &change.policy.map(KeyPolicy::as_str),
+            &KeyPolicy::default().as_str(),
             &change.cap.is_some(),
             &change.cap.flatten().map(MonthlyCap::nano_usd),
         ];
         match self.query(PUT, params).await?.first() {
             Some(row) => stored(row, 0),
-            None => Err(Error::unexpected("no stored key")),
+            None => Err(DatabaseError::unexpected("no stored key")),
         }
     }
 
     /// Changes when the user's key pays; answers with the key, if there is one.
-    pub async fn change_key(&self, change: KeyChange) -> Result<Option<StoredKey>, Error> {
+    pub async fn change_key(&self, change: KeyChange) -> Result<Option<StoredKey>, DatabaseError> {
         let params: &[&(dyn ToSql + Sync)] = &[
             &self.session.user.0,
             &self.now,
-            &change.pays.map(KeyUse::as_str),
+            &change.policy.map(KeyPolicy::as_str),
             &change.cap.is_some(),
             &change.cap.flatten().map(MonthlyCap::nano_usd),
         ];
@@ -207,13 +207,13 @@ impl Request<'_> {
     }
 
     /// Forgets the user's key, if there is one.
-    pub async fn delete_key(&self) -> Result<(), Error> {
+    pub async fn delete_key(&self) -> Result<(), DatabaseError> {
         self.query(DELETE, &[&self.session.user.0]).await.map(drop)
     }
 }
 
 /// Three columns from `first` on.
-pub(crate) fn data_key(row: &Row, first: usize) -> Result<WrappedKey, Error> {
+pub(crate) fn data_key(row: &Row, first: usize) -> Result<WrappedKey, DatabaseError> {
     Ok(WrappedKey {
         id: DataKeyId(row.try_get(first)?),
         master: row.try_get(first + 1)?,
@@ -222,14 +222,14 @@ pub(crate) fn data_key(row: &Row, first: usize) -> Result<WrappedKey, Error> {
 }
 
 /// The columns of `stored_key!` from `first` on.
-fn stored(row: &Row, first: usize) -> Result<StoredKey, Error> {
-    let pays = KeyUse::parse(row.try_get(first + 1)?);
-    let pays = pays.ok_or_else(|| Error::unexpected("a key's use"))?;
+fn stored(row: &Row, first: usize) -> Result<StoredKey, DatabaseError> {
+    let policy = KeyPolicy::parse(row.try_get(first + 1)?);
+    let policy = policy.ok_or_else(|| DatabaseError::unexpected("a key's policy"))?;
     let cap = row.try_get::<_, Option<i64>>(first + 2)?.map(MonthlyCap::from_nano_usd);
     Ok(StoredKey {
         masked: row.try_get(first)?,
-        settings: KeySettings { pays, cap },
-        facts: KeyFacts {
+        settings: KeySettings { policy, cap },
+        info: KeyInfo {
             label: row.try_get(first + 3)?,
             limit_nano_usd: row.try_get(first + 4)?,
             remaining_nano_usd: row.try_get(first + 5)?,

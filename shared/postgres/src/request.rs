@@ -9,7 +9,7 @@ use shared_core::session::Session;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::{Database, Error};
+use crate::{Database, DatabaseError};
 
 /// A session that nobody used for this long has ended.
 const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);
@@ -32,7 +32,7 @@ impl Request<'_> {
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         let [rows] = self.query_all([(sql, params)]).await?;
         Ok(rows)
     }
@@ -41,7 +41,7 @@ impl Request<'_> {
     pub(crate) async fn query_all<const N: usize>(
         &self,
         statements: [(&str, &[&(dyn ToSql + Sync)]); N],
-    ) -> Result<[Vec<Row>; N], Error> {
+    ) -> Result<[Vec<Row>; N], DatabaseError> {
         self.database
             .retrying(|client| async move {
                 let sqls = statements.iter().map(|(sql, _)| client.prepare_cached(sql));
@@ -63,7 +63,8 @@ impl Request<'_> {
                 entered?;
                 let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
                 committed?;
-                rows.try_into().map_err(|_| Error::unexpected("as many answers as statements"))
+                rows.try_into()
+                    .map_err(|_| DatabaseError::unexpected("as many answers as statements"))
             })
             .await
     }

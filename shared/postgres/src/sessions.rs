@@ -7,7 +7,7 @@ use shared_core::ids::{SessionId, UserId};
 use uuid::Uuid;
 
 use crate::users::{self, user};
-use crate::{Database, Error, Request};
+use crate::{Database, DatabaseError, Request};
 
 const LOGIN: &str = "select set_config('app.login_email', $1, true)";
 
@@ -75,7 +75,7 @@ impl Database {
         email: &Email,
         session: &NewSession,
         now: Timestamp,
-    ) -> Result<User, Error> {
+    ) -> Result<User, DatabaseError> {
         let user_agent: Option<String> = session
             .user_agent
             .as_ref()
@@ -107,7 +107,11 @@ impl Database {
 
 impl Request<'_> {
     /// The user's live sessions, newest first, from `after` on.
-    pub async fn sessions(&self, after: Option<Uuid>, limit: usize) -> Result<SessionsPage, Error> {
+    pub async fn sessions(
+        &self,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<SessionsPage, DatabaseError> {
         let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.query(LIST, &[&self.session.user.0, &self.now, &after, &one_more]).await?;
         let mut items = rows
@@ -121,7 +125,7 @@ impl Request<'_> {
                     user_agent: row.try_get(4)?,
                 })
             })
-            .collect::<Result<Vec<_>, Error>>()?;
+            .collect::<Result<Vec<_>, DatabaseError>>()?;
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|last| last.id);
@@ -129,12 +133,12 @@ impl Request<'_> {
     }
 
     /// Ends this session.
-    pub async fn log_out(&self) -> Result<(), Error> {
+    pub async fn log_out(&self) -> Result<(), DatabaseError> {
         self.query(REVOKE, &[&self.session.id.0, &self.now]).await.map(drop)
     }
 
     /// Ends all of the user's sessions, this one too.
-    pub async fn log_out_everywhere(&self) -> Result<(), Error> {
+    pub async fn log_out_everywhere(&self) -> Result<(), DatabaseError> {
         self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await.map(drop)
     }
 }

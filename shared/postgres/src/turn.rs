@@ -6,18 +6,18 @@ use deadpool_postgres::Object;
 use jiff::Timestamp;
 use shared_core::catalogue::ModelId;
 use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
-use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::limits::{Limit, Standing};
+use shared_core::limits::{Limit, LimitStatus};
 use shared_core::plans::{PlanId, Plans};
-use shared_core::turn::{IdempotencyKey, NewTurn, Place, Question};
+use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question};
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::ending::{BE_USER, FINISH};
-use crate::receipt::{Receipt, plan_terms};
+use crate::finish::{BE_USER, FINISH};
+use crate::payment::{PaymentDecision, plan_rules};
 use crate::withdrawal::Withdrawal;
-use crate::{Database, Error, Payer, Request, messages, turns};
+use crate::{Database, DatabaseError, Payer, Request, messages, turns};
 
 /// A turn whose question is stored and whose answer is open.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct BegunTurn {
     /// When it began.
     pub began_at: Timestamp,
     /// Where it went, for taking it back.
-    pub(crate) place: Place,
+    pub(crate) place: Placement,
 }
 
 impl Request<'_> {
@@ -51,12 +51,16 @@ impl Request<'_> {
     /// of one chat queue for its head.
     ///
     /// A chat has one turn at a time, and the same turn begins once: one that has begun is
-    /// [`Error::TurnRepeated`], whatever else could be said against it, and
-    /// [`Request::known_turn`] knows it.
+    /// [`DatabaseError::DuplicateTurn`], whatever else could be said against it, and
+    /// [`Request::duplicate_of`] knows it.
     ///
     /// A first try whose connection died may have been heard all the same: it is taken back before the
     /// second, or its credits would be reserved twice. The second answer has an id of its own.
-    pub async fn begin_turn(&self, turn: &NewTurn, plans: &Plans) -> Result<BegunTurn, Error> {
+    pub async fn begin_turn(
+        &self,
+        turn: &NewTurn,
+        plans: &Plans,
+    ) -> Result<BegunTurn, DatabaseError> {
         let (is_tried, second) = (&AtomicBool::new(false), &turn.tried_again());
         let begin = |client: Object| async move {
             if !is_tried.swap(true, Ordering::Relaxed) {
@@ -74,13 +78,13 @@ impl Request<'_> {
         client: &Object,
         turn: &NewTurn,
         plans: &Plans,
-    ) -> Result<BegunTurn, Error> {
+    ) -> Result<BegunTurn, DatabaseError> {
         let begin = client.prepare_cached(messages::BEGIN_TURN).await?;
-        let (place, question, aside) = columns(&turn.place);
+        let (place, question, displaced_id) = columns(&turn.place);
         let context_size = match &turn.place {
-            Place::Next { .. } | Place::Instead { .. } => CONTEXT_MESSAGES,
+            Placement::Append { .. } | Placement::Edit { .. } => CONTEXT_MESSAGES,
             // The question itself is read too.
-            Place::Again { .. } => CONTEXT_MESSAGES + 1,
+            Placement::Regenerate { .. } => CONTEXT_MESSAGES + 1,
         };
         let user = self.session.user;
         let params: &[&(dyn ToSql + Sync)] = &[
@@ -92,19 +96,20 @@ impl Request<'_> {
             &title_of(turn.question.as_str()),
             &place,
             &question.as_str(),
-            &aside,
+            &displaced_id,
             &Json(turn.question.to_parts()),
             &turn.answer.as_str(),
             &turn.model.as_str(),
             &i32::try_from(context_size).unwrap_or(i32::MAX),
-            &i32::try_from(turn.terms.credits).unwrap_or(i32::MAX),
-            &Json(plan_terms(turn, plans)),
+            &i32::try_from(turn.pricing.credits).unwrap_or(i32::MAX),
+            &Json(plan_rules(turn, plans)),
             &turn.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-            &(self.now - TURN_DIES_AFTER),
+            &(self.now - ORPHANED_AFTER),
         ];
         let rows = client.query(&begin, params).await?;
-        let (paid, said) = rows.split_first().ok_or_else(|| Error::unexpected("no receipt"))?;
-        let receipt = Receipt::read(paid)?;
+        let (paid, said) =
+            rows.split_first().ok_or_else(|| DatabaseError::unexpected("no decision"))?;
+        let decision = PaymentDecision::read(paid)?;
         let (question, context) = question_and_context(turn, said)?;
         Ok(BegunTurn {
             user,
@@ -113,8 +118,8 @@ impl Request<'_> {
             model: turn.model.clone(),
             question,
             context,
-            plan: receipt.plan,
-            payer: receipt.payer,
+            plan: decision.plan,
+            payer: decision.payer,
             began_at: self.now,
             place: turn.place.clone(),
         })
@@ -122,14 +127,14 @@ impl Request<'_> {
 
     /// How the limit on turns stands after this one, as Postgres can tell it: for the time when the cache
     /// is away. Turns that are being stored at this moment are not seen, so a burst may pass.
-    pub async fn turn_limit(&self, limit: Limit) -> Result<Standing, Error> {
+    pub async fn turn_limit(&self, limit: Limit) -> Result<LimitStatus, DatabaseError> {
         let since = self.now - limit.window;
         let rows = self.query(turns::COUNT_SINCE, &[&self.session.user.0, &since]).await?;
-        let row = rows.first().ok_or_else(|| Error::unexpected("no count"))?;
+        let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no count"))?;
         let (count, oldest): (i64, Option<Timestamp>) = (row.try_get(0)?, row.try_get(1)?);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let resets_at = oldest.unwrap_or(self.now) + limit.window;
-        Ok(Standing {
+        Ok(LimitStatus {
             limit,
             remaining: limit.count.saturating_sub(count),
             reset_after: resets_at.duration_since(self.now).unsigned_abs(),
@@ -140,7 +145,7 @@ impl Request<'_> {
 
 impl Database {
     /// Connects and prepares what a turn will need, so that the first one costs no more than others.
-    pub async fn warm_for_turns(self) -> Result<(), Error> {
+    pub async fn warm_for_turns(self) -> Result<(), DatabaseError> {
         let client = self.connection().await?;
         tokio::try_join!(
             biased;
@@ -154,17 +159,22 @@ impl Database {
 
 /// A place as the functions in SQL are given it: the word for it, the question, and the id under which the
 /// replaced question steps aside.
-pub(crate) fn columns(place: &Place) -> (&'static str, &MessageId, Option<&str>) {
+pub(crate) fn columns(place: &Placement) -> (&'static str, &MessageId, Option<&str>) {
     match place {
-        Place::Next { question } => ("next", question, None),
-        Place::Instead { question, aside } => ("instead", question, Some(aside.as_str())),
-        Place::Again { question } => ("again", question, None),
+        Placement::Append { question } => ("next", question, None),
+        Placement::Edit { question, displaced_id } => {
+            ("instead", question, Some(displaced_id.as_str()))
+        }
+        Placement::Regenerate { question } => ("again", question, None),
     }
 }
 
-fn question_and_context(turn: &NewTurn, rows: &[Row]) -> Result<(Question, Context), Error> {
+fn question_and_context(
+    turn: &NewTurn,
+    rows: &[Row],
+) -> Result<(Question, Context), DatabaseError> {
     let mut context = Context::default();
-    let mut again = matches!(turn.place, Place::Again { .. });
+    let mut again = matches!(turn.place, Placement::Regenerate { .. });
     let mut question = turn.question.clone();
     for row in rows {
         let role = match row.try_get(0)? {
@@ -179,7 +189,7 @@ fn question_and_context(turn: &NewTurn, rows: &[Row]) -> Result<(Question, Conte
         if std::mem::take(&mut again) {
             // A question that is stored was within the limit of its day.
             question = Question::parse([message.text().as_str()], usize::MAX)
-                .map_err(|error| Error::Unavailable(error.into()))?;
+                .map_err(|error| DatabaseError::Unavailable(error.into()))?;
         } else {
             context.messages.push(message);
         }

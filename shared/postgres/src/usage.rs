@@ -3,19 +3,19 @@
 use jiff::Timestamp;
 use shared_core::credits::Allowance;
 use shared_core::ids::MessageId;
-use shared_core::keys::{KeyUse, MonthlyCap};
-use shared_core::plans::{Every, PlanId, Plans};
+use shared_core::keys::{KeyPolicy, MonthlyCap};
+use shared_core::plans::{GrantInterval, PlanId, Plans};
 use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
 use tokio_postgres::{Row, types};
 
-use crate::{Error, KeySettings, Request};
+use crate::{DatabaseError, KeySettings, Request};
 
 const ALLOWANCES: &str = "
     select plan, balance, granted, ends_at
       from current_allowances($1, $2, $3)";
 
 const KEY: &str = "
-    select masked, use, cap_nano_usd, refused_at is not null, spent_by_key($1, $2),
+    select masked, policy, cap_nano_usd, refused_at is not null, spent_by_key($1, $2),
            month_end($2)
       from provider_keys
      where user_id = $1";
@@ -31,7 +31,7 @@ const DAYS: &str = "
        and began_at >= date_trunc('day', $2, 'UTC') - ($3 - 1) * interval '24 hours'
        and state <> 'withdrawn'
      group by day, model, paid_by
-     order by day desc, model, paid_by";
+     order by day desc, model, paid_by desc";
 
 /// `$2` is plain: of a `coalesce`, Postgres does not know that it leaks nothing, and with row-level
 /// security the index would then only be told whose turns they are.
@@ -98,9 +98,9 @@ pub struct Usage {
 
 impl Request<'_> {
     /// What the user may spend and has spent. A day that has no row yet shows its whole grant.
-    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, Error> {
+    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, DatabaseError> {
         let user = &self.session.user.0;
-        let day_credits = i32::try_from(plans.free().credits).unwrap_or(i32::MAX);
+        let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
         let one_more = i64::try_from(query.turns + 1).unwrap_or(i64::MAX);
         let days = i32::try_from(query.days).unwrap_or(i32::MAX);
         let after = query.after.as_ref().map(|place| place.began_at);
@@ -121,7 +121,7 @@ impl Request<'_> {
         turns.truncate(query.turns);
         Ok(Usage {
             allowances: allowances.filter_map(Result::transpose).collect::<Result<_, _>>()?,
-            key: key.first().map(own_key).transpose()?,
+            key: key.first().map(key_usage).transpose()?,
             days: days.iter().map(day).collect::<Result<_, _>>()?,
             next: turns.last().filter(|_| more).map(place).transpose()?,
             turns,
@@ -130,7 +130,7 @@ impl Request<'_> {
 }
 
 /// Nothing where the operator's table no longer has the plan: then it pays for nothing.
-fn allowance(row: &Row, plans: &Plans) -> Result<Option<Allowance>, Error> {
+fn allowance(row: &Row, plans: &Plans) -> Result<Option<Allowance>, DatabaseError> {
     let Some(plan) = PlanId::parse(row.try_get(0)?).and_then(|id| plans.get(&id)) else {
         return Ok(None);
     };
@@ -139,23 +139,24 @@ fn allowance(row: &Row, plans: &Plans) -> Result<Option<Allowance>, Error> {
         left: row.try_get::<_, i32>(1)?.unsigned_abs(),
         granted: row.try_get::<_, i32>(2)?.unsigned_abs(),
         ends_at: row.try_get(3)?,
-        renews: plan.every == Every::Day,
+        renews: plan.every == GrantInterval::Day,
     }))
 }
 
-fn own_key(row: &Row) -> Result<KeyUsage, Error> {
-    let pays = KeyUse::parse(row.try_get(1)?).ok_or_else(|| Error::unexpected("a key's use"))?;
+fn key_usage(row: &Row) -> Result<KeyUsage, DatabaseError> {
+    let policy = KeyPolicy::parse(row.try_get(1)?)
+        .ok_or_else(|| DatabaseError::unexpected("a key's policy"))?;
     let cap = row.try_get::<_, Option<i64>>(2)?.map(MonthlyCap::from_nano_usd);
     Ok(KeyUsage {
         masked: row.try_get(0)?,
-        settings: KeySettings { pays, cap },
+        settings: KeySettings { policy, cap },
         refused: row.try_get(3)?,
         spent_nano_usd: row.try_get(4)?,
         month_ends_at: row.try_get(5)?,
     })
 }
 
-fn day(row: &Row) -> Result<DayUsage, Error> {
+fn day(row: &Row) -> Result<DayUsage, DatabaseError> {
     Ok(DayUsage {
         day: row.try_get(0)?,
         model: row.try_get(1)?,
@@ -170,14 +171,14 @@ fn day(row: &Row) -> Result<DayUsage, Error> {
     })
 }
 
-fn turn(row: &Row) -> Result<TurnUsage, Error> {
+fn turn(row: &Row) -> Result<TurnUsage, DatabaseError> {
     let state = TurnState::parse(row.try_get(4)?);
     Ok(TurnUsage {
         answer: row.try_get(0)?,
         chat: row.try_get(1)?,
         model: row.try_get(2)?,
         paid_by: payer(row.try_get(3)?)?,
-        state: state.ok_or_else(|| Error::unexpected("a turn's state"))?,
+        state: state.ok_or_else(|| DatabaseError::unexpected("a turn's state"))?,
         credits: row.try_get(5)?,
         prompt_tokens: row.try_get(6)?,
         completion_tokens: row.try_get(7)?,
@@ -187,12 +188,12 @@ fn turn(row: &Row) -> Result<TurnUsage, Error> {
     })
 }
 
-fn payer(word: &str) -> Result<PaidBy, Error> {
-    PaidBy::parse(word).ok_or_else(|| Error::unexpected("a turn's payer"))
+fn payer(word: &str) -> Result<PaidBy, DatabaseError> {
+    PaidBy::parse(word).ok_or_else(|| DatabaseError::unexpected("a turn's payer"))
 }
 
-fn place(turn: &TurnUsage) -> Result<TurnPlace, Error> {
+fn place(turn: &TurnUsage) -> Result<TurnPlace, DatabaseError> {
     let answer =
-        MessageId::parse(&turn.answer).map_err(|error| Error::Unavailable(error.into()))?;
+        MessageId::parse(&turn.answer).map_err(|error| DatabaseError::Unavailable(error.into()))?;
     Ok(TurnPlace { began_at: turn.began_at, answer })
 }

@@ -4,7 +4,7 @@ use shared_core::account::{DisplayName, User};
 use shared_core::ids::UserId;
 use tokio_postgres::Row;
 
-use crate::{Error, Request};
+use crate::{DatabaseError, Request};
 
 /// Makes the user or finds them. The update changes nothing: it is what makes `returning` answer
 /// for a row that was already there.
@@ -24,23 +24,23 @@ const RENAME: &str = "
 
 impl Request<'_> {
     /// The user whose request this is.
-    pub async fn user(&self) -> Result<User, Error> {
+    pub async fn user(&self) -> Result<User, DatabaseError> {
         one_user(&self.query(READ, &[&self.session.user.0]).await?)
     }
 
     /// Changes what the user wants to be called; nothing takes the name away.
-    pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, Error> {
+    pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, DatabaseError> {
         let name = name.map(DisplayName::as_str);
         one_user(&self.query(RENAME, &[&self.session.user.0, &name]).await?)
     }
 }
 
 /// A live session has a user, because deleting a user deletes their sessions.
-fn one_user(rows: &[Row]) -> Result<User, Error> {
-    rows.first().map_or(Err(Error::SessionEnded), user)
+fn one_user(rows: &[Row]) -> Result<User, DatabaseError> {
+    rows.first().map_or(Err(DatabaseError::SessionEnded), user)
 }
 
-pub(crate) fn user(row: &Row) -> Result<User, Error> {
+pub(crate) fn user(row: &Row) -> Result<User, DatabaseError> {
     Ok(User {
         id: UserId(row.try_get(0)?),
         email: row.try_get(1)?,

@@ -3,17 +3,17 @@
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::turn::{NewTurn, Place};
+use shared_core::turn::{NewTurn, Placement};
 
-use crate::ending::BE_USER;
-use crate::{BegunTurn, Database, Error, chats, messages, turns};
+use crate::finish::BE_USER;
+use crate::{BegunTurn, Database, DatabaseError, chats, messages, turns};
 
 /// What is to be taken back.
 pub(crate) struct Withdrawal<'a> {
     user: UserId,
     chat: &'a ChatId,
     answer: &'a MessageId,
-    place: &'a Place,
+    place: &'a Placement,
 }
 
 impl<'a> Withdrawal<'a> {
@@ -32,7 +32,7 @@ impl<'a> Withdrawal<'a> {
         client: &Object,
         code: &str,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DatabaseError> {
         let (be_user, uncount, head_back, withdraw, close, step_back, forget, end) = tokio::try_join!(
             biased;
             client.prepare_cached(BE_USER),
@@ -46,11 +46,11 @@ impl<'a> Withdrawal<'a> {
         )?;
         let (chat, answer) = (self.chat.as_str(), self.answer.as_str());
         let (added, stepped_aside) = match self.place {
-            Place::Next { question } => (vec![question.as_str(), answer], None),
-            Place::Instead { question, aside } => {
-                (vec![question.as_str(), answer], Some((aside, question)))
+            Placement::Append { question } => (vec![question.as_str(), answer], None),
+            Placement::Edit { question, displaced_id } => {
+                (vec![question.as_str(), answer], Some((displaced_id, question)))
             }
-            Place::Again { .. } => (vec![answer], None),
+            Placement::Regenerate { .. } => (vec![answer], None),
         };
         tokio::try_join!(
             biased;
@@ -61,8 +61,8 @@ impl<'a> Withdrawal<'a> {
             async { client.execute(&withdraw, &[&added, &answer]).await },
             async { client.execute(&close, &[&answer, &code]).await },
             async {
-                let Some((aside, question)) = stepped_aside else { return Ok(0) };
-                client.execute(&step_back, &[&aside.as_str(), &question.as_str(), &chat]).await
+                let Some((displaced_id, question)) = stepped_aside else { return Ok(0) };
+                client.execute(&step_back, &[&displaced_id.as_str(), &question.as_str(), &chat]).await
             },
             async { client.execute(&forget, &[&chat]).await },
             async { client.execute(&end, &[&answer, &now]).await },
@@ -80,7 +80,7 @@ impl Database {
         turn: &BegunTurn,
         code: &str,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DatabaseError> {
         let withdrawal = &Withdrawal::of_begun(turn);
         self.retrying(|client| async move { withdrawal.run(&client, code, now).await }).await
     }

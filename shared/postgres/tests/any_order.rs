@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use shared_core::answer::Answer;
-use shared_core::catalogue::{Terms, Tier};
-use shared_core::credits::TURN_DIES_AFTER;
-use shared_core::ending::Outcome;
+use shared_core::catalogue::{ModelPricing, Tier};
+use shared_core::credits::ORPHANED_AFTER;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{BegunTurn, Database, DatabaseConfig, Ending, Error, Jobs, Stored};
+use shared_postgres::{BegunTurn, Database, DatabaseConfig, DatabaseError, Jobs, Stored, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 
 /// What may happen to one turn after it has begun, or when it begins.
@@ -63,7 +63,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
     ];
     let passes = prop_oneof![
         4 => Just(Duration::from_secs(1)),
-        1 => Just(TURN_DIES_AFTER),
+        1 => Just(ORPHANED_AFTER),
         1 => Just(Duration::from_hours(7)),
     ];
     let moment = (passes, prop::collection::vec(step, 1..10))
@@ -112,7 +112,7 @@ impl World {
             open.extend(join_all(at_once).await.into_iter().flatten());
             self.stack.assert_books_are_right().await;
         }
-        self.stack.clock.advance(TURN_DIES_AFTER + Duration::from_secs(1));
+        self.stack.clock.advance(ORPHANED_AFTER + Duration::from_secs(1));
         self.sweep().await;
         assert_eq!(self.sweep().await, 0);
         self.stack.assert_books_are_right().await;
@@ -153,10 +153,10 @@ impl World {
 
     async fn begin(&self, premium: bool) -> Option<BegunTurn> {
         let number = self.turns.fetch_add(1, Ordering::Relaxed);
-        let terms = if premium {
-            Terms { tier: Tier::Premium, credits: 3 }
+        let pricing = if premium {
+            ModelPricing { tier: Tier::Premium, credits: 3 }
         } else {
-            Terms { tier: Tier::Free, credits: 1 }
+            ModelPricing { tier: Tier::Free, credits: 1 }
         };
         // Some in a chat of their own, some in one.
         let chat = if number.is_multiple_of(2) {
@@ -164,11 +164,11 @@ impl World {
         } else {
             format!("chat-{number:04}")
         };
-        let turn = NewTurn { terms, ..next_turn(&chat, number) };
+        let turn = NewTurn { pricing, ..next_turn(&chat, number) };
         let request = self.database.request(&self.session, self.stack.clock.now());
         match request.begin_turn(&turn, &self.stack.plans()).await {
             Ok(begun) => Some(begun),
-            Err(Error::TurnRefused(_) | Error::TurnRunning(_)) => None,
+            Err(DatabaseError::PaymentDenied(_) | DatabaseError::TurnRunning(_)) => None,
             Err(other) => unreachable!("{other}"),
         }
     }
@@ -176,14 +176,14 @@ impl World {
     /// A turn that was given up meanwhile is stored all the same.
     async fn finish(&self, turn: &BegunTurn, said: bool) {
         let answer = if said { answer_of("hello") } else { Answer::default() };
-        let ending =
-            Ending { answer: &answer, outcome: &Outcome::Complete, at: self.stack.clock.now() };
-        self.database.finish_turn(turn, ending).await.unwrap();
+        let end =
+            TurnEnd { answer: &answer, outcome: &Outcome::Complete, at: self.stack.clock.now() };
+        self.database.finish_turn(turn, end).await.unwrap();
     }
 
     async fn sweep(&self) -> usize {
         let now = self.stack.clock.now();
-        let stale = self.jobs.stale_turns(now - TURN_DIES_AFTER, None, 1000).await.unwrap();
+        let stale = self.jobs.orphaned_turns(now - ORPHANED_AFTER, None, 1000).await.unwrap();
         for turn in &stale {
             self.jobs.interrupt(turn, &Answer::default(), now).await.unwrap();
         }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared_core::answer::Answer;
-use shared_core::catalogue::{Terms, Tier};
-use shared_core::credits::{Refusal, TURN_DIES_AFTER};
-use shared_core::ending::Outcome;
-use shared_core::keys::KeyUse;
+use shared_core::catalogue::{ModelPricing, Tier};
+use shared_core::credits::{ORPHANED_AFTER, PaymentDenied};
+use shared_core::keys::KeyPolicy;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{BegunTurn, Database, DatabaseConfig, Ending, Error, Jobs, Payer};
+use shared_postgres::{BegunTurn, Database, DatabaseConfig, DatabaseError, Jobs, Payer, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 use tokio::task::JoinSet;
 
@@ -31,29 +31,37 @@ fn turn(number: usize) -> NewTurn {
 }
 
 fn premium_turn(number: usize) -> NewTurn {
-    NewTurn { terms: Terms { tier: Tier::Premium, credits: 3 }, ..turn(number) }
+    NewTurn { pricing: ModelPricing { tier: Tier::Premium, credits: 3 }, ..turn(number) }
 }
 
-async fn begin(stack: &TestStack, session: &Session, turn: &NewTurn) -> Result<BegunTurn, Error> {
+async fn begin(
+    stack: &TestStack,
+    session: &Session,
+    turn: &NewTurn,
+) -> Result<BegunTurn, DatabaseError> {
     let database = stack.database();
     database.request(session, stack.clock.now()).begin_turn(turn, &stack.plans()).await
 }
 
-async fn finish(stack: &TestStack, begun: &BegunTurn, answer: &Answer) -> Result<(), Error> {
-    let ending = Ending { answer, outcome: &Outcome::Complete, at: stack.clock.now() };
-    stack.database().finish_turn(begun, ending).await
+async fn finish(
+    stack: &TestStack,
+    begun: &BegunTurn,
+    answer: &Answer,
+) -> Result<(), DatabaseError> {
+    let end = TurnEnd { answer, outcome: &Outcome::Complete, at: stack.clock.now() };
+    stack.database().finish_turn(begun, end).await
 }
 
 fn left(begun: &BegunTurn) -> u32 {
     match begun.payer {
         Payer::Credits { left, .. } => left,
-        Payer::Key(_) => panic!("a key pays"),
+        Payer::Byok(_) => panic!("a key policy"),
     }
 }
 
-fn refusal(begun: Result<BegunTurn, Error>) -> Refusal {
+fn refusal(begun: Result<BegunTurn, DatabaseError>) -> PaymentDenied {
     match begun {
-        Err(Error::TurnRefused(refusal)) => *refusal,
+        Err(DatabaseError::PaymentDenied(refusal)) => *refusal,
         other => panic!("{other:?}"),
     }
 }
@@ -65,7 +73,7 @@ fn jobs(stack: &TestStack) -> Jobs {
 /// Ends what has died; answers how many turns that were.
 async fn sweep(stack: &TestStack) -> usize {
     let (jobs, now, mut ended) = (jobs(stack), stack.clock.now(), 0);
-    for turn in jobs.stale_turns(now - TURN_DIES_AFTER, None, 100).await.unwrap() {
+    for turn in jobs.orphaned_turns(now - ORPHANED_AFTER, None, 100).await.unwrap() {
         ended += usize::from(jobs.interrupt(&turn, &Answer::default(), now).await.unwrap());
     }
     ended
@@ -93,8 +101,8 @@ async fn of_two_hundred_turns_at_once_five_are_paid_for() {
     for result in crowd.join_all().await {
         match result {
             Ok(()) => paid += 1,
-            Err(Error::TurnRefused(refusal)) => {
-                assert!(matches!(*refusal, Refusal::CreditsExhausted { needed: 1, .. }));
+            Err(DatabaseError::PaymentDenied(refusal)) => {
+                assert!(matches!(*refusal, PaymentDenied::CreditsExhausted { needed: 1, .. }));
             }
             Err(other) => panic!("{other}"),
         }
@@ -121,7 +129,8 @@ async fn a_days_credits_come_at_midnight_utc_once_and_do_not_add_up() {
         let begun = begin(&stack, &ada, &turn(number)).await.unwrap();
         assert_eq!(left(&begun), 4 - u32::try_from(number).unwrap());
     }
-    let Refusal::CreditsExhausted { allowances, .. } = refusal(begin(&stack, &ada, &turn(5)).await)
+    let PaymentDenied::CreditsExhausted { allowances, .. } =
+        refusal(begin(&stack, &ada, &turn(5)).await)
     else {
         panic!("another refusal");
     };
@@ -155,7 +164,7 @@ async fn a_paid_period_pays_first_and_ends_to_the_microsecond() {
     let ada = stack.session("ada@example.com").await;
     assert_eq!(
         refusal(begin(&stack, &ada, &premium_turn(0)).await),
-        Refusal::ModelNotIncluded { plan: stack.plans().free().id.clone() }
+        PaymentDenied::ModelNotIncluded { plan: stack.plans().free().id.clone() }
     );
     stack.premium(&ada).await;
     let began = stack.clock.now();
@@ -167,7 +176,7 @@ async fn a_paid_period_pays_first_and_ends_to_the_microsecond() {
     assert_eq!(left(&begin(&stack, &ada, &premium_turn(2)).await.unwrap()), 244);
     stack.clock.advance(Duration::from_micros(1));
     let after = begin(&stack, &ada, &premium_turn(3)).await;
-    assert!(matches!(refusal(after), Refusal::ModelNotIncluded { .. }));
+    assert!(matches!(refusal(after), PaymentDenied::ModelNotIncluded { .. }));
     assert_eq!(left(&begin(&stack, &ada, &turn(4)).await.unwrap()), 4);
     stack.assert_books_are_right().await;
 }
@@ -180,7 +189,7 @@ async fn who_pays_never_has_less_than_who_does_not() {
     begin(&stack, &ada, &turn(0)).await.unwrap();
     stack.owner().await.execute("update allowances set balance = 2", &[]).await.unwrap();
 
-    let Refusal::CreditsExhausted { needed: 3, allowances, .. } =
+    let PaymentDenied::CreditsExhausted { needed: 3, allowances, .. } =
         refusal(begin(&stack, &ada, &premium_turn(1)).await)
     else {
         panic!("another refusal");
@@ -193,7 +202,8 @@ async fn who_pays_never_has_less_than_who_does_not() {
         lefts.push(left(&begin(&stack, &ada, &turn(number)).await.unwrap()));
     }
     assert_eq!(lefts, [1, 0, 4, 3, 2, 1, 0], "first the period's, then the day's");
-    let Refusal::CreditsExhausted { allowances, .. } = refusal(begin(&stack, &ada, &turn(9)).await)
+    let PaymentDenied::CreditsExhausted { allowances, .. } =
+        refusal(begin(&stack, &ada, &turn(9)).await)
     else {
         panic!("another refusal");
     };
@@ -254,7 +264,7 @@ async fn a_turn_that_died_is_ended_once_by_whoever_comes_first() {
     for number in 0..4 {
         begun.push(begin(&stack, &ada, &turn(number)).await.unwrap());
     }
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     assert_eq!(sweep(&stack).await, 0, "they may still run");
     let young = begin(&stack, &ada, &turn(9)).await.unwrap();
 
@@ -280,16 +290,16 @@ async fn a_chat_holds_as_many_turns_as_the_plan_says() {
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     // None of these ends; each is so late that the one before counts as dead.
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     stack.owner().await.execute("update chats set turns = 99", &[]).await.unwrap();
     let last = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     let full = begin(&stack, &ada, &next_turn("the-chat", 3)).await;
-    assert!(matches!(refusal(full), Refusal::ChatFull { .. }));
+    assert!(matches!(refusal(full), PaymentDenied::ChatFull { .. }));
     // One that is taken back leaves its place.
     stack.database().withdraw_turn(&last, "unavailable", stack.clock.now()).await.unwrap();
     begin(&stack, &ada, &next_turn("the-chat", 4)).await.unwrap();
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     stack.premium(&ada).await;
     begin(&stack, &ada, &next_turn("the-chat", 5)).await.unwrap();
 }
@@ -319,15 +329,14 @@ async fn a_key_that_was_replaced_before_it_was_refused_is_not_marked() {
     let ada = stack.session("ada@example.com").await;
     let marked = "select count(*) from provider_keys where refused_at is not null";
     for (replaced, expected) in [(true, 0), (false, 1)] {
-        stack.own_key(&ada, "sk-or-v1-0123456789", KeyUse::Always, None).await;
+        stack.byok(&ada, "sk-or-v1-0123456789", KeyPolicy::Always, None).await;
         let begun = begin(&stack, &ada, &turn(expected)).await.unwrap();
         if replaced {
-            stack.own_key(&ada, "sk-or-v1-9876543210", KeyUse::Always, None).await;
+            stack.byok(&ada, "sk-or-v1-9876543210", KeyPolicy::Always, None).await;
         }
         let outcome = Outcome::Failed { code: "key_refused".into(), refused_key: true };
-        let ending =
-            Ending { answer: &Answer::default(), outcome: &outcome, at: stack.clock.now() };
-        stack.database().finish_turn(&begun, ending).await.unwrap();
+        let end = TurnEnd { answer: &Answer::default(), outcome: &outcome, at: stack.clock.now() };
+        stack.database().finish_turn(&begun, end).await.unwrap();
         assert_eq!(count(&stack, marked).await, i64::try_from(expected).unwrap());
     }
 }

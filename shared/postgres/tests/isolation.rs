@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use shared_core::session::Session;
-use shared_core::turn::Place;
+use shared_core::turn::Placement;
 use testkit::{TestStack, message_id, new_turn};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -26,14 +26,14 @@ async fn tenant_tables(owner: &Client) -> Vec<String> {
 /// Gives `session`'s user at least one row in every tenant table.
 async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
     let now = stack.clock.clock().now();
-    let place = Place::Next { question: message_id(&format!("{chat}-q")) };
+    let place = Placement::Append { question: message_id(&format!("{chat}-q")) };
     let turn = new_turn(chat, place, &format!("{chat}-a"));
     stack.database().request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap();
     stack.premium(session).await;
     let key = "with sealing as (
                  insert into data_keys values (gen_random_uuid(), $1::uuid::text, '', now()) returning id
                )
-               insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, use, usage_nano_usd, checked_at)
+               insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, policy, usage_nano_usd, checked_at)
                select $1, id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from sealing";
     stack.owner().await.execute(key, &[&session.user.0]).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
@@ -100,7 +100,7 @@ async fn another_users_rows_can_be_neither_read_nor_changed_nor_counted() {
             eves.query_one(&whole, &[]).await.unwrap().get(0),
             owner.query_one(&hers, &[]).await.unwrap().get(0),
         );
-        assert_eq!(whole, hers, "{table} can be counted");
+        assert_eq!(whole, hers, "{table} can be usage_columns");
 
         let claim =
             format!("update {table} set {column} = {column} where {column} = '{}'", ada.user);
@@ -213,7 +213,7 @@ async fn jobs_see_open_answers_and_change_those_of_the_user_they_work_for() {
         "update messages set user_id = user_id",
         "update users set name = ''",
         "insert into turns (answer_id, user_id, chat_id, model, paid_by, credits, state, began_at)
-         select 'of-a-job', user_id, chat_id, model, 'key', 0, 'open', began_at from turns",
+         select 'of-a-job', user_id, chat_id, model, 'byok', 0, 'open', began_at from turns",
     ] {
         let error = job.execute(refused, &[]).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
@@ -230,5 +230,5 @@ async fn a_superusers_url_does_not_switch_the_rules_off() {
     // The session is Ada's, the user Eve: as a superuser, `enter_session` would find it.
     let forged = Session { user: eve.user, ..ada };
     let user = stack.database().request(&forged, stack.clock.clock().now()).user().await;
-    assert!(matches!(user, Err(shared_postgres::Error::SessionEnded)), "{user:?}");
+    assert!(matches!(user, Err(shared_postgres::DatabaseError::SessionEnded)), "{user:?}");
 }

@@ -4,9 +4,9 @@
 
 use std::net::SocketAddr;
 
-use shared_core::ending::Outcome;
+use shared_core::outcome::Outcome;
 use shared_core::turn::{IdempotencyKey, NewTurn};
-use shared_postgres::{Ending, Payer};
+use shared_postgres::{Payer, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,8 +59,8 @@ async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
         let turn = next_turn("the-chat", number);
         let begun = database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
         let (answer, outcome) = (answer_of("hello"), Outcome::Complete);
-        let ending = Ending { answer: &answer, outcome: &outcome, at: now };
-        database.finish_turn(&begun, ending).await.unwrap();
+        let end = TurnEnd { answer: &answer, outcome: &outcome, at: now };
+        database.finish_turn(&begun, end).await.unwrap();
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -186,7 +186,7 @@ async fn the_operators_statement_forgets_keys_that_nobody_can_read() {
     let superuser = connect(&url.replace("app_admin@", "postgres@")).await;
     let a_key = "insert into users values (gen_random_uuid(), 'ada@example.com', null, now());
                  insert into data_keys values (gen_random_uuid(), 'lost', '', now());
-                 insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, use, usage_nano_usd, checked_at)
+                 insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, policy, usage_nano_usd, checked_at)
                  select u.id, d.id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from users u, data_keys d";
     superuser.batch_execute(a_key).await.unwrap();
     let count = async || {

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use shared_core::credits::TURN_DIES_AFTER;
-use shared_core::ending::Outcome;
+use shared_core::credits::ORPHANED_AFTER;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Place, Question};
-use shared_postgres::{BegunTurn, Ending, Error};
+use shared_core::turn::{NewTurn, Placement, Question};
+use shared_postgres::{BegunTurn, DatabaseError, TurnEnd};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
-async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<BegunTurn, Error> {
+async fn begin(
+    stack: &TestStack,
+    session: &Session,
+    turn: NewTurn,
+) -> Result<BegunTurn, DatabaseError> {
     // Each turn a second later, as people type.
     stack.clock.advance(Duration::from_secs(1));
     stack
@@ -19,11 +23,11 @@ async fn begin(stack: &TestStack, session: &Session, turn: NewTurn) -> Result<Be
         .await
 }
 
-async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), Error> {
+async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), DatabaseError> {
     let answer = answer_of(text);
-    let ending =
-        Ending { answer: &answer, outcome: &Outcome::Complete, at: stack.clock.clock().now() };
-    stack.database().finish_turn(begun, ending).await
+    let end =
+        TurnEnd { answer: &answer, outcome: &Outcome::Complete, at: stack.clock.clock().now() };
+    stack.database().finish_turn(begun, end).await
 }
 
 fn texts(begun: &BegunTurn) -> Vec<String> {
@@ -87,14 +91,14 @@ async fn an_id_is_used_once_and_a_chat_has_one_owner() {
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     begin(&stack, &ada, next_turn("adas-chat", 1)).await.unwrap();
     let again = begin(&stack, &ada, next_turn("adas-chat", 1)).await;
-    assert!(matches!(again, Err(Error::TurnRepeated)), "{again:?}");
+    assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
     let elsewhere = begin(&stack, &eve, next_turn("eves-chat", 1)).await;
-    assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(DatabaseError::MessageExists)), "{elsewhere:?}");
     let intruding = begin(&stack, &eve, next_turn("adas-chat", 2)).await;
-    assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
-    let again = Place::Again { question: message_id("question-1") };
+    assert!(matches!(intruding, Err(DatabaseError::ChatNotFound)), "{intruding:?}");
+    let again = Placement::Regenerate { question: message_id("question-1") };
     let peeking = begin(&stack, &eve, new_turn("adas-chat", again, "answer-77")).await;
-    assert!(matches!(peeking, Err(Error::ChatNotFound)), "{peeking:?}");
+    assert!(matches!(peeking, Err(DatabaseError::ChatNotFound)), "{peeking:?}");
     // Nothing is left of what was refused.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
@@ -108,7 +112,7 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
         let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place = Place::Again { question: message_id("question-2") };
+    let place = Placement::Regenerate { question: message_id("question-2") };
     let mut again = new_turn("the-chat", place, "answer-2b");
     again.question = Question::parse(["what a client says now does not count"], 100).unwrap();
     let begun = begin(&stack, &ada, again).await.unwrap();
@@ -118,12 +122,18 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     stack.until_count(2, siblings).await;
     finish(&stack, &begun, "another reply").await.unwrap();
 
-    let unknown =
-        new_turn("the-chat", Place::Again { question: message_id("question-9") }, "answer-9b");
-    assert!(matches!(begin(&stack, &ada, unknown).await, Err(Error::MessageNotFound)));
-    let of_an_answer =
-        new_turn("the-chat", Place::Again { question: message_id("answer-01") }, "answer-9c");
-    assert!(matches!(begin(&stack, &ada, of_an_answer).await, Err(Error::MessageNotFound)));
+    let unknown = new_turn(
+        "the-chat",
+        Placement::Regenerate { question: message_id("question-9") },
+        "answer-9b",
+    );
+    assert!(matches!(begin(&stack, &ada, unknown).await, Err(DatabaseError::MessageNotFound)));
+    let of_an_answer = new_turn(
+        "the-chat",
+        Placement::Regenerate { question: message_id("answer-01") },
+        "answer-9c",
+    );
+    assert!(matches!(begin(&stack, &ada, of_an_answer).await, Err(DatabaseError::MessageNotFound)));
 }
 
 #[tokio::test]
@@ -134,8 +144,10 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
         let begun = begin(&stack, &ada, next_turn("the-chat", number)).await.unwrap();
         finish(&stack, &begun, &format!("reply {number}")).await.unwrap();
     }
-    let place =
-        Place::Instead { question: message_id("question-2"), aside: message_id("stepped-aside") };
+    let place = Placement::Edit {
+        question: message_id("question-2"),
+        displaced_id: message_id("stepped-displaced_id"),
+    };
     let begun = begin(&stack, &ada, new_turn("the-chat", place, "answer-2b")).await.unwrap();
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
     let rows = stack
@@ -151,19 +163,21 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
         tree,
         [
             edge("answer-01", Some("question-1")),
-            edge("answer-02", Some("stepped-aside")),
+            edge("answer-02", Some("stepped-displaced_id")),
             edge("answer-2b", Some("question-2")),
             edge("question-1", None),
             edge("question-2", Some("answer-01")),
-            edge("stepped-aside", Some("answer-01")),
+            edge("stepped-displaced_id", Some("answer-01")),
         ]
     );
     finish(&stack, &begun, "another reply").await.unwrap();
-    let unknown =
-        Place::Instead { question: message_id("question-9"), aside: message_id("stepped-aside-2") };
+    let unknown = Placement::Edit {
+        question: message_id("question-9"),
+        displaced_id: message_id("stepped-displaced_id-2"),
+    };
     assert!(matches!(
         begin(&stack, &ada, new_turn("the-chat", unknown, "answer-9b")).await,
-        Err(Error::MessageNotFound)
+        Err(DatabaseError::MessageNotFound)
     ));
 }
 
@@ -186,13 +200,13 @@ async fn a_withdrawn_turn_was_never_there() {
     }
     let before = snapshot().await;
     for (answer, place) in [
-        ("answer-03", Place::Next { question: message_id("question-3") }),
-        ("answer-04", Place::Again { question: message_id("question-2") }),
+        ("answer-03", Placement::Append { question: message_id("question-3") }),
+        ("answer-04", Placement::Regenerate { question: message_id("question-2") }),
         (
             "answer-05",
-            Place::Instead {
+            Placement::Edit {
                 question: message_id("question-2"),
-                aside: message_id("stepped-aside"),
+                displaced_id: message_id("stepped-displaced_id"),
             },
         ),
     ] {
@@ -208,7 +222,7 @@ async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
     let ada = stack.session("ada@example.com").await;
     let first = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
     // So late that the first counts as dead.
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     let second = begin(&stack, &ada, next_turn("the-chat", 2)).await.unwrap();
     stack.database().withdraw_turn(&first, "too_many_turns", stack.clock.now()).await.unwrap();
     stack.until_count(4, "select count(*) from messages").await;
@@ -227,7 +241,7 @@ async fn an_ending_that_is_stored_twice_has_succeeded_twice() {
     // The same ending, because its acknowledgement was lost.
     finish(&stack, &begun, "reply").await.unwrap();
     stack.clock.advance(Duration::from_secs(1));
-    assert!(matches!(finish(&stack, &begun, "another").await, Err(Error::AnswerNotOpen)));
+    assert!(matches!(finish(&stack, &begun, "another").await, Err(DatabaseError::AnswerNotOpen)));
 }
 
 #[tokio::test]
@@ -235,7 +249,8 @@ async fn a_session_that_ended_opens_no_door() {
     let stack = TestStack::start().await;
     let database = stack.database();
     let now = || stack.clock.clock().now();
-    let ended = |result: Result<_, Error>| matches!(result, Err(Error::SessionEnded));
+    let ended =
+        |result: Result<_, DatabaseError>| matches!(result, Err(DatabaseError::SessionEnded));
 
     let logged_out = stack.session("ada@example.com").await;
     let other = stack.session("ada@example.com").await;

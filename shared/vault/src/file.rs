@@ -1,6 +1,6 @@
 //! Master keys in a file, for a developer's machine and for tests: what KMS does, done here.
 
-use shared_core::ambient::Entropy;
+use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, WrappedKey};
 use zeroize::Zeroizing;
 

@@ -11,7 +11,7 @@ use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
-use shared_aws::{Aws, Failure};
+use shared_aws::{Aws, AwsError};
 use shared_core::vault::{DataKeyId, WrappedKey};
 use zeroize::Zeroizing;
 
@@ -61,7 +61,7 @@ impl KmsKeys {
             .map_err(|error| refused(&error))?;
         let cipher = generated.plaintext.and_then(cipher);
         let (Some(cipher), Some(wrapped)) = (cipher, generated.ciphertext_blob) else {
-            return Err(VaultError::Unavailable(Failure::incomplete("KMS")));
+            return Err(VaultError::Unavailable(AwsError::incomplete("KMS")));
         };
         let master = self.current().to_owned();
         Ok((WrappedKey { id, master, wrapped: wrapped.into_inner() }, cipher))
@@ -118,7 +118,7 @@ fn refused<E>(error: &SdkError<E>) -> VaultError
 where
     E: ProvideErrorMetadata + RequestId + Error + 'static,
 {
-    let failure = Failure::new("KMS", error);
+    let failure = AwsError::new("KMS", error);
     match failure.code() {
         Some("AccessDeniedException") => VaultError::Denied(failure),
         Some(

@@ -1,6 +1,6 @@
 //! Master keys, which wrap data keys: the two kinds, and what both have in common.
 
-use shared_core::ambient::Entropy;
+use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, WrappedKey};
 
 use crate::cipher::Cipher;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
-use shared_core::ambient::Entropy;
 use shared_core::ids::UserId;
+use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 
 use crate::VaultConfig;

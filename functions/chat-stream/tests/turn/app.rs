@@ -9,7 +9,7 @@ use testkit::TestStack;
 
 pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> Router {
     chat_stream(Deps {
-        edge: stack.edge(),
+        app: stack.app_context(),
         tokens: stack.tokens(),
         cache: stack.cache(),
         database: stack.database(),

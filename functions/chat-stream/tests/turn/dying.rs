@@ -4,7 +4,7 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use serde_json::json;
 use shared_cache::{Batch, LiveLog};
-use shared_core::credits::TURN_DIES_AFTER;
+use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::MessageId;
 use testkit::{message_id, next_turn};
 use tokio::time::Duration;
@@ -103,6 +103,6 @@ async fn one_without_a_log_is_given_its_time() {
     let refused = chat.ask("fake/echo", "next").await;
     assert_eq!(refused.refusal(), (409, "turn_running".into()));
     assert_eq!(chat.stored().await.0, "streaming");
-    chat.stack.clock.advance(TURN_DIES_AFTER);
+    chat.stack.clock.advance(ORPHANED_AFTER);
     assert_eq!(chat.ask("fake/echo", "next").await.text(), "next");
 }

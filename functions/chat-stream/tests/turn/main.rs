@@ -4,12 +4,12 @@
 
 mod answers;
 mod app;
+mod byok;
 mod chat;
 mod dying;
 mod failures;
 mod following;
 mod outage;
-mod own_keys;
 mod paying;
 mod reading;
 mod refusals;

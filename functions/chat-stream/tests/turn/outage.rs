@@ -36,12 +36,12 @@ async fn ask(chat: &Chat, meanwhile: impl AsyncFnOnce()) -> String {
 #[tokio::test]
 async fn a_postgres_that_restarts_between_the_first_word_and_the_last_loses_nothing() {
     let (chat, servers) = with_its_own_servers().await;
-    let heard = ask(&chat, async || {
+    let result = ask(&chat, async || {
         servers.postgres().stop().await;
         servers.postgres().start().await.unwrap();
     })
     .await;
-    assert!(heard.contains(r#""type":"finish""#), "{heard}");
+    assert!(result.contains(r#""type":"finish""#), "{result}");
     assert_eq!(chat.ask("fake/echo", "what did you say?").await.status, 200);
     let prompt = chat.stack.provider.requests().last().unwrap().messages();
     assert!(prompt.contains(&"assistant: one two".to_owned()), "{prompt:?}");
@@ -51,8 +51,8 @@ async fn a_postgres_that_restarts_between_the_first_word_and_the_last_loses_noth
 async fn an_answer_that_postgres_cannot_take_is_stored_when_it_is_back_and_once() {
     let (chat, servers) = with_its_own_servers().await;
     let began = Instant::now();
-    let heard = ask(&chat, async || servers.postgres().stop().await).await;
-    assert!(heard.contains(r#""type":"finish""#), "{heard}");
+    let result = ask(&chat, async || servers.postgres().stop().await).await;
+    assert!(result.contains(r#""type":"finish""#), "{result}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let waiting = chat.stack.inbox().waiting_turns(None).await.unwrap();
     assert_eq!(waiting.turns.len(), 1);
@@ -101,9 +101,12 @@ async fn connect(chat: &Chat, url: &str) -> tokio_postgres::Client {
 async fn an_answer_that_nobody_can_take_is_still_read_to_its_end_and_it_is_said() {
     let (chat, servers) = with_its_own_servers().await;
     chat.stack.dynamodb.stop().await;
-    let heard = ask(&chat, async || servers.postgres().stop().await).await;
-    assert!(heard.contains(r#""delta":"two""#), "{heard}");
-    assert!(heard.contains("answer_not_saved") && heard.ends_with("data: [DONE]\n\n"), "{heard}");
+    let result = ask(&chat, async || servers.postgres().stop().await).await;
+    assert!(result.contains(r#""delta":"two""#), "{result}");
+    assert!(
+        result.contains("answer_not_saved") && result.ends_with("data: [DONE]\n\n"),
+        "{result}"
+    );
 }
 
 #[tokio::test]
@@ -137,17 +140,17 @@ async fn a_cache_that_goes_away_and_comes_back_is_not_noticed_by_who_reads() {
             longest = longest.max(last.elapsed());
             last = Instant::now();
         }
-        (reading.heard, longest)
+        (reading.result, longest)
     };
     let late = Cell::new(Duration::ZERO);
-    let ((heard, longest), ()) = tokio::select! {
+    let ((result, longest), ()) = tokio::select! {
         both = async { tokio::join!(reader, outage) } => both,
         never = metronome(&late) => match never {},
     };
-    assert!(heard.contains(r#""type":"finish""#), "{heard}");
+    assert!(result.contains(r#""type":"finish""#), "{result}");
     assert!(longest < GAP + MAY_STALL + late.get(), "it stalled for {longest:?}");
 
     // What could not be written at once was written later.
     let again = chat.client.get("/api/chat/the-chat/stream?after=0").await;
-    assert_eq!(text_of(&again.body), text_of(&heard));
+    assert_eq!(text_of(&again.body), text_of(&result));
 }

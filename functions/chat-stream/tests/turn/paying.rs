@@ -67,7 +67,7 @@ async fn without_credits_it_is_said_what_comes_when_and_what_would_help() {
                 { "plan": "free", "left": 0, "granted": 5, "endsAt": "2026-03-15T00:00:00Z", "renews": true }
             ],
             "upgrade": { "plan": "premium", "name": "Premium", "at": "/plans" },
-            "ownKeyHelps": true,
+            "byokAllowed": true,
         })
     );
     let message = error["message"].as_str().unwrap();
@@ -85,7 +85,7 @@ async fn a_premium_model_needs_the_plan_that_has_it() {
     assert_eq!(refused.refusal(), (403, "model_needs_premium".into()));
     let details = &refused.json()["error"]["details"];
     assert_eq!(details["upgrade"], json!({ "plan": "premium", "name": "Premium", "at": "/plans" }));
-    assert_eq!(details["ownKeyHelps"], true);
+    assert_eq!(details["byokAllowed"], true);
     chat.stack.until_count(0, "select count(*) from messages").await;
     assert!(chat.stack.provider.requests().is_empty());
 

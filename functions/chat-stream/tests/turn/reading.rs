@@ -10,13 +10,13 @@ pub(crate) struct Reading {
     pub(crate) status: StatusCode,
     body: Body,
     /// What has come so far.
-    pub(crate) heard: String,
+    pub(crate) result: String,
 }
 
 impl Reading {
     pub(crate) async fn of(client: &Client, request: Request<Body>) -> Self {
         let response = client.open(request).await;
-        Self { status: response.status(), body: response.into_body(), heard: String::new() }
+        Self { status: response.status(), body: response.into_body(), result: String::new() }
     }
 
     pub(crate) async fn question(client: &Client, body: &serde_json::Value) -> Self {
@@ -29,22 +29,22 @@ impl Reading {
 
     /// Reads until `what` has come.
     pub(crate) async fn until(&mut self, what: &str) {
-        while !self.heard.contains(what) {
-            assert!(self.more().await, "{what} does not come: {}", self.heard);
+        while !self.result.contains(what) {
+            assert!(self.more().await, "{what} does not come: {}", self.result);
         }
     }
 
     /// Reads one chunk; whether there was one.
     pub(crate) async fn more(&mut self) -> bool {
         let Some(frame) = self.body.frame().await else { return false };
-        self.heard += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
+        self.result += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
         true
     }
 
     /// All of it.
     pub(crate) async fn rest(mut self) -> String {
         while self.more().await {}
-        self.heard
+        self.result
     }
 }
 

@@ -82,7 +82,7 @@ async fn another_message_has_to_wait_for_the_answer_and_is_told_of_it() {
     assert_eq!(refused.refusal(), (409, "turn_running".into()));
     assert_eq!(refused.header("x-should-retry"), Some("false"));
     let answer = refused.json()["error"]["details"]["messageId"].clone();
-    assert!(running.heard.contains(&format!("\"messageId\":{answer}")), "{answer}");
+    assert!(running.result.contains(&format!("\"messageId\":{answer}")), "{answer}");
     let mut edited = question("question-1", "something else");
     edited["messageId"] = json!("question-1");
     assert_eq!(elsewhere.post("/api/chat", &edited).await.code(), "turn_running");

@@ -21,7 +21,7 @@ async fn a_stop_from_elsewhere_ends_the_upstream_and_keeps_what_was_said() {
     let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     first.until("\"text-delta\"").await;
     let elsewhere = chat.elsewhere();
-    let follower = Reading::get(&elsewhere, STREAM).await;
+    let reader = Reading::get(&elsewhere, STREAM).await;
 
     let asked = Instant::now();
     let upstream_gone = async {
@@ -33,8 +33,8 @@ async fn a_stop_from_elsewhere_ends_the_upstream_and_keeps_what_was_said() {
     assert!(upstream_gone < Duration::from_millis(300), "{upstream_gone:?}");
     assert_eq!((stopped.status.as_u16(), &stopped.json()["ended"]), (200, &json!(true)));
 
-    let (first, follower) = tokio::join!(first.rest(), follower.rest());
-    assert_eq!(frames(&follower), frames(&first));
+    let (first, reader) = tokio::join!(first.rest(), reader.rest());
+    assert_eq!(frames(&reader), frames(&first));
     assert!(first.ends_with("data: {\"type\":\"abort\"}\n\ndata: [DONE]\n\n"), "{first}");
     let (status, said, _) = chat.stored().await;
     assert_eq!((status.as_str(), &said), ("stopped", &text_of(&first)));
@@ -99,8 +99,11 @@ async fn a_process_that_is_about_to_end_closes_its_turns_with_what_they_have() {
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     running.until("as far as this").await;
     chat.tasks.hurry();
-    let heard = running.rest().await;
-    assert!(heard.contains("answer_interrupted") && heard.ends_with("data: [DONE]\n\n"), "{heard}");
+    let result = running.rest().await;
+    assert!(
+        result.contains("answer_interrupted") && result.ends_with("data: [DONE]\n\n"),
+        "{result}"
+    );
     chat.tasks.finish().await;
     assert_eq!(chat.stored().await, ("interrupted".into(), "as far as this".into(), None));
 }

@@ -50,7 +50,7 @@ impl Hesitant {
 async fn ada_and_a_hesitant_openrouter() -> (TestStack, User, Hesitant) {
     let mut stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
-    assert_eq!(ada.put(json!({ "key": KEY, "use": "always" })).await.status, 200);
+    assert_eq!(ada.put(json!({ "key": KEY, "policy": "always" })).await.status, 200);
     let hesitant = Hesitant::start().await;
     stack.set("OPENROUTER_BASE_URL", hesitant.url.clone());
     let ada = User::again(&stack, ada.session);
@@ -64,13 +64,13 @@ async fn settings_that_change_meanwhile_are_kept() {
     let (answer, ()) = tokio::join!(
         ada.put_key(&other),
         openrouter.meanwhile(async {
-            let change = json!({ "use": "afterCredits", "monthlyCapUsd": 3 });
+            let change = json!({ "policy": "fallback", "monthlyCapUsd": 3 });
             assert_eq!(ada.patch(change).await.status, 200);
         })
     );
     assert_eq!(answer.status, 200, "{}", answer.body);
     let body = answer.json();
-    assert_eq!((&body["use"], &body["monthlyCapUsd"]), (&json!("afterCredits"), &json!(3.0)));
+    assert_eq!((&body["policy"], &body["monthlyCapUsd"]), (&json!("fallback"), &json!(3.0)));
     assert_eq!(ada.get().await.json(), body);
     assert_eq!(ada.stored(&stack).await, Some(other));
 }
@@ -84,7 +84,7 @@ async fn a_key_that_is_removed_meanwhile_leaves_no_settings_to_the_next() {
         openrouter.meanwhile(async { assert_eq!(ada.delete().await.status, 204) })
     );
     let body = answer.json();
-    assert_eq!((&body["use"], &body["monthlyCapUsd"]), (&json!("afterCredits"), &Value::Null));
+    assert_eq!((&body["policy"], &body["monthlyCapUsd"]), (&json!("fallback"), &Value::Null));
     assert_eq!(ada.stored(&stack).await, Some(other));
 }
 

@@ -16,7 +16,7 @@ async fn without_postgres_every_route_says_when_to_try_again() {
     for answer in [
         away.get().await,
         away.put_key(KEY).await,
-        away.patch(json!({ "use": "always" })).await,
+        away.patch(json!({ "policy": "always" })).await,
         away.delete().await,
     ] {
         assert_eq!(answer.refusal(), refused(503, "unavailable"));
@@ -41,7 +41,7 @@ async fn without_the_cache_no_key_is_tried_and_all_else_works() {
     }
     assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
     assert_eq!(ada.get().await.status, 200);
-    assert_eq!(ada.patch(json!({ "use": "always" })).await.json()["use"], "always");
+    assert_eq!(ada.patch(json!({ "policy": "always" })).await.json()["policy"], "always");
     assert_eq!(ada.delete().await.status, 204);
 }
 
@@ -57,7 +57,7 @@ async fn without_openrouter_no_key_is_stored_and_all_else_works() {
     assert_eq!(answer.header("retry-after"), Some("5"));
     assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
     assert_eq!(ada.get().await.status, 200);
-    assert_eq!(ada.patch(json!({ "use": "always" })).await.status, 200);
+    assert_eq!(ada.patch(json!({ "policy": "always" })).await.status, 200);
     assert_eq!(ada.delete().await.status, 204);
 }
 
@@ -73,8 +73,8 @@ async fn a_key_whose_master_is_gone_is_shown_and_can_be_replaced() {
     stack.vault().open(&data_key, ada.session.user, &sealed).await.unwrap_err();
 
     assert_eq!(ada.get().await.json(), before);
-    assert_eq!(ada.patch(json!({ "use": "always" })).await.status, 200);
-    assert_eq!(ada.put_key(KEY).await.json()["use"], "always");
+    assert_eq!(ada.patch(json!({ "policy": "always" })).await.status, 200);
+    assert_eq!(ada.put_key(KEY).await.json()["policy"], "always");
     assert_eq!(ada.sealed(&stack).await.unwrap().0.master, "other");
     assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
     stack.until_count(2, "select count(*) from data_keys").await;

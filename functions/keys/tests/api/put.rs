@@ -17,7 +17,7 @@ async fn a_key_is_stored_and_shown_without_the_key() {
     assert_eq!(put.status, 200, "{}", put.body);
     let expected = json!({
         "masked": "sk-or-...mine",
-        "use": "afterCredits",
+        "policy": "fallback",
         "monthlyCapUsd": null,
         "spentThisMonthUsd": 0.0,
         "label": "sk-or-v1-c0f...mine",
@@ -62,18 +62,18 @@ async fn a_replaced_key_keeps_its_settings_unless_they_are_given() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let body = answer.json();
         assert_eq!(ada.get().await.json(), body);
-        (body["use"].clone(), body["monthlyCapUsd"].clone())
+        (body["policy"].clone(), body["monthlyCapUsd"].clone())
     };
     let other = key_ending("other");
     for (body, expected) in [
         (
-            json!({ "key": KEY, "use": "always", "monthlyCapUsd": 20 }),
+            json!({ "key": KEY, "policy": "always", "monthlyCapUsd": 20 }),
             (json!("always"), json!(20.0)),
         ),
         (json!({ "key": other }), (json!("always"), json!(20.0))),
-        (json!({ "key": KEY, "use": "afterCredits" }), (json!("afterCredits"), json!(20.0))),
-        (json!({ "key": KEY, "monthlyCapUsd": 0.01 }), (json!("afterCredits"), json!(0.01))),
-        (json!({ "key": other, "monthlyCapUsd": null }), (json!("afterCredits"), json!(null))),
+        (json!({ "key": KEY, "policy": "fallback" }), (json!("fallback"), json!(20.0))),
+        (json!({ "key": KEY, "monthlyCapUsd": 0.01 }), (json!("fallback"), json!(0.01))),
+        (json!({ "key": other, "monthlyCapUsd": null }), (json!("fallback"), json!(null))),
     ] {
         assert_eq!(settings(body.clone()).await, expected, "{body}");
     }

@@ -11,7 +11,7 @@ use crate::api::setup::{KEY, PATH, User, deps, key_ending, refused};
 async fn a_key_that_openrouter_does_not_vouch_for_changes_nothing() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
-    ada.put(json!({ "key": KEY, "use": "always", "monthlyCapUsd": 5 })).await;
+    ada.put(json!({ "key": KEY, "policy": "always", "monthlyCapUsd": 5 })).await;
     let before = ada.get().await.json();
     let cases = [
         ("dead", 422, "key_unknown", None, "make a new one"),
@@ -22,7 +22,7 @@ async fn a_key_that_openrouter_does_not_vouch_for_changes_nothing() {
         ("slow", 503, "key_check_unavailable", Some("5"), "nothing was changed"),
     ];
     join_all(cases.map(async |(end, status, code, retry_after, words)| {
-        let body = json!({ "key": key_ending(end), "use": "afterCredits", "monthlyCapUsd": null });
+        let body = json!({ "key": key_ending(end), "policy": "fallback", "monthlyCapUsd": null });
         let (adas, eves) = tokio::join!(ada.put(body.clone()), eve.put(body));
         for answer in [adas, eves] {
             assert_eq!(answer.refusal(), refused(status, code), "{end}");
@@ -63,12 +63,12 @@ async fn a_bad_request_changes_nothing_and_does_not_count() {
     };
     for (body, code) in [
         (json!({}), "invalid_request"),
-        (json!({ "use": "always" }), "invalid_request"),
+        (json!({ "policy": "always" }), "invalid_request"),
         (with("key", json!(7)), "invalid_request"),
         (with("key", Value::Null), "invalid_request"),
         (with("key", json!({ "key": KEY })), "invalid_request"),
         (with("apiKey", json!("x")), "invalid_request"),
-        (with("use", json!("after_credits")), "invalid_request"),
+        (with("use", json!("fallback")), "invalid_request"),
         (with("use", json!("never")), "invalid_request"),
         (with("use", Value::Null), "invalid_request"),
         (with("use", json!(7)), "invalid_request"),
@@ -103,7 +103,7 @@ async fn all_routes(client: Client) -> Vec<(u16, String)> {
     for (method, body) in [
         ("GET", Value::Null),
         ("PUT", json!({ "key": KEY })),
-        ("PATCH", json!({ "use": "always" })),
+        ("PATCH", json!({ "policy": "always" })),
         ("DELETE", Value::Null),
     ] {
         refusals.push(client.json(method, PATH, body.to_string()).await.refusal());
@@ -125,7 +125,7 @@ async fn without_a_live_session_there_is_no_key_to_see_or_to_change() {
     assert_eq!(all_routes(elsewhere.client).await, vec![refused(401, "session_ended"); 4]);
 
     assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
-    assert_eq!(ada.get().await.json()["use"], "afterCredits");
+    assert_eq!(ada.get().await.json()["policy"], "fallback");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn somebody_elses_key_is_out_of_reach() {
     let cap = eve.patch(json!({ "monthlyCapUsd": 1000 })).await;
     assert_eq!(cap.refusal(), refused(404, "key_not_found"));
     assert_eq!(eve.put_key(&key_ending("eves")).await.status, 200);
-    eve.patch(json!({ "use": "always" })).await;
+    eve.patch(json!({ "policy": "always" })).await;
     assert_eq!(eve.delete().await.status, 204);
 
     let after = (ada.get().await.json(), ada.sealed(&stack).await.unwrap());

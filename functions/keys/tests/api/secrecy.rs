@@ -73,7 +73,7 @@ async fn no_key_is_in_a_log_or_in_an_answer() {
     for end in ["mine", "dead", "managed", "expired", "busy", "down"] {
         answers.push(ada.put_key(&key_ending(end)).await.body);
     }
-    answers.push(ada.patch(json!({ "use": "always" })).await.body);
+    answers.push(ada.patch(json!({ "policy": "always" })).await.body);
     answers.push(ada.get().await.body);
     // One more away each time: they are asked in the reverse order.
     for (away, url) in [
@@ -104,7 +104,7 @@ async fn a_key_in_the_wrong_place_is_not_repeated() {
         json!(KEY),
         json!({ KEY: KEY }),
         json!({ "key": { KEY: 1 } }),
-        json!({ "key": KEY, "use": KEY }),
+        json!({ "key": KEY, "policy": KEY }),
         json!({ "key": KEY, "monthlyCapUsd": KEY }),
         json!({ "key": format!("{KEY} {KEY}") }),
         Value::String(format!("\"{KEY}")),
@@ -118,6 +118,6 @@ async fn a_key_in_the_wrong_place_is_not_repeated() {
         assert_eq!(answer.refusal(), refused(400, "malformed_json"));
         assert!(!answer.body.contains(SECRET), "{}", answer.body);
     }
-    let words = ada.put(json!({ "key": KEY, "use": KEY })).await.body;
-    assert!(words.contains("monthlyCapUsd") && words.contains("afterCredits"), "{words}");
+    let words = ada.put(json!({ "key": KEY, "policy": KEY })).await.body;
+    assert!(words.contains("monthlyCapUsd") && words.contains("fallback"), "{words}");
 }

@@ -13,20 +13,20 @@ async fn settings_change_one_by_one_and_together() {
     let ada = User::new(&stack, "ada").await;
     let mut expected = ada.put_key(KEY).await.json();
     let sealed = ada.sealed(&stack).await;
-    for (change, pays, cap) in [
-        (json!({}), "afterCredits", Value::Null),
-        (json!({ "use": "always" }), "always", Value::Null),
+    for (change, policy, cap) in [
+        (json!({}), "fallback", Value::Null),
+        (json!({ "policy": "always" }), "always", Value::Null),
         (json!({ "monthlyCapUsd": 19.99 }), "always", json!(19.99)),
         (json!({}), "always", json!(19.99)),
-        (json!({ "use": "afterCredits" }), "afterCredits", json!(19.99)),
-        (json!({ "monthlyCapUsd": null }), "afterCredits", Value::Null),
-        (json!({ "use": "always", "monthlyCapUsd": 100_000 }), "always", json!(1e5)),
-        (json!({ "use": "afterCredits", "monthlyCapUsd": null }), "afterCredits", Value::Null),
+        (json!({ "policy": "fallback" }), "fallback", json!(19.99)),
+        (json!({ "monthlyCapUsd": null }), "fallback", Value::Null),
+        (json!({ "policy": "always", "monthlyCapUsd": 100_000 }), "always", json!(1e5)),
+        (json!({ "policy": "fallback", "monthlyCapUsd": null }), "fallback", Value::Null),
     ] {
         stack.clock.advance(Duration::from_secs(1));
         let answer = ada.patch(change.clone()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        expected["use"] = json!(pays);
+        expected["policy"] = json!(policy);
         expected["monthlyCapUsd"] = cap;
         // Nothing else changes: the key was not looked at.
         assert_eq!(answer.json(), expected, "{change}");
@@ -42,13 +42,13 @@ async fn a_bad_change_of_settings_changes_nothing() {
     let before = ada.put(json!({ "key": KEY, "monthlyCapUsd": 5 })).await.json();
     for (change, code) in [
         (json!({ "key": key_ending("other") }), "invalid_request"),
-        (json!({ "use": "always", "cap": 1 }), "invalid_request"),
-        (json!({ "use": "sometimes" }), "invalid_request"),
-        (json!({ "use": null }), "invalid_request"),
-        (json!({ "use": 7 }), "invalid_request"),
+        (json!({ "policy": "always", "cap": 1 }), "invalid_request"),
+        (json!({ "policy": "sometimes" }), "invalid_request"),
+        (json!({ "policy": null }), "invalid_request"),
+        (json!({ "policy": 7 }), "invalid_request"),
         (json!({ "monthlyCapUsd": "5" }), "invalid_request"),
-        (json!({ "use": "always", "monthlyCapUsd": 0 }), "invalid_cap"),
-        (json!({ "use": "always", "monthlyCapUsd": 1e6 }), "invalid_cap"),
+        (json!({ "policy": "always", "monthlyCapUsd": 0 }), "invalid_cap"),
+        (json!({ "policy": "always", "monthlyCapUsd": 1e6 }), "invalid_cap"),
         (json!([]), "invalid_request"),
     ] {
         let answer = ada.patch(change.clone()).await;
@@ -57,7 +57,7 @@ async fn a_bad_change_of_settings_changes_nothing() {
         let message = answer.json()["error"]["message"].take();
         let message = message.as_str().unwrap();
         let fields =
-            r#"an object with any of "use", "always" or "afterCredits", and "monthlyCapUsd""#;
+            r#"an object with any of "policy", "always" or "fallback", and "monthlyCapUsd""#;
         assert_eq!(message.contains(fields), code == "invalid_request", "{change}: {message}");
     }
     let malformed = ada.client.json("PATCH", PATH, "{").await;
@@ -70,7 +70,7 @@ async fn without_a_key_there_are_no_settings() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     assert_eq!(ada.get().await.refusal(), refused(404, "key_not_found"));
-    for change in [json!({}), json!({ "use": "always" }), json!({ "monthlyCapUsd": 5 })] {
+    for change in [json!({}), json!({ "policy": "always" }), json!({ "monthlyCapUsd": 5 })] {
         assert_eq!(ada.patch(change).await.refusal(), refused(404, "key_not_found"));
     }
 }
@@ -79,7 +79,7 @@ async fn without_a_key_there_are_no_settings() {
 async fn a_key_is_removed_for_good_and_once_more() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
-    ada.put(json!({ "key": KEY, "use": "always", "monthlyCapUsd": 5 })).await;
+    ada.put(json!({ "key": KEY, "policy": "always", "monthlyCapUsd": 5 })).await;
     for _ in 0..2 {
         let answer = ada.delete().await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""));
@@ -88,7 +88,7 @@ async fn a_key_is_removed_for_good_and_once_more() {
     }
     // The next one is a first one.
     let body = ada.put_key(KEY).await.json();
-    assert_eq!((&body["use"], &body["monthlyCapUsd"]), (&json!("afterCredits"), &Value::Null));
+    assert_eq!((&body["policy"], &body["monthlyCapUsd"]), (&json!("fallback"), &Value::Null));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_key_that_was_refused_says_so_until_it_is_replaced() {
     let shown = |body: Value| (body["status"].clone(), body["refusedAt"].clone());
     let refused = (json!("refused"), json!(at.to_string()));
     assert_eq!(shown(ada.get().await.json()), refused);
-    assert_eq!(shown(ada.patch(json!({ "use": "always" })).await.json()), refused);
+    assert_eq!(shown(ada.patch(json!({ "policy": "always" })).await.json()), refused);
     // A key that is no better leaves it as it is.
     ada.put_key(&key_ending("dead")).await;
     assert_eq!(shown(ada.get().await.json()), refused);
@@ -130,7 +130,7 @@ async fn what_was_spent_is_that_of_this_month_by_own_keys() {
         ("by-credits", &ada, false, 9_000_000_000, now),
         ("eves", &eve, true, 11_000_000_000, now),
     ] {
-        let (paid_by, plan) = if by_key { ("key", None) } else { ("credits", Some("free")) };
+        let (paid_by, plan) = if by_key { ("byok", None) } else { ("credits", Some("free")) };
         let (starts_at, credits) = (plan.map(|_| at), i32::from(!by_key));
         let id: &str = id;
         let user = user.session.user.0;

@@ -28,7 +28,7 @@ pub(crate) fn deps(stack: &TestStack) -> Deps {
     let openrouter = OpenRouter::new(&OpenRouterConfig::without_key(&env).unwrap()).unwrap();
     assert!(!env.asked().contains("OPENROUTER_API_KEY"));
     Deps {
-        edge: stack.edge(),
+        app: stack.app_context(),
         tokens: stack.tokens(),
         cache: stack.cache(),
         database: stack.database(),

@@ -4,11 +4,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local_stack::PrivateServers;
 use shared_aws::Aws;
-use shared_core::credits::TURN_DIES_AFTER;
-use shared_core::ending::{FinishedTurn, Outcome};
+use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::ChatId;
+use shared_core::outcome::{FinishedTurn, Outcome};
 use shared_core::session::Session;
-use shared_core::turn::Place;
+use shared_core::turn::Placement;
 use shared_inbox::Depth;
 use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
 use sweep::{Deps, sweep};
@@ -105,14 +105,14 @@ async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
     let stack = stack().await;
     let ada = ada(&stack).await;
     waits(&stack, &ada, 1).await;
-    stack.clock.advance(TURN_DIES_AFTER * 2);
+    stack.clock.advance(ORPHANED_AFTER * 2);
     let report = swept(&stack, vault(&[A])).await;
-    assert_eq!((report.turns_stored, report.turns_ended), (1, 0));
+    assert_eq!((report.turns_stored, report.orphaned_turns_closed), (1, 0));
 
     // And after it, if it comes late.
     let late = begun(&stack, &ada, 2).await;
-    stack.clock.advance(TURN_DIES_AFTER * 2);
-    assert_eq!(swept(&stack, vault(&[A])).await.turns_ended, 1);
+    stack.clock.advance(ORPHANED_AFTER * 2);
+    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
     let end = late.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
     stack.inbox().put_turn(&end).await.unwrap();
     assert_eq!(swept(&stack, vault(&[A])).await.turns_stored, 1);
@@ -129,7 +129,7 @@ async fn what_postgres_refuses_stays_is_counted_and_keeps_nobody_waiting() {
     let begun = begun(&stack, &ada, 0).await;
     let forgotten = FinishedTurn {
         chat: ChatId::parse("chat-0099").unwrap(),
-        place: Place::Next { question: message_id("aaa-question") },
+        place: Placement::Append { question: message_id("aaa-question") },
         answer_id: message_id("aaa-answer"),
         ..begun.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now())
     };
@@ -184,7 +184,7 @@ async fn while_postgres_is_away_they_wait_and_it_is_held_against_none_of_them() 
     assert!(error.to_string().starts_with("inbox: postgres: "), "{error}");
     let report = &error.swept;
     assert_eq!((report.inbox_waiting, report.inbox_failed), (Some(3), Some(0)), "{report:?}");
-    assert_eq!((report.turns_stored, report.streams_stale), (0, None));
+    assert_eq!((report.turns_stored, report.orphaned_turns_stuck), (0, None));
 
     servers.postgres().start().await.unwrap();
     let report = sweep(&deps, AMPLE).await.unwrap();

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod failures;
 mod inbox;
+mod missing_usage;
+mod orphaned_turns;
 mod provider_keys;
 mod setup;
-mod stale_turns;
-mod trouble;
-mod unpriced;

@@ -16,8 +16,8 @@ async fn all_keys_are_sealed_under_the_new_master_key_and_the_former_one_is_not_
     bring_keys(&stack, &vault(&[B]), 1).await;
 
     let report = swept(&stack, vault(&[B, A])).await;
-    assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (450, 0));
-    assert_eq!(report.data_keys_forgotten, 1);
+    assert_eq!((report.keys_rotated, report.keys_unreadable), (450, 0));
+    assert_eq!(report.data_keys_deleted, 1);
     assert_eq!(opened(&stack, &vault(&[B])).await, 451);
     assert_eq!(opened(&stack, &vault(&[A])).await, 0);
     assert_eq!(masters(&stack).await, ["b"]);
@@ -40,8 +40,8 @@ async fn two_runs_at_once_seal_each_key_once() {
     let (one, other) = (deps(&stack, vault(&[B, A])), deps(&stack, vault(&[B, A])));
     let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_eq!(one.keys_sealed_anew + other.keys_sealed_anew, 250, "{one:?} {other:?}");
-    assert_eq!(one.data_keys_forgotten + other.data_keys_forgotten, 1);
+    assert_eq!(one.keys_rotated + other.keys_rotated, 250, "{one:?} {other:?}");
+    assert_eq!(one.data_keys_deleted + other.data_keys_deleted, 1);
     assert_eq!(opened(&stack, &vault(&[B])).await, 250);
     assert_eq!(masters(&stack).await, ["b"]);
 }
@@ -62,10 +62,7 @@ async fn a_run_that_is_killed_leaves_nothing_half_done_and_the_next_one_goes_on(
     assert!((50..200).contains(&left), "it was killed too early or too late: {left}");
 
     let report = swept(&stack, vault(&[B, A])).await;
-    assert_eq!(
-        (i64::try_from(report.keys_sealed_anew).unwrap(), report.data_keys_forgotten),
-        (left, 1)
-    );
+    assert_eq!((i64::try_from(report.keys_rotated).unwrap(), report.data_keys_deleted), (left, 1));
     assert_eq!(opened(&stack, &vault(&[B])).await, 450);
 }
 
@@ -83,8 +80,8 @@ async fn a_key_that_does_not_open_is_reported_and_kept_and_stops_no_other() {
 
     for (sealed_anew, unreadable) in [(3, 2), (0, 2)] {
         let report = swept(&stack, vault(&[B, A])).await;
-        assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (sealed_anew, unreadable));
-        assert_eq!(report.data_keys_forgotten, 0, "two keys are still under it");
+        assert_eq!((report.keys_rotated, report.keys_unreadable), (sealed_anew, unreadable));
+        assert_eq!(report.data_keys_deleted, 0, "two keys are still under it");
         assert!(report.did_something());
     }
     assert_eq!(opened(&stack, &vault(&[B])).await, 3);
@@ -92,7 +89,7 @@ async fn a_key_that_does_not_open_is_reported_and_kept_and_stops_no_other() {
 
     // Back in their rows, they open.
     owner.execute(swap, &[&users[1].0, &users[2].0]).await.unwrap();
-    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_sealed_anew, 2);
+    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_rotated, 2);
     assert_eq!(opened(&stack, &vault(&[B])).await, 5);
 }
 
@@ -101,6 +98,6 @@ async fn keys_of_a_master_key_that_is_not_named_any_more_wait_for_it() {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 3).await;
     let report = swept(&stack, vault(&[B])).await;
-    assert_eq!((report.keys_sealed_anew, report.keys_unreadable), (0, 3));
-    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_sealed_anew, 3);
+    assert_eq!((report.keys_rotated, report.keys_unreadable), (0, 3));
+    assert_eq!(swept(&stack, vault(&[B, A])).await.keys_rotated, 3);
 }

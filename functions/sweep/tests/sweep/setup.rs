@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fake_aws::FakeAws;
 use secrecy::{ExposeSecret, SecretString};
-use shared_core::ambient::Clock;
+use shared_core::clock::Clock;
 use shared_core::env::Env;
 use shared_core::ids::UserId;
 use shared_core::session::Session;
@@ -17,7 +17,7 @@ use shared_core::vault::DataKeyId;
 use shared_http::system_entropy;
 use shared_postgres::{BegunTurn, DatabaseConfig, Jobs};
 use shared_vault::{Vault, VaultConfig};
-use sweep::{Deps, Swept, sweep};
+use sweep::{Deps, SweepReport, sweep};
 use testkit::{TestStack, next_turn};
 use tokio::sync::Notify;
 
@@ -80,7 +80,7 @@ pub(crate) fn with_clock(stack: &TestStack, vault: Vault, clock: Clock) -> Deps 
 }
 
 /// One whole run.
-pub(crate) async fn swept(stack: &TestStack, vault: Vault) -> Swept {
+pub(crate) async fn swept(stack: &TestStack, vault: Vault) -> SweepReport {
     sweep(&deps(stack, vault), AMPLE).await.unwrap()
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn bring_keys(stack: &TestStack, vault: &Vault, count: usize) -
     let new_user =
         "insert into users (id, email, created_at) values ($1, $1::uuid || '@example.com', $2)";
     let new_key = "
-        insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, use, usage_nano_usd, checked_at)
+        insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, policy, usage_nano_usd, checked_at)
         values ($1, $2, $3, $4, 'sk-or-v1-…', 'always', 0, $5)";
     let (new_user, new_key) =
         (owner.prepare(new_user).await.unwrap(), owner.prepare(new_key).await.unwrap());
@@ -117,7 +117,7 @@ pub(crate) async fn opened(stack: &TestStack, vault: &Vault) -> usize {
     let (jobs, mut after, mut count) = (jobs(stack), None, 0);
     loop {
         // A master key that nothing is under: these are all keys.
-        let page = jobs.stale_keys("none", after).await.unwrap();
+        let page = jobs.keys_to_rotate("none", after).await.unwrap();
         let Some(last) = page.last() else { return count };
         after = Some(last.user);
         for stored in &page {

@@ -19,8 +19,8 @@ use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_sc
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use prost::Message;
-use shared_core::causes;
 use shared_core::env::ConfigError;
+use shared_core::error_chain;
 
 use super::config::{ENDPOINT, OtelEndpoint};
 
@@ -45,7 +45,7 @@ pub(super) struct Exporter {
 /// Why spans were dropped.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
-    #[error("it cannot be reached: {}", causes(.0))]
+    #[error("it cannot be reached: {}", error_chain(.0))]
     Unreachable(#[from] hyper_util::client::legacy::Error),
     #[error("its answer breaks off")]
     BrokeOff,

@@ -2,7 +2,7 @@
 //! collector (OTLP over HTTP, protobuf); where it is not, none of this is made.
 //!
 //! ```text
-//!  tracing span ends ──▶ kept ──▶ the response has been delivered ──▶ POST /v1/traces ──▶ next event
+//!  tracing span ends ──▶ span_buffer ──▶ the response has been delivered ──▶ POST /v1/traces ──▶ next event
 //! ```
 //!
 //! Lambda freezes an environment that waits for its next event, and a thread that exports would freeze
@@ -14,8 +14,8 @@
 
 mod config;
 mod exporter;
-mod kept;
 mod parent;
+mod span_buffer;
 
 use std::sync::OnceLock;
 
@@ -34,8 +34,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use config::{OtelConfig, OtelEndpoint};
 use exporter::Exporter;
-use kept::Kept;
 use parent::Ids;
+use span_buffer::SpanBuffer;
 
 /// The target of spans that are made for traces alone.
 pub(crate) const TARGET: &str = "otel";
@@ -45,7 +45,7 @@ static TRACES: OnceLock<Traces> = OnceLock::new();
 /// What a process has of this, if it has any.
 #[derive(Debug)]
 struct Traces {
-    kept: Kept,
+    span_buffer: SpanBuffer,
     /// Comes later than the first span: its headers may be a secret, which has to be fetched.
     exporter: OnceLock<Exporter>,
 }
@@ -59,18 +59,18 @@ where
     if !is_set(config::ENDPOINT) {
         return None;
     }
-    let kept = Kept::default();
-    let layer = keeping(kept.clone(), is_set(config::SAMPLER));
-    TRACES.set(Traces { kept, exporter: OnceLock::new() }).ok()?;
+    let span_buffer = SpanBuffer::default();
+    let layer = keeping(span_buffer.clone(), is_set(config::SAMPLER));
+    TRACES.set(Traces { span_buffer, exporter: OnceLock::new() }).ok()?;
     Some(layer)
 }
 
-fn keeping<S>(kept: Kept, sampler_is_chosen: bool) -> impl Layer<S> + Send + Sync
+fn keeping<S>(span_buffer: SpanBuffer, sampler_is_chosen: bool) -> impl Layer<S> + Send + Sync
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     let mut provider =
-        SdkTracerProvider::builder().with_id_generator(Ids).with_span_processor(kept);
+        SdkTracerProvider::builder().with_id_generator(Ids).with_span_processor(span_buffer);
     // The SDK reads the variable by itself, but its default would follow X-Ray, which says "not sampled"
     // wherever its own tracing is off.
     if !sampler_is_chosen {
@@ -106,14 +106,14 @@ pub(crate) fn began(span: &Span, trace: TraceId, headers: &HeaderMap, is_cold: b
     if TRACES.get().is_some() {
         let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
         parent::set(span, trace, xray.unwrap_or_default());
-        span.set_attribute(kept::COLD_START, is_cold);
+        span.set_attribute(span_buffer::COLD_START, is_cold);
     }
 }
 
 /// Notes on a request's span how it was answered.
 pub(crate) fn answered(span: &Span, status: StatusCode) {
     if TRACES.get().is_some() {
-        span.set_attribute(kept::STATUS, i64::from(status.as_u16()));
+        span.set_attribute(span_buffer::STATUS, i64::from(status.as_u16()));
         if status.is_server_error() {
             span.set_status(Status::error(""));
         }
@@ -138,10 +138,10 @@ where
 }
 
 async fn export() {
-    if let Some(Traces { kept, exporter }) = TRACES.get()
+    if let Some(Traces { span_buffer, exporter }) = TRACES.get()
         && let Some(exporter) = exporter.get()
     {
-        exporter.export(kept.take()).await;
+        exporter.export(span_buffer.take()).await;
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
 
     /// The spans that `make` leaves, where there is a collector.
     fn spans(make: impl FnOnce()) -> Vec<opentelemetry_sdk::trace::SpanData> {
-        let kept = Kept::default();
-        with_default(registry().with(keeping(kept.clone(), false)), make);
-        kept.take()
+        let span_buffer = SpanBuffer::default();
+        with_default(registry().with(keeping(span_buffer.clone(), false)), make);
+        span_buffer.take()
     }
 
     fn request(xray: &str) -> Span {
@@ -205,8 +205,9 @@ mod tests {
 
     #[test]
     fn what_nobody_fetches_is_not_kept_for_ever() {
-        let many =
-            || (0..2 * kept::MOST).for_each(|_| drop(tracing::info_span!(target: "otel", "x")));
-        assert_eq!(spans(many).len(), kept::MOST);
+        let many = || {
+            (0..2 * span_buffer::MOST).for_each(|_| drop(tracing::info_span!(target: "otel", "x")));
+        };
+        assert_eq!(spans(many).len(), span_buffer::MOST);
     }
 }

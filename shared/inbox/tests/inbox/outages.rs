@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fake_aws::{FakeAws, Trouble};
-use shared_inbox::Error;
+use shared_inbox::InboxError;
 
 use crate::setup::{Stack, inbox, now, turn};
 
@@ -90,7 +90,7 @@ async fn a_transaction_that_is_cancelled_for_good_is_an_error() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &cancelled(r#"{"Code":"ValidationError","Message":"too large"}"#));
     let error = with_fake(&fake).put_turn(&turn(1)).await.unwrap_err();
-    let Error::Unavailable(failure) = error else { panic!("{error}") };
+    let InboxError::Unavailable(failure) = error else { panic!("{error}") };
     assert_eq!(failure.code(), Some("TransactionCanceledException"));
 }
 

@@ -9,10 +9,10 @@ use local_dynamodb::LocalDynamoDb;
 use shared_aws::Aws;
 use shared_core::answer::{Answer, ModelEvent};
 use shared_core::catalogue::ModelId;
-use shared_core::ending::{FinishedTurn, Outcome};
 use shared_core::env::Env;
 use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::turn::{Place, Question};
+use shared_core::outcome::{FinishedTurn, Outcome};
+use shared_core::turn::{Placement, Question};
 use shared_inbox::{Inbox, InboxConfig, Page};
 use uuid::Uuid;
 
@@ -69,11 +69,11 @@ pub(crate) fn turn(number: u16) -> FinishedTurn {
 
 pub(crate) fn turn_saying(number: u16, said: &str) -> FinishedTurn {
     let mut answer = Answer::default();
-    answer.hear(&ModelEvent::Text(said), &mut |_| ());
+    answer.apply(&ModelEvent::Text(said), &mut |_| ());
     FinishedTurn {
         user: UserId(Uuid::from_u128(1)),
         chat: ChatId::parse("chat-0001").unwrap(),
-        place: Place::Next { question: MessageId::parse("question-0001").unwrap() },
+        place: Placement::Append { question: MessageId::parse("question-0001").unwrap() },
         question: Question::parse([QUESTION], 1000).unwrap(),
         model: ModelId::parse("fake/echo").unwrap(),
         answer_id: MessageId::parse(&format!("answer-{number:05}")).unwrap(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use local_dynamodb::LocalDynamoDb;
-use shared_core::ending::Outcome;
-use shared_inbox::{Depth, Error, WaitingTurn};
+use shared_core::outcome::Outcome;
+use shared_inbox::{Depth, InboxError, WaitingTurn};
 
 use crate::setup::{Stack, noise, now, text, turn, turn_saying};
 
@@ -73,7 +73,10 @@ async fn an_answer_of_three_megabytes_survives_and_leaves_nothing_behind() {
 async fn what_is_too_large_for_a_transaction_is_refused_and_not_cut() {
     let stack = Stack::start().await;
     let refused = stack.inbox.put_turn(&turn_saying(1, &noise(5_400_000))).await;
-    assert!(matches!(refused, Err(Error::TooLarge { bytes }) if bytes > 3_900_000), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InboxError::TooLarge { bytes }) if bytes > 3_900_000),
+        "{refused:?}"
+    );
     assert!(stack.items().await.is_empty());
 }
 

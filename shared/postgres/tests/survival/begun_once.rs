@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use shared_core::answer::Answer;
-use shared_core::credits::TURN_DIES_AFTER;
-use shared_core::ending::Outcome;
-use shared_core::turn::{NewTurn, Place};
-use shared_postgres::{Database, Error};
+use shared_core::credits::ORPHANED_AFTER;
+use shared_core::outcome::Outcome;
+use shared_core::turn::{NewTurn, Placement};
+use shared_postgres::{Database, DatabaseError};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, finish, stack, with_key};
@@ -24,8 +24,8 @@ async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) 
     for begun in join_all(begun).await {
         match begun {
             Ok(()) => counts.0 += 1,
-            Err(Error::TurnRunning(_)) => counts.1 += 1,
-            Err(Error::TurnRepeated) => counts.2 += 1,
+            Err(DatabaseError::TurnRunning(_)) => counts.1 += 1,
+            Err(DatabaseError::DuplicateTurn) => counts.2 += 1,
             Err(other) => unreachable!("{other}"),
         }
     }
@@ -49,10 +49,10 @@ async fn of_ten_turns_at_once_in_one_chat_one_begins() {
 #[tokio::test]
 async fn a_turn_that_is_sent_ten_times_at_once_begins_once() {
     let stack = stack().await;
-    let sent = |place: &Place| -> Vec<_> {
+    let sent = |place: &Placement| -> Vec<_> {
         (0..10).map(|n| new_turn("the-chat", place.clone(), &format!("answer-{n:02}"))).collect()
     };
-    let turns = sent(&Place::Next { question: message_id("question-1") });
+    let turns = sent(&Placement::Append { question: message_id("question-1") });
     assert_eq!(at_once(&stack, &turns).await, (1, 0, 9));
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
     assert_eq!(count(&stack, "select count(*) from messages").await, 2);
@@ -71,7 +71,7 @@ async fn a_key_begins_one_turn_in_whatever_chat_and_is_free_again_if_that_is_wit
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     let again = begin(&stack, &ada, &with_key(next_turn("chat-0009", 9), "one")).await;
-    assert!(matches!(again, Err(Error::TurnRepeated)), "{again:?}");
+    assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
     begin(&stack, &ada, &with_key(next_turn("chat-0010", 10), "two")).await.unwrap();
     begin(&stack, &eve, &with_key(next_turn("chat-0011", 11), "one")).await.unwrap();
 
@@ -93,12 +93,12 @@ async fn who_sends_again_what_took_their_last_credit_is_not_told_that_they_have_
         finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     }
     let sixth = begin(&stack, &ada, &next_turn("the-chat", 6)).await;
-    assert!(matches!(sixth, Err(Error::TurnRefused(_))), "{sixth:?}");
+    assert!(matches!(sixth, Err(DatabaseError::PaymentDenied(_))), "{sixth:?}");
     let by_question = NewTurn { answer: message_id("answer-5b"), ..next_turn("the-chat", 5) };
     let by_key = with_key(next_turn("other-chat", 7), "key 5");
     for repeated in [by_question, by_key] {
         let repeated = begin(&stack, &ada, &repeated).await;
-        assert!(matches!(repeated, Err(Error::TurnRepeated)), "{repeated:?}");
+        assert!(matches!(repeated, Err(DatabaseError::DuplicateTurn)), "{repeated:?}");
     }
 }
 
@@ -109,17 +109,17 @@ async fn nothing_begins_beside_a_turn_that_runs_until_that_counts_as_dead() {
     let first = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     let question = || message_id("question-1");
     for place in [
-        Place::Next { question: message_id("question-2") },
-        Place::Instead { question: question(), aside: message_id("stepped-aside") },
-        Place::Again { question: question() },
+        Placement::Append { question: message_id("question-2") },
+        Placement::Edit { question: question(), displaced_id: message_id("stepped-displaced_id") },
+        Placement::Regenerate { question: question() },
     ] {
         let beside = begin(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
-        let Err(Error::TurnRunning(answer)) = beside else { unreachable!("{beside:?}") };
+        let Err(DatabaseError::TurnRunning(answer)) = beside else { unreachable!("{beside:?}") };
         assert_eq!(answer.as_str(), "answer-01");
     }
-    stack.clock.set(first.began_at + TURN_DIES_AFTER - Duration::from_secs(2));
+    stack.clock.set(first.began_at + ORPHANED_AFTER - Duration::from_secs(2));
     let almost = begin(&stack, &ada, &next_turn("the-chat", 2)).await;
-    assert!(matches!(almost, Err(Error::TurnRunning(_))), "{almost:?}");
+    assert!(matches!(almost, Err(DatabaseError::TurnRunning(_))), "{almost:?}");
     let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     finish(&stack, &begun, &Answer::default(), &Outcome::Stopped).await.unwrap();
     begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
@@ -134,13 +134,13 @@ async fn a_question_is_repeated_in_its_own_chat_alone() {
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     let again = |chat: &str| NewTurn { answer: message_id("answer-1b"), ..next_turn(chat, 1) };
     let elsewhere = begin(&stack, &ada, &again("adas-other-chat")).await;
-    assert!(matches!(elsewhere, Err(Error::MessageExists)), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(DatabaseError::MessageExists)), "{elsewhere:?}");
     let eves = begin(&stack, &eve, &again("eves-chat")).await;
-    assert!(matches!(eves, Err(Error::MessageExists)), "{eves:?}");
+    assert!(matches!(eves, Err(DatabaseError::MessageExists)), "{eves:?}");
     let intruding = begin(&stack, &eve, &again("adas-chat")).await;
-    assert!(matches!(intruding, Err(Error::ChatNotFound)), "{intruding:?}");
+    assert!(matches!(intruding, Err(DatabaseError::ChatNotFound)), "{intruding:?}");
     // The id of an answer is no question.
-    let place = Place::Next { question: message_id("answer-01") };
+    let place = Placement::Append { question: message_id("answer-01") };
     let odd = begin(&stack, &ada, &new_turn("adas-chat", place, "answer-1c")).await;
-    assert!(matches!(odd, Err(Error::MessageExists)), "{odd:?}");
+    assert!(matches!(odd, Err(DatabaseError::MessageExists)), "{odd:?}");
 }

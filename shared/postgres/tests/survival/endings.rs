@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use shared_core::answer::Answer;
-use shared_core::credits::TURN_DIES_AFTER;
-use shared_core::ending::Outcome;
-use shared_postgres::{BegunTurn, Error, Stored};
+use shared_core::credits::ORPHANED_AFTER;
+use shared_core::outcome::Outcome;
+use shared_postgres::{BegunTurn, DatabaseError, Stored};
 use testkit::{TestStack, answer_of, next_turn};
 
-use crate::setup::{begin, count, cut_off, finish, jobs, stack, standing};
+use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack};
 
 /// As somebody who is not the function that ran it.
 async fn interrupt(stack: &TestStack, turn: &BegunTurn, heard: &Answer) -> bool {
@@ -32,19 +32,19 @@ async fn an_interrupted_answer_is_replaced_by_its_true_end_and_by_nothing_else()
         let begun = begin(&stack, &ada, &turn).await.unwrap();
         let answer = turn.answer.as_str();
         assert!(interrupt(&stack, &begun, &cut_off("hel")).await);
-        assert_eq!(standing(&stack, answer).await, r#"interrupted "hel" settled"#);
+        assert_eq!(overview(&stack, answer).await, r#"interrupted "hel" settled"#);
         assert!(!interrupt(&stack, &begun, &cut_off("hel")).await, "it is closed already");
 
         finish(&stack, &begun, &answer_of("hello"), &outcome).await.unwrap();
         let ended = format!(r#"{status} "hello" settled 7"#);
-        assert_eq!(standing(&stack, answer).await, ended);
+        assert_eq!(overview(&stack, answer).await, ended);
 
         assert!(!interrupt(&stack, &begun, &cut_off("h")).await);
         for late in [&Outcome::Interrupted, &Outcome::Complete, &Outcome::Stopped] {
             let late = finish(&stack, &begun, &answer_of("later"), late).await;
-            assert!(matches!(late, Err(Error::AnswerNotOpen)), "{late:?}");
+            assert!(matches!(late, Err(DatabaseError::AnswerNotOpen)), "{late:?}");
         }
-        assert_eq!(standing(&stack, answer).await, ended);
+        assert_eq!(overview(&stack, answer).await, ended);
     }
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 2);
     stack.assert_books_are_right().await;
@@ -63,15 +63,15 @@ async fn of_two_that_were_interrupted_the_longer_one_is_kept() {
         assert!(interrupt(&stack, &begun, &guess).await);
         assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Now);
         assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Already);
-        let ended = standing(&stack, turn.answer.as_str()).await;
+        let ended = overview(&stack, turn.answer.as_str()).await;
         assert!(ended.starts_with(r#"interrupted "hello""#), "{ended}");
 
         for shorter in ["hell", "", "HELLO"] {
             assert!(!interrupt(&stack, &begun, &cut_off(shorter)).await, "{shorter}");
         }
-        assert_eq!(standing(&stack, turn.answer.as_str()).await, ended);
+        assert_eq!(overview(&stack, turn.answer.as_str()).await, ended);
         finish(&stack, &begun, &answer_of("h"), &Outcome::Complete).await.unwrap();
-        let ended = standing(&stack, turn.answer.as_str()).await;
+        let ended = overview(&stack, turn.answer.as_str()).await;
         assert!(ended.starts_with(r#"complete "h""#), "{ended}");
     }
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
@@ -86,9 +86,9 @@ async fn the_end_of_a_deleted_answer_is_told_from_one_that_came_too_late() {
     for deleted in ["chats", "chats", "users"] {
         stack.owner().await.execute(&format!("delete from {deleted}"), &[]).await.unwrap();
         let gone = finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await;
-        assert!(matches!(gone, Err(Error::AnswerGone)), "{gone:?}");
+        assert!(matches!(gone, Err(DatabaseError::AnswerGone)), "{gone:?}");
         if deleted == "chats" {
-            assert_eq!(standing(&stack, "answer-01").await, "settled 7");
+            assert_eq!(overview(&stack, "answer-01").await, "settled 7");
             stack.assert_books_are_right().await;
         }
     }
@@ -100,14 +100,14 @@ async fn what_was_settled_or_given_back_stays_so_when_the_true_end_comes() {
     let ada = stack.session("ada@example.com").await;
     let silent = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     assert!(interrupt(&stack, &silent, &Answer::default()).await);
-    assert_eq!(standing(&stack, "answer-01").await, "interrupted released");
+    assert_eq!(overview(&stack, "answer-01").await, "interrupted released");
     finish(&stack, &silent, &answer_of("hello"), &Outcome::Complete).await.unwrap();
-    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" released 7"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" released 7"#);
 
     let heard = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     assert!(interrupt(&stack, &heard, &cut_off("hel")).await);
     finish(&stack, &heard, &Answer::default(), &Outcome::Stopped).await.unwrap();
-    assert_eq!(standing(&stack, "answer-02").await, "stopped settled");
+    assert_eq!(overview(&stack, "answer-02").await, "stopped settled");
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
     stack.assert_books_are_right().await;
 }
@@ -131,7 +131,7 @@ async fn whoever_ends_a_turn_at_the_same_moment_it_ends_once_and_truly() {
             jobs.store_finished(turn).await.unwrap();
         });
         tokio::join!(join_all(interrupts), join_all(stores));
-        let ended = standing(&stack, turn.answer.as_str()).await;
+        let ended = overview(&stack, turn.answer.as_str()).await;
         assert_eq!(ended, r#"complete "hello" settled 7"#);
     }
     assert_eq!(count(&stack, "select count(*) from credit_ledger where kind = 'settle'").await, 5);
@@ -154,13 +154,13 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
     owner.execute("delete from chats where id = 'chat-0002'", &[]).await.unwrap();
     let ended = begin(&stack, &ada, &next_turn("chat-0003", 3)).await.unwrap();
     finish(&stack, &ended, &answer_of("reply"), &Outcome::Complete).await.unwrap();
-    stack.clock.advance(TURN_DIES_AFTER);
+    stack.clock.advance(ORPHANED_AFTER);
     let young = begin(&stack, &ada, &next_turn("chat-0004", 4)).await.unwrap();
 
     let (jobs, now) = (jobs(&stack), stack.clock.now());
-    let dead_since = now - TURN_DIES_AFTER;
-    let page = jobs.stale_turns(dead_since, None, 2).await.unwrap();
-    let next = jobs.stale_turns(dead_since, Some(&page[1].place()), 2).await.unwrap();
+    let orphaned_before = now - ORPHANED_AFTER;
+    let page = jobs.orphaned_turns(orphaned_before, None, 2).await.unwrap();
+    let next = jobs.orphaned_turns(orphaned_before, Some(&page[1].place()), 2).await.unwrap();
     let found: Vec<_> = page.iter().chain(&next).map(|turn| turn.answer.as_str()).collect();
     assert_eq!(found, ["answer-00", "answer-01", "answer-02"]);
     assert_eq!(page[1].user, eve.user);
@@ -168,11 +168,11 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
         let heard = if heard.is_empty() { Answer::default() } else { cut_off(heard) };
         assert!(jobs.interrupt(turn, &heard, now).await.unwrap());
     }
-    assert_eq!(jobs.stale_turns(dead_since, None, 10).await.unwrap(), []);
+    assert_eq!(jobs.orphaned_turns(orphaned_before, None, 10).await.unwrap(), []);
     assert!(!jobs.interrupt(&next[0], &Answer::default(), now).await.unwrap(), "it has ended");
-    assert_eq!(standing(&stack, "answer-00").await, r#"interrupted "hello" settled"#);
-    assert_eq!(standing(&stack, "answer-01").await, "interrupted released");
-    assert_eq!(standing(&stack, "answer-02").await, "released");
+    assert_eq!(overview(&stack, "answer-00").await, r#"interrupted "hello" settled"#);
+    assert_eq!(overview(&stack, "answer-01").await, "interrupted released");
+    assert_eq!(overview(&stack, "answer-02").await, "released");
     finish(&stack, &young, &answer_of("hello"), &Outcome::Complete).await.unwrap();
     stack.assert_books_are_right().await;
 }
@@ -205,10 +205,10 @@ async fn functions_that_are_being_replaced_begin_and_end_turns_as_they_did() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let old = stack.app_role().await;
-    let terms = r#"{"free": {"includes": true, "fits": true, "turns": 9, "credits": 5}}"#;
+    let pricing = r#"{"free": {"includes": true, "fits": true, "turns": 9, "credits": 5}}"#;
     let begin_turn = format!(
         "select from begin_turn('{}', '{}', '{now}', '{now}'::timestamptz - interval '1 day', 'the-chat', 'title',
-                                'next', 'question-1', null, '[]', 'answer-01', 'fake/echo', 5, 1, '{terms}')",
+                                'next', 'question-1', null, '[]', 'answer-01', 'fake/echo', 5, 1, '{pricing}')",
         ada.user, ada.id, now = stack.clock.now()
     );
     assert_eq!(old.execute(&begin_turn, &[]).await.unwrap(), 1);
@@ -216,7 +216,7 @@ async fn functions_that_are_being_replaced_begin_and_end_turns_as_they_did() {
     let end = "update messages set status = 'complete' where id = 'answer-01';
                select end_turn('answer-01', now(), 'settled', 3, 2, 0, 0, 7)";
     old.batch_execute(end).await.unwrap();
-    assert_eq!(standing(&stack, "answer-01").await, "complete settled 7");
+    assert_eq!(overview(&stack, "answer-01").await, "complete settled 7");
     stack.assert_books_are_right().await;
     begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
 }

@@ -3,22 +3,22 @@
 use shared_core::answer::{Answer, FinishReason};
 use shared_core::chat::{AnswerStatus, Part};
 use shared_core::credits::Charge;
-use shared_core::ending::Outcome;
 use shared_core::ids::ChatId;
-use shared_core::keys::KeyUse;
+use shared_core::keys::KeyPolicy;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Place, Question};
-use shared_postgres::{Error, RepeatedTurn};
+use shared_core::turn::{NewTurn, Placement, Question};
+use shared_postgres::{DatabaseError, DuplicateTurn};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, finish, stack, with_key};
 
-async fn known(stack: &TestStack, session: &Session, turn: &NewTurn) -> Option<RepeatedTurn> {
-    stack.database().request(session, stack.clock.now()).known_turn(turn).await.unwrap()
+async fn known(stack: &TestStack, session: &Session, turn: &NewTurn) -> Option<DuplicateTurn> {
+    stack.database().request(session, stack.clock.now()).duplicate_of(turn).await.unwrap()
 }
 
 /// Which answer, how far it has come, and whether the same was asked.
-fn said(known: Option<&RepeatedTurn>) -> Option<(&str, AnswerStatus, bool)> {
+fn said(known: Option<&DuplicateTurn>) -> Option<(&str, AnswerStatus, bool)> {
     known.map(|known| (known.turn.answer.as_str(), known.turn.status, known.is_same))
 }
 
@@ -43,8 +43,11 @@ async fn a_question_that_is_sent_again_is_known_by_its_newest_answer() {
         Some(("answer-01", AnswerStatus::Stopped, true))
     );
 
-    let again =
-        new_turn("the-chat", Place::Again { question: message_id("question-1") }, "answer-1b");
+    let again = new_turn(
+        "the-chat",
+        Placement::Regenerate { question: message_id("question-1") },
+        "answer-1b",
+    );
     begin(&stack, &ada, &again).await.unwrap();
     assert_eq!(
         said(known(&stack, &ada, &turn).await.as_ref()),
@@ -63,12 +66,12 @@ async fn to_edit_or_to_ask_again_repeats_only_what_is_running() {
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     let question = || message_id("question-1");
-    let aside = message_id("stepped-aside");
+    let displaced_id = message_id("stepped-displaced_id");
     let edit = asking(
         "edited",
-        new_turn("the-chat", Place::Instead { question: question(), aside }, "answer-02"),
+        new_turn("the-chat", Placement::Edit { question: question(), displaced_id }, "answer-02"),
     );
-    let again = new_turn("the-chat", Place::Again { question: question() }, "answer-03");
+    let again = new_turn("the-chat", Placement::Regenerate { question: question() }, "answer-03");
     assert_eq!(known(&stack, &ada, &edit).await, None);
     assert_eq!(known(&stack, &ada, &again).await, None);
 
@@ -91,7 +94,7 @@ async fn a_key_knows_its_turn_however_that_ended() {
     finish(&stack, &begun, &Answer::default(), &Outcome::Stopped).await.unwrap();
 
     // A client that does not name its question draws another id each time.
-    let place = Place::Next { question: message_id("drawn-anew") };
+    let place = Placement::Append { question: message_id("drawn-anew") };
     let again = NewTurn { place, ..turn.clone() };
     assert_eq!(
         said(known(&stack, &ada, &again).await.as_ref()),
@@ -107,7 +110,7 @@ async fn a_key_knows_its_turn_however_that_ended() {
     assert_eq!(known(&stack, &eve, &again).await, None);
 
     // To answer again is a new turn, unless the key says that it is not.
-    let place = Place::Again { question: message_id("question-1") };
+    let place = Placement::Regenerate { question: message_id("question-1") };
     let once_more = with_key(new_turn("the-chat", place, "answer-02"), "another key");
     let begun = begin(&stack, &ada, &once_more).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
@@ -149,7 +152,7 @@ async fn the_turn_of_a_chat_is_its_head_or_the_one_that_is_named() {
     }
     for (session, chat) in [(&eve, "the-chat"), (&ada, "no-such-chat")] {
         let not_there = turn_of(session, chat, None).await;
-        assert!(matches!(not_there, Err(Error::ChatNotFound)), "{not_there:?}");
+        assert!(matches!(not_there, Err(DatabaseError::ChatNotFound)), "{not_there:?}");
     }
 }
 
@@ -187,9 +190,9 @@ async fn a_stored_answer_has_all_that_it_was_told_with() {
     assert_eq!(told.charge, Some(Charge::Credits { credits: 0, left: 4, of }));
     assert_eq!(told.usage, None);
 
-    stack.own_key(&ada, "sk-or-v1-0123456789", KeyUse::Always, None).await;
+    stack.byok(&ada, "sk-or-v1-0123456789", KeyPolicy::Always, None).await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
     finish(&stack, &begun, &answer, &Outcome::Complete).await.unwrap();
-    assert_eq!(stored(&ada, "answer-03").await.unwrap().charge, Some(Charge::Key));
+    assert_eq!(stored(&ada, "answer-03").await.unwrap().charge, Some(Charge::Byok));
     assert_eq!(count(&stack, "select count(*) from turns where state = 'settled'").await, 2);
 }

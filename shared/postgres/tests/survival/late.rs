@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use shared_core::ending::{FinishedTurn, Outcome};
+use shared_core::outcome::{FinishedTurn, Outcome};
 use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Place};
+use shared_core::turn::{NewTurn, Placement};
 use shared_postgres::{BegunTurn, Stored};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
-use crate::setup::{begin, count, cut_off, finish, jobs, stack, standing, tree, value};
+use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack, tree, value};
 
 fn finished(stack: &TestStack, begun: &BegunTurn) -> FinishedTurn {
     begun.finished(&answer_of("hello"), &Outcome::Complete, stack.clock.now())
@@ -31,12 +31,12 @@ async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> Fini
     let late = unstored(stack, session, turn).await;
     let answer = turn.answer.as_str();
     let (added, step_back) = match &turn.place {
-        Place::Next { question } => (format!("'{question}', '{answer}'"), String::new()),
-        Place::Instead { question, aside } => (
+        Placement::Append { question } => (format!("'{question}', '{answer}'"), String::new()),
+        Placement::Edit { question, displaced_id } => (
             format!("'{question}', '{answer}'"),
-            format!("update messages set id = '{question}' where id = '{aside}';"),
+            format!("update messages set id = '{question}' where id = '{displaced_id}';"),
         ),
-        Place::Again { .. } => (format!("'{answer}'"), String::new()),
+        Placement::Regenerate { .. } => (format!("'{answer}'"), String::new()),
     };
     let undo = format!(
         "update chats c set turns = turns - 1,
@@ -63,7 +63,7 @@ async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
     let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(store(&stack, &late).await, Stored::Already);
-    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" settled 7"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" settled 7"#);
     assert_eq!(value(&stack, "select generation_id from turns").await, "gen-1");
 
     // Somebody has given it up meanwhile.
@@ -71,7 +71,7 @@ async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
     let (database, now) = (stack.database(), stack.clock.now());
     database.interrupt_turn(late.user, &late.answer_id, &cut_off("hel"), now).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Now);
-    assert_eq!(standing(&stack, "answer-02").await, r#"complete "hello" settled 7"#);
+    assert_eq!(overview(&stack, "answer-02").await, r#"complete "hello" settled 7"#);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02*"
@@ -87,7 +87,7 @@ async fn what_ended_in_another_way_stays_as_it_is() {
     let late = finished(&stack, &begun);
     finish(&stack, &begun, &answer_of("stopped"), &Outcome::Stopped).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Already);
-    assert_eq!(standing(&stack, "answer-01").await, r#"stopped "stopped" settled 7"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"stopped "stopped" settled 7"#);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_turn_whose_chat_is_deleted_is_paid_for_and_not_brought_back() {
     owner.execute("delete from chats", &[]).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Gone);
     assert_eq!(store(&stack, &late).await, Stored::Gone);
-    assert_eq!(standing(&stack, "answer-01").await, "settled 7");
+    assert_eq!(overview(&stack, "answer-01").await, "settled 7");
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
     stack.assert_books_are_right().await;
 
@@ -126,7 +126,7 @@ async fn a_forgotten_turn_is_made_anew_once_and_free() {
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02*"
     );
-    assert_eq!(standing(&stack, "answer-02").await, r#"complete "hello" withdrawn"#);
+    assert_eq!(overview(&stack, "answer-02").await, r#"complete "hello" withdrawn"#);
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 5);
     stack.assert_books_are_right().await;
 
@@ -144,7 +144,7 @@ async fn whoever_ran_a_forgotten_turn_stores_it_too() {
     let crash = "delete from chats; delete from turns; delete from allowances";
     stack.owner().await.batch_execute(crash).await.unwrap();
     finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await.unwrap();
-    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" withdrawn"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" withdrawn"#);
     stack.assert_books_are_right().await;
     // A dead one that nobody remembers leaves nothing.
     stack.owner().await.batch_execute(crash).await.unwrap();
@@ -155,7 +155,7 @@ async fn whoever_ran_a_forgotten_turn_stores_it_too() {
 }
 
 /// A chat of one turn, in which there was a second place for one that is forgotten.
-async fn beside(place: Place) -> (TestStack, Session, FinishedTurn) {
+async fn beside(place: Placement) -> (TestStack, Session, FinishedTurn) {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -167,7 +167,7 @@ async fn beside(place: Place) -> (TestStack, Session, FinishedTurn) {
 
 #[tokio::test]
 async fn a_forgotten_answer_is_put_below_its_question() {
-    let place = Place::Again { question: message_id("question-1") };
+    let place = Placement::Regenerate { question: message_id("question-1") };
     let (stack, _, late) = beside(place).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
@@ -178,32 +178,34 @@ async fn a_forgotten_answer_is_put_below_its_question() {
 
 #[tokio::test]
 async fn a_forgotten_edit_replaces_its_question_unless_that_was_edited_again() {
-    let place = || Place::Instead {
+    let place = || Placement::Edit {
         question: message_id("question-1"),
-        aside: message_id("stepped-aside"),
+        displaced_id: message_id("stepped-displaced_id"),
     };
     let (stack, _, late) = beside(place()).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
-        ">stepped-aside stepped-aside>answer-01 >question-1 question-1>answer-02*"
+        ">stepped-displaced_id stepped-displaced_id>answer-01 >question-1 question-1>answer-02*"
     );
 
     let (stack, ada, late) = beside(place()).await;
-    let edit =
-        Place::Instead { question: message_id("question-1"), aside: message_id("other-aside") };
+    let edit = Placement::Edit {
+        question: message_id("question-1"),
+        displaced_id: message_id("other-displaced_id"),
+    };
     begin(&stack, &ada, &new_turn("the-chat", edit, "answer-03")).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
-        ">other-aside other-aside>answer-01 >stepped-aside stepped-aside>answer-02 \
+        ">other-displaced_id other-displaced_id>answer-01 >stepped-displaced_id stepped-displaced_id>answer-02 \
          >question-1 question-1>answer-03*"
     );
 }
 
 #[tokio::test]
 async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
-    let place = || Place::Next { question: message_id("question-2") };
+    let place = || Placement::Append { question: message_id("question-2") };
     // Its user has asked something else.
     let (stack, ada, late) = beside(place()).await;
     begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
@@ -228,8 +230,11 @@ async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
 #[tokio::test]
 async fn what_was_to_stand_by_a_question_that_is_forgotten_too_asks_it_anew() {
     for place in [
-        Place::Again { question: message_id("question-9") },
-        Place::Instead { question: message_id("question-9"), aside: message_id("stepped-aside") },
+        Placement::Regenerate { question: message_id("question-9") },
+        Placement::Edit {
+            question: message_id("question-9"),
+            displaced_id: message_id("stepped-displaced_id"),
+        },
     ] {
         let stack = stack().await;
         let ada = stack.session("ada@example.com").await;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use shared_core::answer::{Answer, ModelEvent, Usage};
-use shared_core::ending::Outcome;
-use shared_core::keys::KeyUse;
+use shared_core::keys::KeyPolicy;
+use shared_core::outcome::Outcome;
 use testkit::{answer_of, next_turn};
 
-use crate::setup::{begin, count, cut_off, finish, jobs, stack, standing, value};
+use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack, value};
 
 const USAGE: Usage = Usage {
     prompt_tokens: 11,
@@ -34,19 +34,25 @@ async fn a_price_that_nobody_said_is_asked_for_and_filled_in_once() {
         finish(&stack, &begun, answer, outcome).await.unwrap();
     }
     let end = stack.clock.now() + Duration::from_secs(1);
-    let unpriced = jobs.unpriced(start, end, 10).await.unwrap();
-    let answers: Vec<_> = unpriced.iter().map(|turn| turn.answer.as_str()).collect();
+    let missing_usage = jobs.missing_usage(start, end, 10).await.unwrap();
+    let answers: Vec<_> = missing_usage.iter().map(|turn| turn.answer.as_str()).collect();
     assert_eq!(answers, ["answer-00", "answer-03"]);
-    assert_eq!((unpriced[0].generation.as_str(), &unpriced[0].own_key), ("gen-1", &None));
-    assert_eq!(jobs.unpriced(start, end, 1).await.unwrap(), unpriced[..1]);
-    assert_eq!(jobs.unpriced(unpriced[0].ended_at, end, 1).await.unwrap(), unpriced[1..]);
-    assert_eq!(jobs.unpriced(start, unpriced[1].ended_at, 10).await.unwrap(), unpriced[..1]);
+    assert_eq!((missing_usage[0].generation.as_str(), &missing_usage[0].byok), ("gen-1", &None));
+    assert_eq!(jobs.missing_usage(start, end, 1).await.unwrap(), missing_usage[..1]);
+    assert_eq!(
+        jobs.missing_usage(missing_usage[0].ended_at, end, 1).await.unwrap(),
+        missing_usage[1..]
+    );
+    assert_eq!(
+        jobs.missing_usage(start, missing_usage[1].ended_at, 10).await.unwrap(),
+        missing_usage[..1]
+    );
 
-    for turn in &unpriced {
-        jobs.set_price(turn, USAGE).await.unwrap();
-        jobs.set_price(turn, Usage { cost_nano_usd: Some(1), ..USAGE }).await.unwrap();
+    for turn in &missing_usage {
+        jobs.backfill_usage(turn, USAGE).await.unwrap();
+        jobs.backfill_usage(turn, Usage { cost_nano_usd: Some(1), ..USAGE }).await.unwrap();
     }
-    assert_eq!(jobs.unpriced(start, end, 10).await.unwrap(), []);
+    assert_eq!(jobs.missing_usage(start, end, 10).await.unwrap(), []);
     for table in ["turns", "messages"] {
         let id = if table == "turns" { "answer_id" } else { "id" };
         let sql = format!(
@@ -55,8 +61,8 @@ async fn a_price_that_nobody_said_is_asked_for_and_filled_in_once() {
         );
         assert_eq!(value(&stack, &sql).await, "11 5 2 1 99", "{table}");
     }
-    assert_eq!(standing(&stack, "answer-01").await, r#"complete "whole" settled 7"#);
-    assert_eq!(standing(&stack, "answer-00").await, r#"stopped "stopped" settled 99"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"complete "whole" settled 7"#);
+    assert_eq!(overview(&stack, "answer-00").await, r#"stopped "stopped" settled 99"#);
     stack.assert_books_are_right().await;
 }
 
@@ -66,17 +72,17 @@ async fn a_model_that_was_stopped_while_it_thought_in_silence_has_its_price_and_
     let ada = stack.session("ada@example.com").await;
     let mut thinking = Answer::default();
     let identified = ModelEvent::Identified { generation: "gen-1", model: "fake/other" };
-    thinking.hear(&identified, &mut |_| ());
+    thinking.apply(&identified, &mut |_| ());
     assert!(thinking.is_empty());
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &thinking, &Outcome::Stopped).await.unwrap();
 
     let (jobs, now) = (jobs(&stack), stack.clock.now());
     let (since, before) = (now - Duration::from_mins(1), now + Duration::from_mins(1));
-    let unpriced = jobs.unpriced(since, before, 10).await.unwrap();
-    jobs.set_price(&unpriced[0], USAGE).await.unwrap();
-    assert_eq!(jobs.unpriced(since, before, 10).await.unwrap(), []);
-    assert_eq!(standing(&stack, "answer-01").await, "stopped released 99");
+    let missing_usage = jobs.missing_usage(since, before, 10).await.unwrap();
+    jobs.backfill_usage(&missing_usage[0], USAGE).await.unwrap();
+    assert_eq!(jobs.missing_usage(since, before, 10).await.unwrap(), []);
+    assert_eq!(overview(&stack, "answer-01").await, "stopped released 99");
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 5);
     stack.assert_books_are_right().await;
 }
@@ -90,10 +96,10 @@ async fn a_price_that_was_filled_in_stays_when_the_true_end_comes() {
     database.interrupt_turn(begun.user, &begun.answer, &cut_off("hel"), now).await.unwrap();
     let jobs = jobs(&stack);
     let second = Duration::from_secs(1);
-    let unpriced = jobs.unpriced(now - second, now + second, 10).await.unwrap();
-    jobs.set_price(&unpriced[0], USAGE).await.unwrap();
+    let missing_usage = jobs.missing_usage(now - second, now + second, 10).await.unwrap();
+    jobs.backfill_usage(&missing_usage[0], USAGE).await.unwrap();
     finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await.unwrap();
-    assert_eq!(standing(&stack, "answer-01").await, r#"complete "hello" settled 99"#);
+    assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" settled 99"#);
     assert_eq!(
         value(&stack, "select cost_nano_usd::text from messages where role = 'assistant'").await,
         "99"
@@ -104,21 +110,21 @@ async fn a_price_that_was_filled_in_stays_when_the_true_end_comes() {
 async fn what_an_own_key_paid_for_is_asked_with_that_key_and_not_without() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
-    stack.own_key(&ada, "sk-or-v1-0123456789", KeyUse::Always, None).await;
+    stack.byok(&ada, "sk-or-v1-0123456789", KeyPolicy::Always, None).await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &cut_off("stopped"), &Outcome::Stopped).await.unwrap();
     let (jobs, now) = (jobs(&stack), stack.clock.now());
     let (since, before) = (now - Duration::from_mins(1), now + Duration::from_mins(1));
-    let unpriced = jobs.unpriced(since, before, 10).await.unwrap();
-    assert_eq!(unpriced[0].own_key.as_ref(), begun.payer.key());
+    let missing_usage = jobs.missing_usage(since, before, 10).await.unwrap();
+    assert_eq!(missing_usage[0].byok.as_ref(), begun.payer.key());
 
     // The chat may be deleted; what it took counts all the same.
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
-    jobs.set_price(&unpriced[0], USAGE).await.unwrap();
+    jobs.backfill_usage(&missing_usage[0], USAGE).await.unwrap();
     assert_eq!(count(&stack, "select spent_by_key(user_id, began_at) from turns").await, 99);
 
     let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     finish(&stack, &begun, &cut_off("stopped"), &Outcome::Stopped).await.unwrap();
     stack.owner().await.execute("delete from provider_keys", &[]).await.unwrap();
-    assert_eq!(jobs.unpriced(since, before, 10).await.unwrap(), []);
+    assert_eq!(jobs.missing_usage(since, before, 10).await.unwrap(), []);
 }

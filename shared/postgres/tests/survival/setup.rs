@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use shared_core::answer::{Answer, ModelEvent};
-use shared_core::ending::Outcome;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{IdempotencyKey, NewTurn};
-use shared_postgres::{BegunTurn, DatabaseConfig, Ending, Error, Jobs};
+use shared_postgres::{BegunTurn, DatabaseConfig, DatabaseError, Jobs, TurnEnd};
 use testkit::TestStack;
 
 /// At noon, so that no test meets a midnight.
@@ -25,7 +25,7 @@ pub(crate) async fn begin(
     stack: &TestStack,
     session: &Session,
     turn: &NewTurn,
-) -> Result<BegunTurn, Error> {
+) -> Result<BegunTurn, DatabaseError> {
     stack.clock.advance(Duration::from_secs(1));
     let (database, plans) = (stack.database(), stack.plans());
     database.request(session, stack.clock.now()).begin_turn(turn, &plans).await
@@ -37,10 +37,10 @@ pub(crate) async fn finish(
     begun: &BegunTurn,
     answer: &Answer,
     outcome: &Outcome,
-) -> Result<(), Error> {
+) -> Result<(), DatabaseError> {
     stack.clock.advance(Duration::from_secs(1));
-    let ending = Ending { answer, outcome, at: stack.clock.now() };
-    stack.database().finish_turn(begun, ending).await
+    let end = TurnEnd { answer, outcome, at: stack.clock.now() };
+    stack.database().finish_turn(begun, end).await
 }
 
 pub(crate) fn with_key(turn: NewTurn, key: &str) -> NewTurn {
@@ -52,7 +52,7 @@ pub(crate) fn cut_off(text: &str) -> Answer {
     let mut answer = Answer::default();
     let identified = ModelEvent::Identified { generation: "gen-1", model: "fake/other" };
     for event in [identified, ModelEvent::Text(text)] {
-        answer.hear(&event, &mut |_| ());
+        answer.apply(&event, &mut |_| ());
     }
     answer
 }
@@ -68,7 +68,7 @@ pub(crate) async fn count(stack: &TestStack, sql: &str) -> i64 {
 }
 
 /// How an answer and its turn stand, such as `complete "hello" settled 7`.
-pub(crate) async fn standing(stack: &TestStack, answer: &str) -> String {
+pub(crate) async fn overview(stack: &TestStack, answer: &str) -> String {
     let sql = format!(
         "select concat_ws(' ', m.status, m.parts -> 0 -> 'text', t.state, t.cost_nano_usd)
            from turns t full join messages m on m.id = t.answer_id

@@ -1,13 +1,13 @@
 //! A turn that failed without a word is as good as none.
 
 use shared_core::answer::Answer;
-use shared_core::ending::Outcome;
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Place};
-use shared_postgres::Error;
+use shared_core::turn::{NewTurn, Placement};
+use shared_postgres::DatabaseError;
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
-use crate::setup::{begin, count, cut_off, finish, stack, standing, with_key};
+use crate::setup::{begin, count, cut_off, finish, overview, stack, with_key};
 
 /// Begins a turn that fails before its model has said anything.
 async fn fail(stack: &TestStack, session: &Session, turn: &NewTurn) {
@@ -24,16 +24,16 @@ async fn complete(stack: &TestStack, session: &Session, turn: &NewTurn) {
 /// The turn that `turn` repeats, and whether its key says so.
 async fn repeated(stack: &TestStack, session: &Session, turn: &NewTurn) -> (String, bool) {
     let begun = begin(stack, session, turn).await;
-    assert!(matches!(begun, Err(Error::TurnRepeated)), "{begun:?}");
+    assert!(matches!(begun, Err(DatabaseError::DuplicateTurn)), "{begun:?}");
     let (database, now) = (stack.database(), stack.clock.now());
-    let known = database.request(session, now).known_turn(turn).await.unwrap().unwrap();
+    let known = database.request(session, now).duplicate_of(turn).await.unwrap().unwrap();
     assert!(known.is_same, "{known:?}");
     (known.turn.answer.to_string(), known.is_by_key)
 }
 
 /// Another answer to the first question.
 fn once_more(answer: &str) -> NewTurn {
-    new_turn("the-chat", Place::Again { question: message_id("question-1") }, answer)
+    new_turn("the-chat", Placement::Regenerate { question: message_id("question-1") }, answer)
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn it_leaves_its_key_to_the_next_attempt() {
     complete(&stack, &ada, &with_key(once_more("answer-1b"), "the key")).await;
     assert_eq!(repeated(&stack, &ada, &turn).await, ("answer-1b".into(), true));
     // Also by a client that calls its question something else each time.
-    let place = Place::Next { question: message_id("drawn-anew") };
+    let place = Placement::Append { question: message_id("drawn-anew") };
     let renamed = NewTurn { place, answer: message_id("answer-1c"), ..turn.clone() };
     assert_eq!(repeated(&stack, &ada, &renamed).await, ("answer-1b".into(), true));
     assert_eq!(count(&stack, "select count(*) from turns where idempotency_key is null").await, 1);
@@ -62,7 +62,7 @@ async fn what_is_refused_takes_no_key_away() {
     fail(&stack, &ada, &with_key(next_turn("the-chat", 1), "the key")).await;
     stack.owner().await.execute("update allowances set balance = 0", &[]).await.unwrap();
     let refused = begin(&stack, &ada, &with_key(once_more("answer-1b"), "the key")).await;
-    assert!(matches!(refused, Err(Error::TurnRefused(_))), "{refused:?}");
+    assert!(matches!(refused, Err(DatabaseError::PaymentDenied(_))), "{refused:?}");
     assert_eq!(count(&stack, "select count(*) from turns where idempotency_key is null").await, 0);
 }
 
@@ -89,7 +89,7 @@ async fn one_that_was_stopped_before_the_first_word_or_failed_after_it_keeps_its
     let (database, now) = (stack.database(), stack.clock.now());
     database.interrupt_turn(begun.user, &begun.answer, &cut_off("hel"), now).await.unwrap();
     finish(&stack, &begun, &Answer::default(), &failed).await.unwrap();
-    assert_eq!(standing(&stack, "answer-01").await, "failed settled");
+    assert_eq!(overview(&stack, "answer-01").await, "failed settled");
     assert_eq!(repeated(&stack, &ada, &turn).await, ("answer-01".into(), true));
 }
 

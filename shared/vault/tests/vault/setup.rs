@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fake_aws::FakeAws;
 use secrecy::{ExposeSecret, SecretString};
-use shared_core::ambient::Entropy;
 use shared_core::env::{ConfigError, Env};
 use shared_core::ids::UserId;
+use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 use shared_vault::{Vault, VaultConfig, VaultError};
 use uuid::Uuid;

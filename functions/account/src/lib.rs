@@ -1,0 +1,92 @@
+//! A user's own account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
+//! `GET /api/me/sessions`, `GET /api/usage`; and what the product says of itself: `GET /api/health`,
+//! `GET /api/health/ready`, `GET /api/openapi.json`.
+
+mod document;
+mod health;
+mod health_check;
+mod log_out;
+mod me;
+mod sessions;
+mod usage;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use shared_core::account::AccountError;
+use shared_core::plans::Plans;
+use shared_core::session::SessionError;
+use shared_http::{AppContext, Tokens};
+use shared_postgres::{Database, DatabaseError};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use health_check::HealthCheck;
+
+/// What this function works with.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Time.
+    pub app: AppContext,
+    /// Verifies session tokens.
+    pub tokens: Tokens,
+    /// Users, sessions and what they spend.
+    pub database: Database,
+    /// What users may.
+    pub plans: Arc<Plans>,
+    /// How the systems are.
+    pub health_check: HealthCheck,
+}
+
+impl FromRef<Deps> for AppContext {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.app.clone()
+    }
+}
+
+impl FromRef<Deps> for Tokens {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.tokens.clone()
+    }
+}
+
+/// The function's routes, wrapped for the wire.
+pub fn app(deps: Deps) -> Router {
+    let app = deps.app.clone();
+    let (routes, _) = routes().split_for_parts();
+    app.wrap(routes.with_state(deps))
+}
+
+/// The function's part of the API document.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Deps> {
+    OpenApiRouter::new()
+        .routes(routes!(log_out::log_out))
+        .routes(routes!(me::me, me::change_me))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(usage::usage))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(document::document))
+}
+
+/// What the database's errors mean for an account.
+fn account_error(error: DatabaseError) -> AccountError {
+    match error {
+        DatabaseError::SessionEnded => SessionError::Ended.into(),
+        DatabaseError::ChatNotFound
+        | DatabaseError::MessageNotFound
+        | DatabaseError::MessageExists
+        | DatabaseError::TurnRunning(_)
+        | DatabaseError::DuplicateTurn
+        | DatabaseError::PaymentDenied(_)
+        | DatabaseError::AnswerNotOpen
+        | DatabaseError::AnswerGone
+        | DatabaseError::Unavailable(_) => AccountError::Unavailable(error.into()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Traces by parameter, of the built binary on Lambda.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::time::{Duration, Instant};
+
+use fake_aws::FakeAws;
+use runtime_api::RuntimeApi;
+use testkit::{Answer, Collector, Function, SESSION, TestStack, attribute, event_json};
+use tokio::net::TcpListener;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_account");
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
+
+/// Asks who is logged in; the answer, and how long it took until it was there.
+async fn who(lambda: &RuntimeApi, cookie: &str) -> (String, Duration) {
+    let began = Instant::now();
+    let invocation = lambda.invoke(event_json("account-me").replace(SESSION, cookie));
+    let id = invocation.request_id().to_owned();
+    let answer = Answer::from(invocation.collect().await.unwrap());
+    assert_eq!(answer.json()["email"], "ada@example.com");
+    (id, began.elapsed())
+}
+
+async fn stack() -> (TestStack, String) {
+    let stack = TestStack::start().await;
+    let cookie = stack.cookie(&stack.session("ada@example.com").await);
+    (stack, cookie)
+}
+
+#[tokio::test]
+async fn a_requests_spans_are_exported_before_the_next_event_is_asked_for() {
+    let (mut stack, cookie) = stack().await;
+    let collector = Collector::start(Duration::ZERO).await;
+    stack.set(ENDPOINT, collector.endpoint());
+    // The log's filter is the log's alone.
+    stack.set("RUST_LOG", "error");
+    let lambda = RuntimeApi::start().await.unwrap();
+    let function = Function::start(BINARY, &stack.variables(), &lambda);
+
+    let (first, _) = who(&lambda, &cookie).await;
+    lambda.until_idle(1).await;
+    let exports = collector.exports();
+    assert_eq!(exports.len(), 1, "{}", function.log());
+    let export = &exports[0];
+    assert_eq!(export.resource("service.name"), "account");
+    assert_eq!(export.resource("cloud.region"), "ap-south-1");
+
+    let request = export.span("GET /api/me");
+    assert_eq!(request.kind, SERVER);
+    assert_eq!(attribute(&request.attributes, "http.route"), "/api/me");
+    assert_eq!(attribute(&request.attributes, "http.request.method"), "GET");
+    assert_eq!(attribute(&request.attributes, "http.response.status_code"), "200");
+    assert_eq!(attribute(&request.attributes, "faas.invocation_id"), first);
+    assert_eq!(attribute(&request.attributes, "faas.coldstart"), "true");
+    // As the emulator says in Lambda-Runtime-Trace-Id, which takes the place of the event's header.
+    let trace = u128::from_str_radix(&first.replace('-', "")[..24], 16).unwrap();
+    assert_eq!(request.trace_id, trace.to_be_bytes());
+    assert_eq!(request.parent_span_id, 1_u64.to_be_bytes());
+
+    let transaction = export.span("transaction");
+    assert_eq!(transaction.kind, CLIENT);
+    assert_eq!(transaction.trace_id, request.trace_id);
+    assert_eq!(transaction.parent_span_id, request.span_id);
+    assert_eq!(attribute(&transaction.attributes, "db.system.name"), "postgresql");
+
+    who(&lambda, &cookie).await;
+    lambda.until_idle(1).await;
+    let exports = collector.exports();
+    assert_eq!(exports.len(), 2);
+    let second = exports[1].span("GET /api/me");
+    assert_eq!(attribute(&second.attributes, "faas.coldstart"), "false");
+    assert_ne!(second.trace_id, request.trace_id);
+
+    // Neither who asked nor what opens doors.
+    let token = cookie.split_once('=').unwrap().1;
+    for private in ["ada", "example.com", token, "127.0.0.1", "0123456789abcdef"] {
+        assert!(exports.iter().all(|export| !export.says(private)), "{private} is told");
+    }
+}
+
+#[tokio::test]
+async fn a_vendors_key_may_be_a_secret() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.put_secret("vendor", "x-key=hunter2,x-team=a%20b");
+    let (mut stack, cookie) = stack().await;
+    let collector = Collector::start(Duration::ZERO).await;
+    stack.set(ENDPOINT, collector.endpoint());
+    stack.set("OTEL_EXPORTER_OTLP_HEADERS", "secret:vendor");
+    stack.set("OTEL_SERVICE_NAME", "chat");
+    for (name, value) in aws.variables() {
+        stack.set(name, value);
+    }
+    let lambda = RuntimeApi::start().await.unwrap();
+    let function = Function::start(BINARY, &stack.variables(), &lambda);
+    who(&lambda, &cookie).await;
+    lambda.until_idle(1).await;
+    let export = &collector.exports()[0];
+    assert_eq!(export.headers["x-key"], "hunter2");
+    assert_eq!(export.headers["x-team"], "a b");
+    assert_eq!(export.resource("service.name"), "chat");
+    assert!(!function.log().contains("hunter2"), "{}", function.log());
+}
+
+#[tokio::test]
+async fn without_the_variable_nobody_is_connected_to_and_nothing_is_read() {
+    let (mut stack, cookie) = stack().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let lambda = RuntimeApi::start().await.unwrap();
+    // Headers that make no sense are an error where there is an endpoint.
+    stack.set("OTEL_EXPORTER_OTLP_HEADERS", "nonsense");
+    stack.set(ENDPOINT, &endpoint);
+    let complaint = Function::start(BINARY, &stack.variables(), &lambda).complaint().await;
+    assert!(complaint.contains("OTEL_EXPORTER_OTLP_HEADERS has to be"), "{complaint}");
+
+    stack.set(ENDPOINT, "");
+    stack.set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint);
+    let _function = Function::start(BINARY, &stack.variables(), &lambda);
+    who(&lambda, &cookie).await;
+    lambda.until_idle(1).await;
+    let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(connected.is_err(), "{connected:?}");
+}
+
+#[tokio::test]
+async fn without_a_collector_requests_are_answered_as_before() {
+    let (mut stack, cookie) = stack().await;
+    // One says nothing, at the other address there is none.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for (address, patience) in [(silent.local_addr().unwrap(), 1500), (gone, 500)] {
+        stack.set(ENDPOINT, format!("http://{address}"));
+        let lambda = RuntimeApi::start().await.unwrap();
+        let function = Function::start(BINARY, &stack.variables(), &lambda);
+        lambda.until_idle(1).await;
+        let (_, took) = who(&lambda, &cookie).await;
+        assert!(took < Duration::from_millis(800), "{took:?}");
+        let began = Instant::now();
+        lambda.until_idle(1).await;
+        assert!(began.elapsed() < Duration::from_millis(patience), "{:?}", began.elapsed());
+
+        // From then on it is left alone for a while.
+        let began = Instant::now();
+        for _ in 0..5 {
+            who(&lambda, &cookie).await;
+        }
+        lambda.until_idle(1).await;
+        assert!(began.elapsed() < Duration::from_millis(800), "{:?}", began.elapsed());
+        let log = function.log();
+        assert_eq!(log.matches("collector is left alone").count(), 1, "{log}");
+    }
+}

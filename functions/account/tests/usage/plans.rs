@@ -1,0 +1,78 @@
+//! What the user's plan gives.
+
+use serde_json::json;
+use shared_core::catalogue::{ModelPricing, Tier};
+use shared_core::turn::NewTurn;
+
+use crate::setup::{ada, at, client, live, stack, turn, usage};
+
+#[tokio::test]
+async fn whoever_is_new_has_a_days_grant_and_nothing_is_written_for_it() {
+    let stack = stack().await;
+    let (_, client) = ada(&stack).await;
+    let expected = json!({
+        "plan": { "id": "free", "name": "Free", "endsAt": null },
+        "credits": {
+            "left": 5,
+            "allowances": [{
+                "plan": "free", "left": 5, "granted": 5, "endsAt": "2026-03-15T00:00:00Z", "renews": true
+            }],
+        },
+        "byok": null,
+        "limits": {
+            "contextTokens": 32_000, "messageBytes": 32_768, "chatTurns": 100, "uploadMib": 5,
+            "turnsPerMinute": 10, "uploadsPerHour": 20, "keyChangesPerDay": 10,
+        },
+        "days": [],
+        "turns": { "items": [], "nextCursor": null },
+    });
+    assert_eq!(usage(&client).await, expected);
+    stack.until_count(0, "select count(*) from allowances").await;
+}
+
+#[tokio::test]
+async fn a_paid_period_adds_its_credits_and_its_limits_until_it_ends() {
+    let stack = stack().await;
+    let (session, client) = ada(&stack).await;
+    live(&stack, &session, &turn(1)).await;
+    stack.premium(&session).await;
+    let premium = NewTurn { pricing: ModelPricing { tier: Tier::Premium, credits: 3 }, ..turn(2) };
+    live(&stack, &session, &premium).await;
+
+    let paid = usage(&client).await;
+    assert_eq!(
+        paid["plan"],
+        json!({ "id": "premium", "name": "Premium", "endsAt": "2026-04-13T12:00:00Z" })
+    );
+    assert_eq!(
+        paid["credits"],
+        json!({
+            "left": 251,
+            "allowances": [
+                { "plan": "premium", "left": 247, "granted": 250, "endsAt": "2026-04-13T12:00:00Z", "renews": false },
+                { "plan": "free", "left": 4, "granted": 5, "endsAt": "2026-03-15T00:00:00Z", "renews": true },
+            ],
+        })
+    );
+    assert_eq!(paid["limits"]["messageBytes"], 131_072);
+    assert_eq!(paid["days"][0]["credits"], 4);
+
+    stack.clock.set(at("2026-04-13T11:59:59.999999Z"));
+    let client = self::client(&stack, &stack.session("ada@example.com").await);
+    assert_eq!(usage(&client).await["plan"]["id"], "premium");
+    stack.clock.set(at("2026-04-13T12:00:00Z"));
+    let over = usage(&client).await;
+    assert_eq!(over["plan"], json!({ "id": "free", "name": "Free", "endsAt": null }));
+    assert_eq!((&over["credits"]["left"], &over["limits"]["chatTurns"]), (&json!(5), &json!(100)));
+}
+
+#[tokio::test]
+async fn a_plan_that_the_table_no_longer_has_is_worth_nothing() {
+    let stack = stack().await;
+    let (session, client) = ada(&stack).await;
+    stack.premium(&session).await;
+    stack.owner().await.execute("update entitlements set plan = 'gold'", &[]).await.unwrap();
+    let usage = usage(&client).await;
+    assert_eq!((&usage["plan"]["id"], &usage["credits"]["left"]), (&json!("free"), &json!(5)));
+    assert_eq!(usage["credits"]["allowances"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,92 @@
+//! The route of a turn: from the wire to [`turn`](crate::turn) and back.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use shared_core::ids::TraceId;
+use shared_core::turn::{IdempotencyKey, TurnError};
+use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json};
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use crate::Deps;
+use crate::request::{ChatRequest, Rules, Unreadable};
+use crate::turn::{self, TurnContext};
+
+/// Ask a model
+///
+/// Answers with the AI SDK's UI Message Stream v1 as server-sent events. An error before the model
+/// answers is an HTTP status; one after it is the stream's `error` event, whose `errorText` is the
+/// JSON of an error body. What was said until then is kept.
+///
+/// A chat has one turn at a time: while an answer is being written, another question is refused with 409.
+/// A question that was sent before, which its id says or the header `idempotency-key`, is not asked again:
+/// whoever sends it gets the stream of the turn that it began, from the beginning, also when that has ended.
+/// Its id and its text say which question it is, not the model. Only if it had broken off without a word, it
+/// is asked once more.
+///
+/// What the turn took is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish`
+/// event, or of a `message-metadata` event before an `error` or an `abort`, where
+/// that ends a turn that was stored. It says which model answered, the tokens and what they cost in US dollars, who paid, and
+/// what is left of the credits.
+#[utoipa::path(
+    post, path = "/api/chat", tag = "chat", request_body = ChatRequest,
+    params(("idempotency-key" = Option<String>, Header, description = "the client's name for this attempt: 1 to 255 printable ASCII characters")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes", headers(
+            ("ratelimit-limit" = u32, description = "turns that the plan allows in a minute"),
+            ("ratelimit-remaining" = u32, description = "how many of them are left"),
+            ("ratelimit-reset" = u64, description = "seconds until there is one more"),
+        )),
+        (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
+        (status = 402, body = ErrorBody, description = "`credits_exhausted`, `key_exhausted` or `key_cap_reached`; or `model_out_of_credit`, of the platform's account"),
+        (status = 403, body = ErrorBody, description = "`model_needs_premium`, `chat_full`, `model_refused`, `key_refused`, `key_unreadable`, or `cross_site`"),
+        (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found` or `message_not_found`"),
+        (status = 408, body = ErrorBody, description = "`model_request_timed_out`"),
+        (status = 409, body = ErrorBody, description = "`turn_running`, or `message_exists` for another message with the same id; with `x-should-retry: false`"),
+        (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
+        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id`, `invalid_message`, `invalid_idempotency_key` or `idempotency_key_reused`"),
+        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`; or `too_many_follows` for a question that was sent before; with `retry-after`"),
+        (status = 502, body = ErrorBody, description = "`model_failed`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, `model_unavailable`, or `resume_unavailable` for a question that was sent before; with `retry-after`"),
+        (status = 504, body = ErrorBody, description = "`model_timed_out`"),
+    )
+)]
+pub(crate) async fn send(
+    State(deps): State<Deps>,
+    CurrentUser(session): CurrentUser,
+    Extension(trace): Extension<TraceId>,
+    headers: HeaderMap,
+    Json(request): Json<ChatRequest>,
+) -> Result<Response, ApiError> {
+    let now = deps.app.clock().now();
+    let rules = Rules {
+        table: &deps.table,
+        message_limit: deps.plans.longest_message(),
+        entropy: deps.app.entropy(),
+        idempotency_key: idempotency_key(&headers)?,
+        now,
+    };
+    let turn = request.into_turn(rules).map_err(|error| match error {
+        Unreadable::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
+        Unreadable::Turn(error) => error.into(),
+    })?;
+
+    // In a task of its own: a server drops a handler whose client hangs up, and a turn that has
+    // begun must reach its end.
+    let (respond, response) = oneshot::channel();
+    let tasks = deps.tasks.clone();
+    tasks.spawn(
+        turn::turn(deps, TurnContext { session, trace, now }, turn, respond).in_current_span(),
+    );
+    let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
+    response.await.map_err(broke)?
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, TurnError> {
+    let value = headers.get("idempotency-key");
+    let text =
+        value.map(|value| value.to_str().map_err(|_| TurnError::MalformedKey)).transpose()?;
+    text.map(IdempotencyKey::parse).transpose()
+}

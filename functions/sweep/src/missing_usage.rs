@@ -1,0 +1,103 @@
+//! What an answer took that was not heard to its end, because it was stopped or whoever heard it died:
+//! `OpenRouter` is asked, with the key that paid.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use shared_core::error_chain;
+use shared_core::ids::UserId;
+use shared_core::keys::ProviderKey;
+use shared_openrouter::LookupError;
+use shared_postgres::{EncryptedKey, MissingUsage};
+use shared_vault::VaultError;
+
+use crate::{Deps, Run, WorkError};
+
+const PAGE: usize = 100;
+
+/// `OpenRouter` has to notice first that it was hung up on.
+const KNOWN_AFTER: Duration = Duration::from_secs(5);
+/// What it does not know by then is asked for once an hour, so that what it will never know does not take
+/// the time of each run.
+const ASKED_EACH_RUN_FOR: Duration = Duration::from_mins(15);
+const GIVEN_UP_AFTER: Duration = Duration::from_hours(24);
+
+pub(crate) async fn ask(run: &mut Run<'_>) -> Result<(), WorkError> {
+    let now = run.deps.clock.now();
+    let mut since = now - if begins_an_hour(now) { GIVEN_UP_AFTER } else { ASKED_EACH_RUN_FOR };
+    loop {
+        let page = run.deps.jobs.missing_usage(since, now - KNOWN_AFTER, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        since = last.ended_at;
+        for turn in &page {
+            if run.is_out_of_time() {
+                return Ok(());
+            }
+            run.swept.usage_backfilled += u64::from(price(run.deps, turn).await?);
+        }
+    }
+}
+
+/// A schedule runs once a minute.
+fn begins_an_hour(now: Timestamp) -> bool {
+    now.as_second().rem_euclid(3600) < 60
+}
+
+/// Answers whether it is known now.
+async fn price(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
+    let key = match &turn.byok {
+        None => None,
+        Some(byok) => match opened(deps, turn.user, byok).await? {
+            Some(key) => Some(key),
+            None => return Ok(false),
+        },
+    };
+    match deps.openrouter.generation(&turn.generation, key.as_ref()).await {
+        Ok(Some(usage)) => {
+            deps.jobs.backfill_usage(turn, usage).await?;
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        // Its owner has deleted it there, and no other key may ask.
+        Err(LookupError::KeyRefused) if key.is_some() => Ok(false),
+        // It keeps nobody from asking for the others.
+        Err(error @ LookupError::Unexpected(_)) => {
+            let error = error_chain(&error);
+            tracing::warn!(answer = %turn.answer, error, "what a turn took cannot be found out");
+            Ok(false)
+        }
+        // The same for all that follow, and perhaps over by the next run.
+        Err(error @ (LookupError::KeyRefused | LookupError::Unavailable(_))) => Err(error.into()),
+    }
+}
+
+/// Nothing, if it cannot be opened: that is found, and said, when a turn or a new master key needs it.
+async fn opened(
+    deps: &Deps,
+    user: UserId,
+    key: &EncryptedKey,
+) -> Result<Option<ProviderKey>, WorkError> {
+    match deps.vault.open(&key.data_key, user, &key.sealed).await {
+        Ok(secret) => Ok(ProviderKey::parse(secret.expose_secret()).ok()),
+        Err(error @ VaultError::Unavailable(_)) => Err(error.into()),
+        Err(
+            VaultError::Denied(_)
+            | VaultError::MasterUnusable(_)
+            | VaultError::UnknownMaster(_)
+            | VaultError::Forged,
+        ) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_minute_of_an_hour_begins_it() {
+        let begins = |at: &str| begins_an_hour(at.parse().unwrap());
+        assert!(begins("2026-03-14T12:00:00Z") && begins("2026-03-14T12:00:59.9Z"));
+        assert!(!begins("2026-03-14T12:01:00Z") && !begins("2026-03-14T11:59:59Z"));
+    }
+}

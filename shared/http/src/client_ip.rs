@@ -1,0 +1,37 @@
+//! Where a request comes from, as the gateway saw it.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::request::Parts;
+use lambda_http::request::RequestContext;
+
+/// The address of whoever asks: what the distribution says, if the request proved that it came
+/// through it; or else what the gateway saw. Never `x-forwarded-for`, which anybody can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIp(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        if let Some(of_distribution) = parts.extensions.get::<Self>() {
+            return Ok(*of_distribution);
+        }
+        let of_gateway =
+            parts.extensions.get::<RequestContext>().and_then(|context| match context {
+                RequestContext::ApiGatewayV1(context) => {
+                    context.identity.source_ip.as_deref()?.parse().ok()
+                }
+                RequestContext::ApiGatewayV2(context) => {
+                    context.http.source_ip.as_deref()?.parse().ok()
+                }
+                _ => None,
+            });
+        let of_socket =
+            || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // Neither only happens in a test; all of those share one address, and its limits.
+        Ok(Self(of_gateway.or_else(of_socket).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}

@@ -1,0 +1,204 @@
+//! What every app is wrapped in, and what its routes ask it for.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use lambda_http::RequestExt;
+use shared_core::clock::Clock;
+use shared_core::env::{ConfigError, Env};
+use shared_core::ids::TraceId;
+use shared_core::random::Entropy;
+use shared_core::session::{Session, SessionError};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::cookie::session_token;
+use crate::csrf::is_cross_site;
+use crate::metrics::measure;
+use crate::origin_secret::{Entrance, OriginSecret};
+use crate::{ApiError, ClientIp, ErrorCode, Metric, Tokens, otel};
+
+/// What the edge is told from outside.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `APP_ORIGIN`: where people open the app, such as `https://chat.example.com`; no slash at the
+    /// end. Requests of other origins are refused, and tokens are issued for it.
+    pub origin: String,
+    pub(crate) origin_secret: OriginSecret,
+}
+
+impl HttpConfig {
+    /// Reads the variables named at each field, and `ORIGIN_SECRET`: what the distribution in front
+    /// sends along, without which a request is refused. Not set, everybody is let in.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let origin = env.required("APP_ORIGIN")?;
+        let is_origin = origin
+            .split_once("://")
+            .is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+        if !is_origin {
+            return Err(ConfigError::new("APP_ORIGIN", "has to be like https://chat.example.com"));
+        }
+        Ok(Self { origin, origin_secret: OriginSecret::from_env(env)? })
+    }
+}
+
+/// Time, chance, and what every app is wrapped in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppContext {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: HttpConfig,
+    clock: Clock,
+    entropy: Entropy,
+    /// Whether a request was there already.
+    started: AtomicBool,
+}
+
+impl AppContext {
+    /// An edge for one origin.
+    pub fn new(config: &HttpConfig, clock: Clock, entropy: Entropy) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                config: config.clone(),
+                clock,
+                entropy,
+                started: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The random source.
+    pub fn entropy(&self) -> &Entropy {
+        &self.inner.entropy
+    }
+
+    /// The trace that the gateway began, or a new one.
+    fn trace_id(&self, headers: &HeaderMap) -> TraceId {
+        let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+        xray.and_then(TraceId::from_xray)
+            .unwrap_or_else(|| TraceId::from(self.entropy().uuid(self.clock().now())))
+    }
+
+    /// Writes metrics, on Lambda. `about` is what a search for them may want to know: never an address,
+    /// a key or a text of somebody's.
+    pub fn measure(&self, metrics: &[Metric], about: &[(&str, &str)]) {
+        measure(self.clock().now(), metrics, about);
+    }
+
+    /// Lets a request in that came by the front door and from no other site's page.
+    fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
+        let HttpConfig { origin, origin_secret } = &self.inner.config;
+        match origin_secret.entrance(request.headers()) {
+            Entrance::Unwatched | Entrance::OriginSecret(None) => {}
+            Entrance::OriginSecret(Some(address)) => {
+                request.extensions_mut().insert(ClientIp(address));
+            }
+            Entrance::Elsewhere => {
+                let message = format!("ask {origin}, not the gateway behind it");
+                return Err(ApiError::new(ErrorCode::NotTheFrontDoor, message));
+            }
+        }
+        if is_cross_site(request.method(), request.headers(), origin) {
+            let message = "this request came from another site's page";
+            return Err(ApiError::new(ErrorCode::CrossSite, message));
+        }
+        Ok(())
+    }
+
+    /// Puts around `routes` what all of them need: an id and a log line per request, refusal of requests
+    /// from other sites and past the front door, and errors in one form, even for panics and unknown
+    /// paths.
+    pub fn wrap(&self, routes: Router) -> Router {
+        routes
+            .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"))
+            .method_not_allowed_fallback(async || {
+                ApiError::new(ErrorCode::MethodNotAllowed, "this route does not take that method")
+            })
+            .layer(CatchPanicLayer::custom(internal_error))
+            .layer(middleware::from_fn_with_state(self.clone(), guard))
+    }
+}
+
+async fn guard(State(app): State<AppContext>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let request_id = match request.lambda_context_ref() {
+        Some(context) => context.request_id.clone(),
+        None => app.entropy().uuid(app.clock().now()).to_string(),
+    };
+    // The route, not the path: a path can hold ids.
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let trace_id = app.trace_id(request.headers());
+    let span = tracing::info_span!(
+        "request", request_id, %trace_id, method = %request.method(), route
+    );
+    let is_cold = !app.inner.started.swap(true, Ordering::Relaxed);
+    otel::began(&span, trace_id, request.headers(), is_cold);
+    request.extensions_mut().insert(trace_id);
+    if is_cold {
+        app.measure(&[Metric::one("ColdStart")], &[("requestId", &request_id)]);
+    }
+    let mut response = match app.admit(&mut request) {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    otel::answered(&span, response.status());
+    span.in_scope(|| {
+        tracing::info!(
+            status = response.status().as_u16(),
+            duration_ms = began.elapsed().as_secs_f64() * 1e3,
+            "answered"
+        );
+    });
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        // Lambda counts as errors only what its runtime is told of, and a caught panic is an answer.
+        app.measure(&[Metric::one("InternalError")], &[("requestId", &request_id)]);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The panic's own message is in the log already, put there by the panic hook.
+fn internal_error(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::new(ErrorCode::Internal, "something broke on our side; try again").into_response()
+}
+
+/// The session of a request whose token is good. Whether it was logged out since is for Postgres to
+/// say, on the way into the first transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct CurrentUser(pub Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser
+where
+    AppContext: FromRef<S>,
+    Tokens: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let token = session_token(&parts.headers).ok_or(SessionError::Missing)?;
+        let now = AppContext::from_ref(state).clock().now();
+        Ok(Self(Tokens::from_ref(state).verify(token, now)?))
+    }
+}

@@ -1,0 +1,63 @@
+//! `OpenRouter`'s small documents: `GET /key` and `GET /generation` both wrap theirs in `data`.
+
+use reqwest::Response;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use shared_core::error_chain;
+
+use crate::client::read_body;
+
+/// They have some hundred bytes.
+const LONGEST_DOCUMENT: usize = 64 * 1024;
+
+/// Why there is no document, for the log. Never what was in the response: it may quote the key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiResponseError {
+    #[error("{}", error_chain(.0))]
+    Http(#[from] reqwest::Error),
+    #[error("status {0}")]
+    Status(u16),
+    #[error("a document of more than {LONGEST_DOCUMENT} bytes")]
+    Overlong,
+    #[error("no document that is documented, at line {line}, column {column}")]
+    Malformed { line: usize, column: usize },
+}
+
+#[derive(Deserialize)]
+struct ApiResponse<T> {
+    data: T,
+}
+
+/// Reads the `data` of a response that was no error.
+pub(crate) async fn read_api_response<T: DeserializeOwned>(
+    mut response: Response,
+) -> Result<T, ApiResponseError> {
+    let mut body = Vec::new();
+    read_body(&mut response, LONGEST_DOCUMENT, &mut body).await?;
+    parse(&body)
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiResponseError> {
+    if body.len() > LONGEST_DOCUMENT {
+        return Err(ApiResponseError::Overlong);
+    }
+    let api_response: ApiResponse<T> = serde_json::from_slice(body).map_err(|error| {
+        ApiResponseError::Malformed { line: error.line(), column: error.column() }
+    })?;
+    Ok(api_response.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_is_none_is_not_repeated() {
+        let overlong = format!(r#"{{"data":"{}"}}"#, "x".repeat(LONGEST_DOCUMENT));
+        for body in ["", "<html>secret", "{}", r#"{"data":{"secret":1}}"#, &overlong] {
+            let failure = parse::<String>(body.as_bytes()).unwrap_err();
+            assert!(!format!("{failure} {failure:?}").contains("secret"), "{failure:?}");
+        }
+        assert_eq!(parse::<String>(br#"{"data":"a","more":1}"#).unwrap(), "a");
+    }
+}
