@@ -3,6 +3,7 @@
 use chat_stream::writer::LogWriter;
 use shared_cache::{Cache, CacheConfig};
 use shared_core::env::Env;
+use shared_core::ids::UserId;
 use shared_http::{AppContext, FrameBuffer, HttpConfig, Tasks, system_clock, system_entropy};
 
 use crate::Result;
@@ -27,8 +28,10 @@ impl Recording {
 
     /// Begins the log of a turn.
     pub(crate) fn begin(&self) -> Told {
-        let answer = self.app.entropy().uuid(self.app.clock().now()).into();
-        let writer = LogWriter::start(&self.cache, &self.tasks, &self.app, &answer);
+        let answer_id = self.app.entropy().uuid(self.app.clock().now());
+        let answer = answer_id.into();
+        let writer =
+            LogWriter::start(&self.cache, &self.tasks, &self.app, UserId(answer_id), &answer);
         writer.identify("gen-bench");
         Told { frame_buffer: writer.frame_buffer(), writer, last: 0 }
     }

@@ -3,7 +3,7 @@
 
 use axum::response::Response;
 use shared_core::chat::AnswerStatus;
-use shared_core::ids::MessageId;
+use shared_core::ids::{MessageId, UserId};
 use shared_core::turn::{NewTurn, Placement, TurnError};
 use shared_http::{DONE, answer_of_frames, event_stream};
 use shared_postgres::{DatabaseError, DuplicateTurn, StoredAnswer, TurnRef};
@@ -66,12 +66,12 @@ async fn attach(
     // Nothing was said and nothing was charged: it is as if it had not been asked. (Known by its key is only
     // what was charged.) Once: of a crowd that meets a failing model, nobody asks it for ever.
     let broke_off = matches!(known.status, AnswerStatus::Failed | AnswerStatus::Interrupted);
-    let is_again = matches!(turn.place, Placement::Regenerate { .. });
+    let is_again = matches!(turn.placement, Placement::Regenerate { .. });
     if broke_off && answer.parts.is_empty() && !is_by_key && !is_again {
-        let place = Placement::Regenerate { question: turn.place.question().clone() };
-        return Ok(Repeated::Again(NewTurn { place, ..turn.clone() }));
+        let placement = Placement::Regenerate { question: turn.placement.question().clone() };
+        return Ok(Repeated::Again(NewTurn { placement, ..turn.clone() }));
     }
-    Ok(Repeated::Follow(ended(deps, &known.answer, answer).await))
+    Ok(Repeated::Follow(ended(deps, context.session.user, &known.answer, answer).await))
 }
 
 /// The turn is running, unless whoever ran it is gone.
@@ -91,8 +91,8 @@ async fn join(
 
 /// An answer that has ended: as it was told, if its log still has all of that, or else as it is stored. It may
 /// have come to its true end after its log was given one.
-async fn ended(deps: &Deps, id: &MessageId, answer: StoredAnswer) -> Response {
-    match deps.cache.live_log(id).read_all().await {
+async fn ended(deps: &Deps, user: UserId, id: &MessageId, answer: StoredAnswer) -> Response {
+    match deps.cache.live_log(user, id).read_all().await {
         Ok(said) if tells_all(&said.frames, answer.status) => event_stream(said.frames.into()),
         Ok(_) | Err(_) => replay(id, answer),
     }

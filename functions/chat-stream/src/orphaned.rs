@@ -40,7 +40,7 @@ pub(crate) async fn close_if_orphaned(
     user: UserId,
     turn: &TurnRef,
 ) -> Result<bool, CloseError> {
-    let log = deps.cache.live_log(&turn.answer);
+    let log = deps.cache.live_log(user, &turn.answer);
     for is_last_look in [false, true] {
         let state = log.read(u64::MAX).await?.state;
         let has_ended = state == LogState::Ended;

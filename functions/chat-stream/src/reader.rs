@@ -42,7 +42,7 @@ pub(crate) async fn follow(
     turn: TurnRef,
     after: u64,
 ) -> Result<Option<Response>, TurnError> {
-    let log = deps.cache.live_log(&turn.answer);
+    let log = deps.cache.live_log(user, &turn.answer);
     let (subject, now) = (Subject::User(user), deps.app.clock().now());
     let taking = deps.cache.acquire(&subject, "follows", &[FOLLOWS], now);
     let (permit, page) = tokio::join!(taking, log.read(after));

@@ -107,7 +107,7 @@ impl ChatRequest {
             .map(MessageId::parse)
             .transpose()
             .map_err(malformed("message.id"))?;
-        let place = match (self.trigger, id) {
+        let placement = match (self.trigger, id) {
             (Trigger::RegenerateMessage, Some(question)) => Placement::Regenerate { question },
             (Trigger::RegenerateMessage, None) => return Err(TurnError::MessageNotFound.into()),
             (Trigger::SubmitMessage, id) => match self.message_id {
@@ -120,7 +120,7 @@ impl ChatRequest {
         };
         Ok(NewTurn {
             chat,
-            place,
+            placement,
             question,
             answer: new_id(),
             model,

@@ -60,7 +60,7 @@ pub(crate) async fn stop(
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let unavailable = |error: CloseError| TurnError::StopUnavailable(error.into());
-    let log = deps.cache.live_log(&turn.answer);
+    let log = deps.cache.live_log(session.user, &turn.answer);
     log.request_stop().await.map_err(|error| unavailable(error.into()))?;
     let ended = has_ended(&log).await
         || close_if_orphaned(&deps, session.user, &turn).await.map_err(unavailable)?;

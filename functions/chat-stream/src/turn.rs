@@ -66,7 +66,7 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         Ok(Beginning::Repeated(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
-    let writer = LogWriter::start(&deps.cache, &deps.tasks, &deps.app, &begun.answer);
+    let writer = LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
     let (mut out, response) = UiStream::new(writer.frame_buffer());
     match prepare(&deps, &context, &begun, permit, &writer).await {
         Ok(Prepared { stream, rate_limit }) => {

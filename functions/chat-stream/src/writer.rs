@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use shared_cache::{Batch, Cache, LiveLog};
-use shared_core::ids::MessageId;
+use shared_core::ids::{MessageId, UserId};
 use shared_http::{AppContext, FrameBuffer, Frames, Metric, Tasks};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -48,11 +48,17 @@ struct Shared {
 
 impl LogWriter {
     /// Begins a log.
-    pub fn start(cache: &Cache, tasks: &Tasks, app: &AppContext, answer: &MessageId) -> Self {
+    pub fn start(
+        cache: &Cache,
+        tasks: &Tasks,
+        app: &AppContext,
+        user: UserId,
+        answer: &MessageId,
+    ) -> Self {
         let (frame_buffer, shared) = (FrameBuffer::default(), Arc::<Shared>::default());
         let (is_over, over) = oneshot::channel();
         let task = LogWriterTask {
-            log: cache.live_log(answer),
+            log: cache.live_log(user, answer),
             frame_buffer: frame_buffer.clone(),
             shared: Arc::clone(&shared),
             unwritten: Frames::default(),

@@ -139,7 +139,7 @@ async fn a_person_may_ask_and_is_answered() {
     let account = Account::new().await;
     let mut rie = Rie::start(BINARY, &account.variables()).await;
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("migrate")).await).unwrap();
-    assert_eq!(report["applied"][0], "V1__accounts_and_chats");
+    assert_eq!(report["applied"][0], "V1__identity");
     assert_eq!(report["schemaHash"], shared_postgres::schema_hash());
     let error = rie.invoke(r#"{"AllowDestructive":"perhaps"}"#).await;
     assert!(String::from_utf8_lossy(&error).contains("has to be true or false"), "{error:?}");

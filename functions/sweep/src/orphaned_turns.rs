@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shared_cache::{Batch, Cache, CacheError, LogContents, LogState};
 use shared_core::credits::ORPHANED_AFTER;
-use shared_core::ids::MessageId;
 use shared_http::{answer_of_frames, interrupted};
 use shared_postgres::OrphanedTurn;
 
@@ -28,7 +27,7 @@ pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
         let orphaned_before = now - ORPHANED_AFTER;
         let page = run.deps.jobs.orphaned_turns(orphaned_before, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.place());
+        after = Some(last.cursor());
         for turn in &page {
             if run.is_out_of_time() {
                 return state.failure.map_or(Ok(()), Err);
@@ -58,7 +57,7 @@ async fn close_one(
     age: Duration,
     state: &mut RunState,
 ) -> Result<bool, WorkError> {
-    let said = match state.log_snapshot(&turn.answer).await {
+    let said = match state.log_snapshot(turn).await {
         LogSnapshot::NotYet => return Ok(false),
         LogSnapshot::Were(said) => said,
         LogSnapshot::Unknown if age > LOG_IS_GONE_AFTER => LogContents::default(),
@@ -92,9 +91,9 @@ enum LogSnapshot {
 }
 
 impl RunState {
-    async fn log_snapshot(&mut self, answer: &MessageId) -> LogSnapshot {
+    async fn log_snapshot(&mut self, turn: &OrphanedTurn) -> LogSnapshot {
         let Some(logs) = &self.logs else { return LogSnapshot::Unknown };
-        log_snapshot(logs, answer).await.unwrap_or_else(|error| {
+        log_snapshot(logs, turn).await.unwrap_or_else(|error| {
             self.logs = None;
             self.failure = Some(error.into());
             LogSnapshot::Unknown
@@ -106,14 +105,14 @@ impl RunState {
         let Some(logs) = &self.logs else { return };
         let (number, end) = (said.last + 1, interrupted(said.last + 1));
         let end = Batch { first: number, last: number, frames: &*end };
-        if let Err(error) = logs.live_log(&turn.answer).end(Some(end)).await {
+        if let Err(error) = logs.live_log(turn.user, &turn.answer).end(Some(end)).await {
             tracing::warn!(answer = %turn.answer, %error, "a live log has no end");
         }
     }
 }
 
-async fn log_snapshot(cache: &Cache, answer: &MessageId) -> Result<LogSnapshot, CacheError> {
-    let log = cache.live_log(answer);
+async fn log_snapshot(cache: &Cache, turn: &OrphanedTurn) -> Result<LogSnapshot, CacheError> {
+    let log = cache.live_log(turn.user, &turn.answer);
     match log.read(u64::MAX).await?.state {
         LogState::Running => Ok(LogSnapshot::NotYet),
         // One that has ended could not be stored, not even in the inbox.

@@ -34,14 +34,14 @@ const RULES: [(&str, &str); 5] = [
           where paid_by = 'credits'
             and (1, case state when 'open' then 0 else 1 end) <>
                 (select count(*) filter (where kind = 'reserve'), count(*) filter (where kind <> 'reserve')
-                   from credit_ledger l where l.reference = t.answer_id)",
+                   from credit_ledger l where (l.user_id, l.reference) = (t.user_id, t.answer_id))",
     ),
     (
         "a reserve has its turn",
         "select count(*)
            from credit_ledger l
           where kind = 'reserve'
-            and not exists (select from turns t where t.answer_id = l.reference)",
+            and not exists (select from turns t where (t.user_id, t.answer_id) = (l.user_id, l.reference))",
     ),
 ];
 

@@ -11,10 +11,10 @@ pub fn message_id(raw: &str) -> MessageId {
 }
 
 /// A turn of a free model that costs one credit.
-pub fn new_turn(chat: &str, place: Placement, answer: &str) -> NewTurn {
+pub fn new_turn(chat: &str, placement: Placement, answer: &str) -> NewTurn {
     NewTurn {
         chat: ChatId::parse(chat).unwrap(),
-        place,
+        placement,
         question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
         answer: message_id(answer),
         model: ModelId::parse("fake/echo").unwrap(),

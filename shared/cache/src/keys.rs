@@ -30,9 +30,9 @@ impl Subject {
     }
 }
 
-/// What is kept of the turn that makes `answer`.
-pub(crate) fn turn_key(prefix: &str, answer: &MessageId, what: &str) -> String {
-    format!("{prefix}{{turn:{answer}}}:{what}")
+/// A key of the turn that writes `answer`. An id of a message is unique per user.
+pub(crate) fn turn_key(prefix: &str, user: UserId, answer: &MessageId, what: &str) -> String {
+    format!("{prefix}{{turn:{user}:{answer}}}:{what}")
 }
 
 /// One customer holds a whole IPv6 /64; a limit per address would be no limit.
@@ -60,6 +60,10 @@ mod tests {
         );
         assert_eq!(Subject::Address("ab".into()).key("", "code"), "{address:ab}:code");
         let answer = MessageId::parse("answer-1").unwrap();
-        assert_eq!(turn_key("t1:", &answer, "log"), "t1:{turn:answer-1}:log");
+        let user = UserId(uuid::Uuid::nil());
+        assert_eq!(
+            turn_key("t1:", user, &answer, "log"),
+            "t1:{turn:00000000-0000-0000-0000-000000000000:answer-1}:log"
+        );
     }
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
-use shared_core::ids::MessageId;
+use shared_core::ids::{MessageId, UserId};
 
 use crate::keys::turn_key;
 use crate::{Cache, CacheError};
@@ -194,9 +194,9 @@ pub struct LiveLog {
 
 impl Cache {
     /// The live log of `answer`. Nothing is asked or written yet.
-    pub fn live_log(&self, answer: &MessageId) -> LiveLog {
+    pub fn live_log(&self, user: UserId, answer: &MessageId) -> LiveLog {
         let keys = ["log", "alive", "stop", "generation"];
-        let keys = keys.map(|what| turn_key(self.prefix(), answer, what));
+        let keys = keys.map(|what| turn_key(self.prefix(), user, answer, what));
         LiveLog { cache: self.clone(), keys: keys.into() }
     }
 }

@@ -10,7 +10,8 @@ use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
 use shared_cache::{Batch, Cache, CacheConfig, LiveLog, LogState, Page};
 use shared_core::clock::Clock;
-use shared_core::ids::MessageId;
+use shared_core::ids::{MessageId, UserId};
+use uuid::Uuid;
 
 fn cache(url: &str, prefix: &str) -> Cache {
     let config = CacheConfig {
@@ -22,13 +23,15 @@ fn cache(url: &str, prefix: &str) -> Cache {
     Cache::new(&config, Clock::new(|| Timestamp::UNIX_EPOCH)).unwrap()
 }
 
+const USER: UserId = UserId(Uuid::from_u128(1));
+
 fn answer() -> MessageId {
     MessageId::parse("answer-1").unwrap()
 }
 
 /// A log on the shared server, as one process sees it.
 fn log(server: &TestCache) -> LiveLog {
-    cache(server.cache_url(), server.key_prefix()).live_log(&answer())
+    cache(server.cache_url(), server.key_prefix()).live_log(USER, &answer())
 }
 
 /// Frames `first` to `last`, all of which read `frames`.
@@ -54,7 +57,7 @@ struct Keys {
 
 impl Keys {
     fn of(server: &TestCache) -> Self {
-        let prefix = format!("{}{{turn:answer-1}}:", server.key_prefix());
+        let prefix = format!("{}{{turn:{USER}:answer-1}}:", server.key_prefix());
         let client = redis::Client::open(server.cache_url()).unwrap();
         Self { server: client.get_connection().unwrap(), prefix }
     }
@@ -238,7 +241,7 @@ async fn answers_have_nothing_in_common() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let [one, two] =
-        ["answer-1", "answer-2"].map(|id| cache.live_log(&MessageId::parse(id).unwrap()));
+        ["answer-1", "answer-2"].map(|id| cache.live_log(USER, &MessageId::parse(id).unwrap()));
     one.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
     one.request_stop().await.unwrap();
     assert_eq!(two.read(0).await.unwrap().state, LogState::Absent);
@@ -359,7 +362,7 @@ async fn what_the_cache_has_forgotten_is_a_gap() {
 #[tokio::test]
 async fn a_server_that_is_away_is_an_error_soon_and_then_found_again() {
     let servers = PrivateServers::start().await.unwrap();
-    let log = cache(&servers.cache_url(), "").live_log(&answer());
+    let log = cache(&servers.cache_url(), "").live_log(USER, &answer());
     append(&log, batch(b"a", 1, 1)).await;
     servers.cache().stop().await;
     let began = tokio::time::Instant::now();

@@ -14,10 +14,11 @@ use shared_cache::{
 };
 use shared_core::email::Email;
 use shared_core::env::Env;
-use shared_core::ids::MessageId;
+use shared_core::ids::{MessageId, UserId};
 use shared_core::limits::Limit;
 use shared_core::login::{Code, Guess};
 use testkit::MovableClock;
+use uuid::Uuid;
 
 /// The variables of a function that uses the cache `chat`, and `more`.
 fn env(aws: &FakeAws, more: &[(&'static str, String)]) -> Env<'static> {
@@ -90,7 +91,7 @@ async fn the_user_of_the_template_may_do_what_functions_do() {
     codes.issue(&email, &code, now).await.unwrap();
     assert_eq!(codes.guess(&email, &code, now).await.unwrap(), Guess::Right);
 
-    let log = cache.live_log(&MessageId::parse("answer-1").unwrap());
+    let log = cache.live_log(UserId(Uuid::from_u128(1)), &MessageId::parse("answer-1").unwrap());
     let batch = |frame| Some(Batch { first: frame, last: frame, frames: &b"frame"[..] });
     log.request_stop().await.unwrap();
     assert!(log.append(batch(1), Some("gen-1")).await.unwrap());

@@ -50,7 +50,7 @@ pub struct FinishedTurn {
     /// Its chat.
     pub chat: ChatId,
     /// Where in the chat it went.
-    pub place: Placement,
+    pub placement: Placement,
     /// What was asked.
     pub question: Question,
     /// The model that was asked.

@@ -110,7 +110,7 @@ pub struct NewTurn {
     /// The chat.
     pub chat: ChatId,
     /// Where it goes.
-    pub place: Placement,
+    pub placement: Placement,
     /// What is asked.
     pub question: Question,
     /// The id that the answer will have.
@@ -134,10 +134,10 @@ impl NewTurn {
     /// The same question as a new one, if it was to replace or to repeat one that is not there:
     /// one that was refused before it could be stored, and that the person sends again.
     pub fn as_new_question(&self) -> Option<Self> {
-        match &self.place {
+        match &self.placement {
             Placement::Append { .. } => None,
             Placement::Edit { question, .. } | Placement::Regenerate { question } => Some(Self {
-                place: Placement::Append { question: question.clone() },
+                placement: Placement::Append { question: question.clone() },
                 ..self.clone()
             }),
         }

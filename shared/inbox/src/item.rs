@@ -24,7 +24,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn new(turn: &FinishedTurn, pieces: usize) -> Self {
-        let id = format!("{}#{}", turn.answer_id, turn.outcome.as_str());
+        let id = format!("{}#{}#{}", turn.answer_id, turn.user, turn.outcome.as_str());
         Self { id, pieces, attempts: 0 }
     }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of the product where the product can say something about it.
+//! Errors of the database, in the product's words where the product can act on them.
 
 use std::error::Error as _;
 
@@ -14,28 +14,28 @@ pub enum DatabaseError {
     /// The session was logged out, has expired or was idle for too long.
     #[error("the session has ended")]
     SessionEnded,
-    /// The chat is somebody else's.
-    #[error("the chat is not this user's")]
+    /// The user has no such chat.
+    #[error("there is no such chat")]
     ChatNotFound,
     /// The message is not in the chat.
     #[error("the message is not in this chat")]
     MessageNotFound,
-    /// A message with this id is stored already, in another chat or somebody else's.
+    /// The user has a message with this id already, in another chat.
     #[error("a message with this id exists")]
     MessageExists,
     /// The chat's last turn has not ended.
     #[error("the answer {0} is still being written")]
     TurnRunning(MessageId),
-    /// This turn has begun before: its question is stored in this chat, or its idempotency key is used.
+    /// Duplicate request: the question is stored in this chat, or the idempotency key is used.
     #[error("the turn has begun before")]
     DuplicateTurn,
-    /// Nobody pays for the turn, or the plan forbids it.
-    #[error("the turn is refused")]
+    /// No allowance and no key pays for the turn, or the plan does not allow it.
+    #[error("payment for the turn is denied")]
     PaymentDenied(Box<PaymentDenied>),
-    /// The answer to finish is not waiting to be finished.
+    /// The answer to finish is closed already.
     #[error("the answer is not open any more")]
     AnswerNotOpen,
-    /// The answer to finish is deleted, with its chat or its user: nobody waits for it, and nothing is lost.
+    /// The answer to finish was deleted, with its chat or its user; its turn has ended.
     #[error("the answer is deleted")]
     AnswerGone,
     /// Postgres is away, too slow, or refuses the statement.
@@ -47,7 +47,7 @@ pub enum DatabaseError {
 const SESSION_ENDED: &str = "US001";
 const CHAT_NOT_FOUND: &str = "US002";
 const MESSAGE_NOT_FOUND: &str = "US003";
-const TURN_REFUSED: &str = "US004";
+const PAYMENT_DENIED: &str = "US004";
 const TURN_RUNNING: &str = "US005";
 const DUPLICATE_TURN: &str = "US006";
 
@@ -61,8 +61,8 @@ impl From<tokio_postgres::Error> for DatabaseError {
             (SESSION_ENDED, _) => Self::SessionEnded,
             (CHAT_NOT_FOUND, _) => Self::ChatNotFound,
             (MESSAGE_NOT_FOUND, _) => Self::MessageNotFound,
-            (TURN_REFUSED, _) => match serde_json::from_str(db.detail().unwrap_or_default()) {
-                Ok(refusal) => Self::PaymentDenied(refusal),
+            (PAYMENT_DENIED, _) => match serde_json::from_str(db.detail().unwrap_or_default()) {
+                Ok(denied) => Self::PaymentDenied(denied),
                 Err(unreadable) => Self::Unavailable(unreadable.into()),
             },
             (TURN_RUNNING, _) => match MessageId::parse(db.detail().unwrap_or_default()) {
@@ -86,6 +86,14 @@ impl DatabaseError {
     /// The database answered what its schema does not allow.
     pub(crate) fn unexpected(what: &'static str) -> Self {
         Self::Unavailable(what.into())
+    }
+
+    /// A stored value that this program can read, as it wrote it.
+    pub(crate) fn stored<T, E>(parsed: Result<T, E>) -> Result<T, Self>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        parsed.map_err(|error| Self::Unavailable(error.into()))
     }
 
     /// Whether the connection was dead: its server went away, or the environment slept too long.
@@ -117,8 +125,8 @@ fn is_dead(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || broke_off || good_bye
 }
 
-/// What went wrong, down to its cause; of what the server says, only code and constraint, because
-/// its words can hold values of rows.
+/// Describes an error with its causes. Of a server's error only the code and the constraint, because its message can
+/// hold values of rows.
 pub(crate) fn described(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(server) = error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
         let constraint = server.constraint().unwrap_or("none");

@@ -1,51 +1,35 @@
-//! Postgres: the only place that knows SQL.
+//! Postgres: the only crate that knows SQL.
 //!
-//! [`Database`] gives out no connection. A request reads and writes through
-//! [`Database::request`], which takes a verified [`Session`](shared_core::session::Session): every
-//! transaction begins by entering that session, so a query without a user cannot be written, and a
-//! session that was logged out cannot run one. Logging in has its own door, [`Database::sign_in`].
+//! [`Database`] gives out no connection. A request reads and writes through [`Database::request`], which takes a
+//! verified [`Session`](shared_core::session::Session): every transaction begins by entering that session, so a query
+//! without a user cannot be written, and a revoked session cannot run one. Signing in has an entry of its own,
+//! [`Database::sign_in`]; background jobs use [`Jobs`].
 //!
-//! A transaction costs one round trip: its statements leave in one write, or are one function.
+//! A transaction costs one round trip: its statements leave in one write, or are one SQL function. What writes more than
+//! one table is a function in `functions/`; reads and single-row writes are inline, in the file of their subject.
 
-mod chats;
-mod config;
-mod connect;
+mod billing;
+mod chat;
 mod connection;
-mod destructive;
 mod error;
-mod finish;
-mod jobs;
-mod messages;
-mod migrations;
-mod missing_usage;
-mod orphaned_turns;
-mod payment;
-mod provider_keys;
-mod rds;
-mod request;
-mod sessions;
-mod store_finished;
-mod turn;
-mod turn_ref;
-mod turns;
-mod usage;
-mod usage_columns;
-mod users;
-mod withdrawal;
+mod identity;
+mod keys;
+mod migrate;
 
-pub use config::{DatabaseConfig, Login};
-pub use connection::Database;
+pub use billing::missing_usage::MissingUsage;
+pub use billing::payment::{EncryptedKey, Payer};
+pub use billing::usage::{KeyUsage, TurnCursor, Usage, UsageQuery};
+pub use chat::begin::BegunTurn;
+pub use chat::duplicates::{DuplicateTurn, StoredAnswer, TurnRef};
+pub use chat::finish::TurnEnd;
+pub use chat::orphaned::{OrphanedCursor, OrphanedTurn};
+pub use chat::restore::Stored;
+pub use connection::config::{Credentials, DatabaseConfig};
+pub use connection::database::Database;
+pub use connection::jobs::Jobs;
+pub use connection::request::Request;
 pub use error::DatabaseError;
-pub use finish::TurnEnd;
-pub use jobs::{Jobs, UserKey};
-pub use migrations::{Destructive, MigrateError, Migrated, migrate, schema_hash};
-pub use missing_usage::MissingUsage;
-pub use orphaned_turns::OrphanedTurn;
-pub use payment::{EncryptedKey, Payer};
-pub use provider_keys::{KeyChange, KeyOverview, KeySettings, NewKey, StoredKey};
-pub use request::Request;
-pub use sessions::{NewSession, SessionsPage};
-pub use store_finished::Stored;
-pub use turn::BegunTurn;
-pub use turn_ref::{DuplicateTurn, StoredAnswer, TurnRef};
-pub use usage::{KeyUsage, TurnPlace, Usage, UsageQuery};
+pub use identity::sessions::{NewSession, SessionsPage};
+pub use keys::provider_keys::{KeyChange, KeyOverview, KeySettings, NewKey, StoredKey};
+pub use keys::rotation::UserKey;
+pub use migrate::{Destructive, MigrateError, Migrated, migrate, schema_hash};

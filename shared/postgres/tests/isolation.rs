@@ -5,14 +5,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
+use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::Placement;
-use testkit::{TestStack, message_id, new_turn};
+use shared_postgres::{DatabaseError, TurnEnd};
+use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 /// What belongs to nobody in particular.
-const SHARED_TABLES: [&str; 2] = ["refinery_schema_history", "data_keys"];
+const SHARED_TABLES: [&str; 3] = ["refinery_schema_history", "sql_functions", "data_keys"];
 
 async fn tenant_tables(owner: &Client) -> Vec<String> {
     let sql = "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
@@ -100,7 +102,7 @@ async fn another_users_rows_can_be_neither_read_nor_changed_nor_counted() {
             eves.query_one(&whole, &[]).await.unwrap().get(0),
             owner.query_one(&hers, &[]).await.unwrap().get(0),
         );
-        assert_eq!(whole, hers, "{table} can be usage_columns");
+        assert_eq!(whole, hers, "{table} can be counted");
 
         let claim =
             format!("update {table} set {column} = {column} where {column} = '{}'", ada.user);
@@ -146,6 +148,36 @@ async fn a_connection_that_entered_no_session_sees_nothing() {
     }
 }
 
+/// Clients make the ids of chats and messages: another user's must neither collide nor tell that they exist.
+#[tokio::test]
+async fn two_users_can_use_the_same_ids() {
+    let stack = TestStack::start().await;
+    let (ada, eve) =
+        (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
+    let (database, plans) = (stack.database(), stack.plans());
+    let mut begun = Vec::new();
+    for session in [&ada, &eve] {
+        let turn = next_turn("the-chat", 1);
+        let request = database.request(session, stack.clock.now());
+        begun.push(request.begin_turn(&turn, &plans).await.unwrap());
+    }
+    let at = stack.clock.now();
+    let end = TurnEnd { answer: &answer_of("for Ada"), outcome: &Outcome::Complete, at };
+    database.finish_turn(&begun[0], end).await.unwrap();
+    database.withdraw_turn(&begun[1], "unavailable", at).await.unwrap();
+    let answers = async |session: &Session| {
+        let answers = "select count(*) from messages where user_id = $1";
+        let row = stack.owner().await.query_one(answers, &[&session.user.0]).await.unwrap();
+        row.get::<_, i64>(0)
+    };
+    assert_eq!((answers(&ada).await, answers(&eve).await), (2, 0));
+    let seen = database.request(&eve, at).stored_answer(&begun[0].answer).await.unwrap();
+    assert_eq!(seen, None);
+    let seen = database.request(&eve, at).turn_of(&begun[0].chat, None).await;
+    assert!(matches!(seen, Err(DatabaseError::ChatNotFound)), "{seen:?}");
+    stack.assert_books_are_right().await;
+}
+
 #[tokio::test]
 async fn a_message_cannot_join_a_chat_of_another_user() {
     let stack = TestStack::start().await;
@@ -178,7 +210,7 @@ async fn jobs_can_read_nothing_that_people_say_or_are_called() {
     let readable: String = stack.owner().await.query_one(readable, &[]).await.unwrap().get(0);
     assert_eq!(
         readable,
-        "chats.head_id chats.id chats.turns chats.updated_at \
+        "chats.head_id chats.id chats.turns chats.updated_at chats.user_id \
          messages.cached_tokens messages.chat_id messages.completion_tokens messages.cost_nano_usd \
          messages.created_at messages.finished_at messages.generation_id messages.id messages.model \
          messages.parent_id messages.prompt_tokens messages.reasoning_tokens messages.role \
@@ -187,15 +219,14 @@ async fn jobs_can_read_nothing_that_people_say_or_are_called() {
 }
 
 #[tokio::test]
-async fn jobs_see_open_answers_and_change_those_of_the_user_they_work_for() {
+async fn jobs_see_messages_of_the_user_they_work_for_and_of_no_other() {
     let stack = TestStack::start().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     a_row_of_everything(&stack, &ada, "adas-chat").await;
     let job = as_job(&stack).await;
     let count = async |sql: &str| job.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
-    assert_eq!(count("select count(id) from messages").await, 1);
-    assert_eq!(count("select count(id) from messages where role = 'user'").await, 0);
+    assert_eq!(count("select count(id) from messages").await, 0);
     assert_eq!(count("select count(id) from chats").await, 0);
     assert_eq!(count("select count(id) from users").await, 0);
 
@@ -230,5 +261,5 @@ async fn a_superusers_url_does_not_switch_the_rules_off() {
     // The session is Ada's, the user Eve: as a superuser, `enter_session` would find it.
     let forged = Session { user: eve.user, ..ada };
     let user = stack.database().request(&forged, stack.clock.clock().now()).user().await;
-    assert!(matches!(user, Err(shared_postgres::DatabaseError::SessionEnded)), "{user:?}");
+    assert!(matches!(user, Err(DatabaseError::SessionEnded)), "{user:?}");
 }

@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What begins the row that says who has paid: the server sends it once it has committed.
-const RECEIPT: &[u8] = b"paid";
+/// The kind of the row with the payment decision: the server sends it once the transaction has committed.
+const PAYMENT: &[u8] = b"payment";
 
-/// Passes everything on, but for the first receipt: it is swallowed, and the connection with it.
+/// A proxy that drops the first acknowledgement of a begun turn, and its connection.
 async fn swallowing(listener: TcpListener, server: SocketAddr) {
     let mut connections = JoinSet::new();
     let mut has_swallowed = false;
@@ -37,7 +37,7 @@ async fn swallowing(listener: TcpListener, server: SocketAddr) {
                 },
                 read = server.read(&mut answer) => {
                     let answer = &answer[..read.unwrap()];
-                    if answer.windows(RECEIPT.len()).any(|bytes| bytes == RECEIPT) {
+                    if answer.windows(PAYMENT.len()).any(|bytes| bytes == PAYMENT) {
                         has_swallowed = true;
                         break;
                     }
@@ -72,7 +72,7 @@ async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
     let mut proxy = JoinSet::new();
     proxy.spawn(swallowing(listener, server.parse().unwrap()));
 
-    // Neither its question nor its key makes the second try a repetition of the first.
+    // Neither the question nor the key makes the second attempt a duplicate of the first.
     let key = IdempotencyKey::parse("the fifth").unwrap();
     let turn = NewTurn { idempotency_key: Some(key), ..next_turn("the-chat", 5) };
     let begun = unreliable.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();

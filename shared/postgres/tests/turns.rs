@@ -44,7 +44,8 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
     }
     for (content, age) in [("old", "2 hours"), ("new", "1 hour")] {
         let sql = format!(
-            "insert into summaries values (gen_random_uuid(), 'the-chat', $1, 'question-1', '{content}', now() - interval '{age}')"
+            "insert into summaries (id, user_id, chat_id, through_id, content, created_at)
+             values (gen_random_uuid(), $1, 'the-chat', 'question-1', '{content}', now() - interval '{age}')"
         );
         stack.owner().await.execute(&sql, &[&ada.user.0]).await.unwrap();
     }
@@ -85,21 +86,20 @@ async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
 }
 
 #[tokio::test]
-async fn an_id_is_used_once_and_a_chat_has_one_owner() {
+async fn an_id_is_used_once_per_user_and_a_chat_has_one_owner() {
     let stack = TestStack::start().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     begin(&stack, &ada, next_turn("adas-chat", 1)).await.unwrap();
     let again = begin(&stack, &ada, next_turn("adas-chat", 1)).await;
     assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
-    let elsewhere = begin(&stack, &eve, next_turn("eves-chat", 1)).await;
+    let elsewhere = begin(&stack, &ada, next_turn("other-chat", 1)).await;
     assert!(matches!(elsewhere, Err(DatabaseError::MessageExists)), "{elsewhere:?}");
-    let intruding = begin(&stack, &eve, next_turn("adas-chat", 2)).await;
-    assert!(matches!(intruding, Err(DatabaseError::ChatNotFound)), "{intruding:?}");
+    // Eve's chat of the same id is another chat, and Ada's question is not in it.
     let again = Placement::Regenerate { question: message_id("question-1") };
     let peeking = begin(&stack, &eve, new_turn("adas-chat", again, "answer-77")).await;
-    assert!(matches!(peeking, Err(DatabaseError::ChatNotFound)), "{peeking:?}");
-    // Nothing is left of what was refused.
+    assert!(matches!(peeking, Err(DatabaseError::MessageNotFound)), "{peeking:?}");
+    // Nothing of a refused turn is stored.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
 }
@@ -146,7 +146,7 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
     }
     let place = Placement::Edit {
         question: message_id("question-2"),
-        displaced_id: message_id("stepped-displaced_id"),
+        displaced_id: message_id("stepped-aside"),
     };
     let begun = begin(&stack, &ada, new_turn("the-chat", place, "answer-2b")).await.unwrap();
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
@@ -163,17 +163,17 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
         tree,
         [
             edge("answer-01", Some("question-1")),
-            edge("answer-02", Some("stepped-displaced_id")),
+            edge("answer-02", Some("stepped-aside")),
             edge("answer-2b", Some("question-2")),
             edge("question-1", None),
             edge("question-2", Some("answer-01")),
-            edge("stepped-displaced_id", Some("answer-01")),
+            edge("stepped-aside", Some("answer-01")),
         ]
     );
     finish(&stack, &begun, "another reply").await.unwrap();
     let unknown = Placement::Edit {
         question: message_id("question-9"),
-        displaced_id: message_id("stepped-displaced_id-2"),
+        displaced_id: message_id("stepped-aside-2"),
     };
     assert!(matches!(
         begin(&stack, &ada, new_turn("the-chat", unknown, "answer-9b")).await,
@@ -206,7 +206,7 @@ async fn a_withdrawn_turn_was_never_there() {
             "answer-05",
             Placement::Edit {
                 question: message_id("question-2"),
-                displaced_id: message_id("stepped-displaced_id"),
+                displaced_id: message_id("stepped-aside"),
             },
         ),
     ] {

@@ -3,17 +3,17 @@
 use jiff::Timestamp;
 use shared_core::account::AccountError;
 use shared_core::ids::MessageId;
-use shared_postgres::TurnPlace;
+use shared_postgres::TurnCursor;
 
-pub(super) fn of(place: &TurnPlace) -> String {
+pub(super) fn of(place: &TurnCursor) -> String {
     format!("{}.{}", place.began_at.as_microsecond(), place.answer)
 }
 
 /// Nothing began before 1970, and Postgres knows fewer years before that than we do.
-pub(super) fn parse(raw: &str) -> Result<TurnPlace, AccountError> {
+pub(super) fn parse(raw: &str) -> Result<TurnCursor, AccountError> {
     let parsed = raw.split_once('.').and_then(|(micros, answer)| {
         let micros = micros.parse().ok().filter(|micros| *micros >= 0)?;
-        Some(TurnPlace {
+        Some(TurnCursor {
             began_at: Timestamp::from_microsecond(micros).ok()?,
             answer: MessageId::parse(answer).ok()?,
         })

@@ -21,7 +21,7 @@ async fn turn(chat: &Chat, has_log: bool) -> LiveLog {
     let database = chat.stack.database();
     let request = database.request(&chat.session, chat.stack.clock.now());
     request.begin_turn(&next_turn("the-chat", 1), &chat.stack.plans()).await.unwrap();
-    let log = chat.stack.cache().live_log(&answer());
+    let log = chat.stack.cache().live_log(chat.session.user, &answer());
     if has_log {
         log.append(None, None).await.unwrap();
     }

@@ -108,15 +108,23 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn another_users_chat_cannot_be_told_from_one_that_is_not_there() {
+async fn an_id_of_another_users_chat_is_free_and_shows_nothing_of_that_chat() {
     let chat = Chat::start().await;
     chat.ask("fake/echo", "adas secret").await;
     let eve = chat.stack.session("eve@example.com").await;
     let eve = Client::new(app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
-    let intruding = eve.post("/api/chat", &body("the-chat", "fake/echo", "what was said?")).await;
-    assert_eq!(intruding.refusal(), (404, "chat_not_found".into()));
-    assert_eq!(chat.stack.provider.requests().len(), 1);
-    chat.stack.until_count(2, "select count(*) from messages").await;
+    for path in ["/api/chat/the-chat/stream?message=answer-01", "/api/chat/the-chat/stop"] {
+        let stops = path.ends_with("stop");
+        let unknown =
+            if stops { eve.post(path, &Value::Null).await } else { eve.get(path).await };
+        assert_eq!(unknown.refusal(), (404, "chat_not_found".into()), "{path}");
+    }
+    let own = eve.post("/api/chat", &body("the-chat", "fake/echo", "what was said?")).await;
+    assert_eq!(own.status, 200);
+    let asked = chat.stack.provider.requests().pop().unwrap().body.to_string();
+    assert!(asked.contains("what was said?") && !asked.contains("adas secret"), "{asked}");
+    chat.stack.until_count(2, "select count(*) from chats where id = 'the-chat'").await;
+    chat.stack.until_count(4, "select count(*) from messages").await;
 }
 
 #[tokio::test]

@@ -123,13 +123,13 @@ async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
 #[tokio::test]
 async fn what_postgres_refuses_stays_is_counted_and_keeps_nobody_waiting() {
     let stack = stack().await;
-    let (ada, eve) = (ada(&stack).await, stack.session("eve@example.com").await);
-    begun(&stack, &eve, 99).await;
-    // Of a turn that Postgres has forgotten, in a chat whose id is Eve's by now.
+    let ada = ada(&stack).await;
+    begun(&stack, &ada, 99).await;
+    // A turn that Postgres has lost, and whose question has an id that Ada has used in another chat since.
     let begun = begun(&stack, &ada, 0).await;
     let forgotten = FinishedTurn {
-        chat: ChatId::parse("chat-0099").unwrap(),
-        place: Placement::Append { question: message_id("aaa-question") },
+        chat: ChatId::parse("chat-0098").unwrap(),
+        placement: Placement::Append { question: message_id("question-99") },
         answer_id: message_id("aaa-answer"),
         ..begun.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now())
     };

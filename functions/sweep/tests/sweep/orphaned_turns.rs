@@ -37,8 +37,8 @@ const BALANCE: &str = "select balance::bigint from allowances";
 const GIVEN_BACK: &str = "select count(*) from credit_ledger where kind = 'release' and amount = 1";
 
 /// The live log of the turn with this number.
-fn log(stack: &TestStack, number: usize) -> LiveLog {
-    stack.cache().live_log(&message_id(&format!("answer-{number:02}")))
+fn log(stack: &TestStack, session: &Session, number: usize) -> LiveLog {
+    stack.cache().live_log(session.user, &message_id(&format!("answer-{number:02}")))
 }
 
 /// What a turn has told, up to these words.
@@ -79,15 +79,15 @@ async fn what_a_dead_turn_had_said_is_kept_and_charged_and_a_word_less_one_is_fr
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, 0..5).await;
-    append(&log(&stack, 0), &["Hel", "lo"]).await;
-    append(&log(&stack, 1), &[]).await;
+    append(&log(&stack, &ada, 0), &["Hel", "lo"]).await;
+    append(&log(&stack, &ada, 1), &[]).await;
     // This one could not be stored.
-    append(&log(&stack, 2), &["all of it"]).await;
-    log(&stack, 2).end(None).await.unwrap();
-    append(&log(&stack, 4), &["not "]).await;
+    append(&log(&stack, &ada, 2), &["all of it"]).await;
+    log(&stack, &ada, 2).end(None).await.unwrap();
+    append(&log(&stack, &ada, 4), &["not "]).await;
     die().await;
     // Of 3 nothing is known, and 4 is not dead.
-    log(&stack, 4).append(None, None).await.unwrap();
+    log(&stack, &ada, 4).append(None, None).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(5));
 
     let report = swept(&stack, vault(&[A])).await;
@@ -100,7 +100,7 @@ async fn what_a_dead_turn_had_said_is_kept_and_charged_and_a_word_less_one_is_fr
     stack.assert_books_are_right().await;
     assert!(!swept(&stack, vault(&[A])).await.did_something());
 
-    log(&stack, 4).end(None).await.unwrap();
+    log(&stack, &ada, 4).end(None).await.unwrap();
     assert_eq!(swept(&stack, vault(&[A])).await.answers_kept, 1);
     stack.assert_books_are_right().await;
 }
@@ -136,8 +136,8 @@ async fn while_the_cache_is_away_they_wait_for_as_long_as_a_log_may_be_there() {
     begin(&stack, &ada, 0..2).await;
     stack.clock.advance(Duration::from_mins(61));
     begin(&stack, &ada, 2..4).await;
-    append(&log(&stack, 2), &["Hello"]).await;
-    log(&stack, 2).end(None).await.unwrap();
+    append(&log(&stack, &ada, 2), &["Hello"]).await;
+    log(&stack, &ada, 2).end(None).await.unwrap();
 
     stack.clock.advance(Duration::from_mins(8));
     for passes in [0, 1] {

@@ -96,8 +96,7 @@ async fn a_transaction_that_is_cancelled_for_good_is_an_error() {
 
 #[tokio::test]
 async fn what_another_sweep_takes_out_after_its_head_was_read_is_not_damaged() {
-    let head =
-        r#"{"pk":{"S":"turn#waiting"},"sk":{"S":"answer-00001#complete"},"pieces":{"N":"1"}}"#;
+    let head = r#"{"pk":{"S":"turn#waiting"},"sk":{"S":"answer-00001#00000000-0000-0000-0000-000000000001#complete"},"pieces":{"N":"1"}}"#;
     let heads = format!(r#"{{"Count":1,"Items":[{head}]}}"#);
     let nothing = r#"{"Count":0,"Items":[]}"#.to_owned();
     for (still_there, unreadable) in [(&nothing, 0), (&heads, 1)] {
@@ -112,7 +111,7 @@ async fn what_another_sweep_takes_out_after_its_head_was_read_is_not_damaged() {
         assert_eq!(again.parameters["ConsistentRead"], true);
         assert_eq!(
             again.parameters["ExpressionAttributeValues"][":sk"]["S"],
-            "answer-00001#complete"
+            "answer-00001#00000000-0000-0000-0000-000000000001#complete"
         );
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn turn_saying(number: u16, said: &str) -> FinishedTurn {
     FinishedTurn {
         user: UserId(Uuid::from_u128(1)),
         chat: ChatId::parse("chat-0001").unwrap(),
-        place: Placement::Append { question: MessageId::parse("question-0001").unwrap() },
+        placement: Placement::Append { question: MessageId::parse("question-0001").unwrap() },
         question: Question::parse([QUESTION], 1000).unwrap(),
         model: ModelId::parse("fake/echo").unwrap(),
         answer_id: MessageId::parse(&format!("answer-{number:05}")).unwrap(),

@@ -117,7 +117,10 @@ async fn a_stub_has_no_content_and_is_removed_after_ninety_days() {
     let mut names: Vec<_> = items[0].keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["done_at", "ended", "pk", "sk", "ttl"]);
-    assert_eq!(items[0]["sk"].as_s().unwrap(), "answer-00001#complete");
+    assert_eq!(
+        items[0]["sk"].as_s().unwrap(),
+        "answer-00001#00000000-0000-0000-0000-000000000001#complete"
+    );
     assert_eq!(items[0]["ended"].as_s().unwrap(), "stored");
     let expires = now() + SignedDuration::from_hours(90 * 24);
     assert_eq!(*items[0]["ttl"].as_n().unwrap(), expires.as_second().to_string());

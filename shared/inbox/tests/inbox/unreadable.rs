@@ -80,7 +80,7 @@ async fn a_page_of_nothing_but_unreadable_items_is_not_the_last() {
 async fn a_body_that_lacks_a_piece_is_no_turn() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn_saying(1, &noise(1_100_000))).await.unwrap();
-    let body = "turn#answer-00001#complete";
+    let body = "turn#answer-00001#00000000-0000-0000-0000-000000000001#complete";
     let pieces = stack.partition(body).await;
     assert!(pieces.len() > 2, "{}", pieces.len());
     for piece in pieces {

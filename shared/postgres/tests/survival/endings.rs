@@ -147,10 +147,8 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
         let turn = next_turn(&format!("chat-{number:04}"), number);
         begin(&stack, user, &turn).await.unwrap();
     }
-    // What a former version left: the turn is ended, its answer is not.
     let owner = stack.owner().await;
-    owner.execute("select end_turn('answer-01', now(), 'released')", &[]).await.unwrap();
-    // And a chat that was deleted while its turn ran.
+    // A chat that was deleted while its turn ran.
     owner.execute("delete from chats where id = 'chat-0002'", &[]).await.unwrap();
     let ended = begin(&stack, &ada, &next_turn("chat-0003", 3)).await.unwrap();
     finish(&stack, &ended, &answer_of("reply"), &Outcome::Complete).await.unwrap();
@@ -160,7 +158,7 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
     let (jobs, now) = (jobs(&stack), stack.clock.now());
     let orphaned_before = now - ORPHANED_AFTER;
     let page = jobs.orphaned_turns(orphaned_before, None, 2).await.unwrap();
-    let next = jobs.orphaned_turns(orphaned_before, Some(&page[1].place()), 2).await.unwrap();
+    let next = jobs.orphaned_turns(orphaned_before, Some(&page[1].cursor()), 2).await.unwrap();
     let found: Vec<_> = page.iter().chain(&next).map(|turn| turn.answer.as_str()).collect();
     assert_eq!(found, ["answer-00", "answer-01", "answer-02"]);
     assert_eq!(page[1].user, eve.user);
@@ -183,40 +181,15 @@ async fn what_jobs_look_for_each_minute_is_found_by_an_index() {
     let owner = stack.owner().await;
     owner.batch_execute("set role app_job; set enable_seqscan = off").await.unwrap();
     for (sql, index) in [
-        (
-            "select id from messages where status = 'streaming' and created_at < now()",
-            "answers_streaming",
-        ),
         ("select answer_id from turns where state = 'open' and began_at < now()", "turns_open"),
         (
             "select answer_id from turns where state in ('settled', 'released') and generation_id is not null
                 and prompt_tokens is null and cost_nano_usd is null and ended_at < now()",
-            "turns_unpriced",
+            "turns_missing_usage",
         ),
     ] {
         let rows = owner.query(&format!("explain {sql}"), &[]).await.unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         assert!(plan.join("\n").contains(index), "{plan:?}");
     }
-}
-
-#[tokio::test]
-async fn functions_that_are_being_replaced_begin_and_end_turns_as_they_did() {
-    let stack = stack().await;
-    let ada = stack.session("ada@example.com").await;
-    let old = stack.app_role().await;
-    let pricing = r#"{"free": {"includes": true, "fits": true, "turns": 9, "credits": 5}}"#;
-    let begin_turn = format!(
-        "select from begin_turn('{}', '{}', '{now}', '{now}'::timestamptz - interval '1 day', 'the-chat', 'title',
-                                'next', 'question-1', null, '[]', 'answer-01', 'fake/echo', 5, 1, '{pricing}')",
-        ada.user, ada.id, now = stack.clock.now()
-    );
-    assert_eq!(old.execute(&begin_turn, &[]).await.unwrap(), 1);
-    old.batch_execute(&format!("set app.user_id = '{}'", ada.user)).await.unwrap();
-    let end = "update messages set status = 'complete' where id = 'answer-01';
-               select end_turn('answer-01', now(), 'settled', 3, 2, 0, 0, 7)";
-    old.batch_execute(end).await.unwrap();
-    assert_eq!(overview(&stack, "answer-01").await, "complete settled 7");
-    stack.assert_books_are_right().await;
-    begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
 }

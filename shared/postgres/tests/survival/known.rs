@@ -66,7 +66,7 @@ async fn to_edit_or_to_ask_again_repeats_only_what_is_running() {
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     let question = || message_id("question-1");
-    let displaced_id = message_id("stepped-displaced_id");
+    let displaced_id = message_id("stepped-aside");
     let edit = asking(
         "edited",
         new_turn("the-chat", Placement::Edit { question: question(), displaced_id }, "answer-02"),
@@ -95,7 +95,7 @@ async fn a_key_knows_its_turn_however_that_ended() {
 
     // A client that does not name its question draws another id each time.
     let place = Placement::Append { question: message_id("drawn-anew") };
-    let again = NewTurn { place, ..turn.clone() };
+    let again = NewTurn { placement: place, ..turn.clone() };
     assert_eq!(
         said(known(&stack, &ada, &again).await.as_ref()),
         Some(("answer-01", AnswerStatus::Stopped, true))

@@ -30,7 +30,7 @@ async fn unstored(stack: &TestStack, session: &Session, turn: &NewTurn) -> Finis
 async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
     let late = unstored(stack, session, turn).await;
     let answer = turn.answer.as_str();
-    let (added, step_back) = match &turn.place {
+    let (added, step_back) = match &turn.placement {
         Placement::Append { question } => (format!("'{question}', '{answer}'"), String::new()),
         Placement::Edit { question, displaced_id } => (
             format!("'{question}', '{answer}'"),
@@ -180,25 +180,25 @@ async fn a_forgotten_answer_is_put_below_its_question() {
 async fn a_forgotten_edit_replaces_its_question_unless_that_was_edited_again() {
     let place = || Placement::Edit {
         question: message_id("question-1"),
-        displaced_id: message_id("stepped-displaced_id"),
+        displaced_id: message_id("stepped-aside"),
     };
     let (stack, _, late) = beside(place()).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
-        ">stepped-displaced_id stepped-displaced_id>answer-01 >question-1 question-1>answer-02*"
+        ">stepped-aside stepped-aside>answer-01 >question-1 question-1>answer-02*"
     );
 
     let (stack, ada, late) = beside(place()).await;
     let edit = Placement::Edit {
         question: message_id("question-1"),
-        displaced_id: message_id("other-displaced_id"),
+        displaced_id: message_id("other-displaced"),
     };
     begin(&stack, &ada, &new_turn("the-chat", edit, "answer-03")).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
-        ">other-displaced_id other-displaced_id>answer-01 >stepped-displaced_id stepped-displaced_id>answer-02 \
+        ">other-displaced other-displaced>answer-01 >stepped-aside stepped-aside>answer-02 \
          >question-1 question-1>answer-03*"
     );
 }
@@ -233,14 +233,14 @@ async fn what_was_to_stand_by_a_question_that_is_forgotten_too_asks_it_anew() {
         Placement::Regenerate { question: message_id("question-9") },
         Placement::Edit {
             question: message_id("question-9"),
-            displaced_id: message_id("stepped-displaced_id"),
+            displaced_id: message_id("stepped-aside"),
         },
     ] {
         let stack = stack().await;
         let ada = stack.session("ada@example.com").await;
         let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
         stack.owner().await.batch_execute("delete from chats; delete from turns").await.unwrap();
-        let late = FinishedTurn { place, ..finished(&stack, &begun) };
+        let late = FinishedTurn { placement: place, ..finished(&stack, &begun) };
         assert_eq!(store(&stack, &late).await, Stored::Now);
         assert_eq!(tree(&stack, "the-chat").await, ">question-9 question-9>answer-01*");
     }

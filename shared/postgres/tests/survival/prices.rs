@@ -121,7 +121,7 @@ async fn what_an_own_key_paid_for_is_asked_with_that_key_and_not_without() {
     // The chat may be deleted; what it took counts all the same.
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
     jobs.backfill_usage(&missing_usage[0], USAGE).await.unwrap();
-    assert_eq!(count(&stack, "select spent_by_key(user_id, began_at) from turns").await, 99);
+    assert_eq!(count(&stack, "select spent_by_byok(user_id, began_at) from turns").await, 99);
 
     let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     finish(&stack, &begun, &cut_off("stopped"), &Outcome::Stopped).await.unwrap();

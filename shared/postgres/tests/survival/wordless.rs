@@ -49,7 +49,7 @@ async fn it_leaves_its_key_to_the_next_attempt() {
     assert_eq!(repeated(&stack, &ada, &turn).await, ("answer-1b".into(), true));
     // Also by a client that calls its question something else each time.
     let place = Placement::Append { question: message_id("drawn-anew") };
-    let renamed = NewTurn { place, answer: message_id("answer-1c"), ..turn.clone() };
+    let renamed = NewTurn { placement: place, answer: message_id("answer-1c"), ..turn.clone() };
     assert_eq!(repeated(&stack, &ada, &renamed).await, ("answer-1b".into(), true));
     assert_eq!(count(&stack, "select count(*) from turns where idempotency_key is null").await, 1);
     stack.assert_books_are_right().await;

@@ -1,0 +1,102 @@
+-- Chats, their messages, and summaries of them.
+--
+-- Clients make the ids of chats and messages (the AI SDK's are 16 characters of text), so an id is unique per user and
+-- not globally: another user's ids can neither collide with a request nor be probed by one.
+
+create table chats (
+  user_id     uuid        not null references users (id) on delete cascade,
+  id          text        not null check (length(id) between 8 and 64),
+  title       text        not null,
+  -- The newest message of the branch that is shown.
+  head_id     text,
+  -- Turns begun in this chat, for the plan's limit.
+  turns       integer     not null default 0,
+  created_at  timestamptz not null,
+  updated_at  timestamptz not null,
+  primary key (user_id, id)
+);
+
+alter table chats enable row level security;
+alter table chats force row level security;
+create policy chats_own on chats
+  using (user_id = (select current_user_id()))
+  with check (user_id = (select current_user_id()));
+
+
+-- A tree: an edited question and a regenerated answer are siblings of the earlier one, so no text is overwritten.
+-- Ids can change (`on update cascade`): an edited question keeps its id in the client, so the earlier question is
+-- displaced to another id.
+create table messages (
+  user_id            uuid        not null,
+  id                 text        not null check (length(id) between 8 and 64),
+  chat_id            text        not null,
+  parent_id          text,
+  role               text        not null check (role in ('user', 'assistant')),
+  status             text        not null check (status in ('streaming', 'complete', 'stopped', 'interrupted', 'failed')),
+  parts              jsonb       not null,
+  model              text,
+  generation_id      text,
+  finish_reason      text,
+  error_code         text,
+  prompt_tokens      integer,
+  completion_tokens  integer,
+  reasoning_tokens   integer,
+  cached_tokens      integer,
+  cost_nano_usd      bigint,
+  created_at         timestamptz not null,
+  finished_at        timestamptz,
+  primary key (user_id, id),
+  -- Ties parent, head and summary to a message of the same chat. Not led by `user_id`, like all indexes here but the
+  -- primary key: on an empty table the planner would find them as cheap for a look-up by key, and connections keep
+  -- that plan.
+  unique (chat_id, id, user_id),
+  constraint messages_chat   foreign key (user_id, chat_id)            references chats (user_id, id) on delete cascade,
+  constraint messages_parent foreign key (user_id, chat_id, parent_id) references messages (user_id, chat_id, id) on delete cascade on update cascade
+);
+
+create index messages_by_chat on messages (chat_id, user_id, created_at);
+
+alter table chats
+  add constraint chats_head foreign key (user_id, id, head_id) references messages (user_id, chat_id, id) on update cascade;
+
+alter table messages enable row level security;
+alter table messages force row level security;
+create policy messages_own on messages
+  using (user_id = (select current_user_id()))
+  with check (user_id = (select current_user_id()));
+
+
+-- A summary represents everything on its branch up to and including `through_id`; it deletes nothing.
+create table summaries (
+  id          uuid        primary key,
+  user_id     uuid        not null,
+  chat_id     text        not null,
+  through_id  text        not null,
+  content     text        not null,
+  created_at  timestamptz not null,
+  constraint summaries_chat    foreign key (user_id, chat_id)             references chats (user_id, id) on delete cascade,
+  constraint summaries_through foreign key (user_id, chat_id, through_id) references messages (user_id, chat_id, id) on delete cascade on update cascade
+);
+
+create index summaries_by_chat on summaries (chat_id, user_id, created_at desc);
+
+alter table summaries enable row level security;
+alter table summaries force row level security;
+create policy summaries_own on summaries
+  using (user_id = (select current_user_id()))
+  with check (user_id = (select current_user_id()));
+
+
+grant select, insert, update, delete on chats, messages, summaries to app_user;
+-- Jobs persist answers of all users and read none: `parts` cannot be selected. A job writes as the answer's user, by
+-- `app.user_id` and the users' own policies.
+grant select (user_id, id, head_id, turns, updated_at),
+      insert (user_id, id, title, created_at, updated_at),
+      update (head_id, turns, updated_at)
+   on chats to app_job;
+grant select (user_id, id, chat_id, parent_id, role, status, model, generation_id, prompt_tokens, completion_tokens,
+              reasoning_tokens, cached_tokens, cost_nano_usd, created_at, finished_at),
+      insert (user_id, id, chat_id, parent_id, role, status, parts, model, created_at),
+      update (id, status, parts, model, generation_id, finish_reason, error_code, prompt_tokens, completion_tokens,
+              reasoning_tokens, cached_tokens, cost_nano_usd, finished_at)
+   on messages to app_job;

@@ -1,0 +1,198 @@
+//! What a user may spend and has spent: `turns`, `allowances` and `provider_keys`, read and not changed.
+
+use jiff::Timestamp;
+use shared_core::credits::Allowance;
+use shared_core::ids::MessageId;
+use shared_core::plans::{GrantInterval, PlanId, Plans};
+use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
+use tokio_postgres::{Row, types};
+
+use crate::keys::provider_keys::settings;
+use crate::{DatabaseError, KeySettings, Request};
+
+const ALLOWANCES: &str = "
+    select plan, balance, granted, ends_at
+      from current_allowances($1, $2, $3)";
+
+const KEY: &str = "
+    select masked, policy, cap_nano_usd, refused_at is not null as is_refused,
+           spent_by_byok($1, $2) as spent_nano_usd, month_end($2) as month_ends_at
+      from provider_keys
+     where user_id = $1";
+
+const DAYS: &str = "
+    select (began_at at time zone 'UTC')::date as day, model, paid_by, count(*) as turns,
+           coalesce(sum(prompt_tokens), 0) as prompt_tokens,
+           coalesce(sum(completion_tokens), 0) as completion_tokens,
+           coalesce(sum(reasoning_tokens), 0) as reasoning_tokens,
+           coalesce(sum(cached_tokens), 0) as cached_tokens,
+           coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd,
+           coalesce(sum(credits) filter (where state = 'settled'), 0) as credits
+      from turns
+     where user_id = $1
+       and began_at >= date_trunc('day', $2, 'UTC') - ($3 - 1) * interval '24 hours'
+       and state <> 'withdrawn'
+     group by day, model, paid_by
+     order by day desc, model, paid_by desc";
+
+/// `$2` is plain: of a `coalesce`, Postgres does not know that it leaks nothing, and with row-level
+/// security the index would then only be told whose turns they are.
+const TURNS: &str = "
+    select answer_id, chat_id, model, paid_by, state,
+           case when state = 'released' then 0 else credits end as credits,
+           prompt_tokens, completion_tokens, cost_nano_usd, began_at, ended_at
+      from turns
+     where user_id = $1
+       and (began_at, answer_id) < ($2, $3)
+       and state <> 'withdrawn'
+     order by began_at desc, answer_id desc
+     limit $4";
+
+/// A turn's place in the list. Two may begin in the same microsecond; no two have the same answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnCursor {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Its answer.
+    pub answer: MessageId,
+}
+
+/// How much of the past to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// So many days (UTC), today included.
+    pub days: u32,
+    /// At most so many turns.
+    pub turns: usize,
+    /// Turns after this one, which are older.
+    pub after: Option<TurnCursor>,
+}
+
+/// What a user's own key may spend and has spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// What its owner knows it by.
+    pub masked: String,
+    /// When it pays, and how much.
+    pub settings: KeySettings,
+    /// Whether the provider has refused it.
+    pub refused: bool,
+    /// What it has spent in this month (UTC), in billionths of a US dollar.
+    pub spent_nano_usd: i64,
+    /// When the next month begins.
+    pub month_ends_at: Timestamp,
+}
+
+/// What a user may spend and has spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// What could pay for a turn now, in the order in which it does; the first says which plan it is.
+    pub allowances: Vec<Allowance>,
+    /// The user's own key, if there is one.
+    pub key: Option<KeyUsage>,
+    /// What each day took, the newest first.
+    pub days: Vec<DayUsage>,
+    /// What each turn took, the newest first.
+    pub turns: Vec<TurnUsage>,
+    /// Where the next page of turns begins, if there is one.
+    pub next: Option<TurnCursor>,
+}
+
+impl Request<'_> {
+    /// What the user may spend and has spent. A day that has no row yet shows its whole grant.
+    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, DatabaseError> {
+        let user = &self.session.user.0;
+        let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
+        let one_more = i64::try_from(query.turns + 1).unwrap_or(i64::MAX);
+        let days = i32::try_from(query.days).unwrap_or(i32::MAX);
+        let after = query.after.as_ref().map(|cursor| cursor.began_at);
+        // Nothing begins later than that.
+        let after = after.map_or(types::Timestamp::PosInfinity, types::Timestamp::Value);
+        let after_answer = query.after.as_ref().map(|cursor| cursor.answer.as_str());
+        let [allowances, key, days, turns] = self
+            .query_all([
+                (ALLOWANCES, &[user, &self.now, &day_credits]),
+                (KEY, &[user, &self.now]),
+                (DAYS, &[user, &self.now, &days]),
+                (TURNS, &[user, &after, &after_answer, &one_more]),
+            ])
+            .await?;
+        let allowances = allowances.iter().map(|row| allowance(row, plans));
+        let mut turns = turns.iter().map(turn).collect::<Result<Vec<_>, _>>()?;
+        let more = turns.len() > query.turns;
+        turns.truncate(query.turns);
+        Ok(Usage {
+            allowances: allowances.filter_map(Result::transpose).collect::<Result<_, _>>()?,
+            key: key.first().map(key_usage).transpose()?,
+            days: days.iter().map(day).collect::<Result<_, _>>()?,
+            next: turns.last().filter(|_| more).map(cursor).transpose()?,
+            turns,
+        })
+    }
+}
+
+/// None where the operator's table no longer has the plan: then it pays for nothing.
+fn allowance(row: &Row, plans: &Plans) -> Result<Option<Allowance>, DatabaseError> {
+    let Some(plan) = PlanId::parse(row.try_get("plan")?).and_then(|id| plans.get(&id)) else {
+        return Ok(None);
+    };
+    Ok(Some(Allowance {
+        plan: plan.id.clone(),
+        left: row.try_get::<_, i32>("balance")?.unsigned_abs(),
+        granted: row.try_get::<_, i32>("granted")?.unsigned_abs(),
+        ends_at: row.try_get("ends_at")?,
+        renews: plan.every == GrantInterval::Day,
+    }))
+}
+
+fn key_usage(row: &Row) -> Result<KeyUsage, DatabaseError> {
+    Ok(KeyUsage {
+        masked: row.try_get("masked")?,
+        settings: settings(row)?,
+        refused: row.try_get("is_refused")?,
+        spent_nano_usd: row.try_get("spent_nano_usd")?,
+        month_ends_at: row.try_get("month_ends_at")?,
+    })
+}
+
+fn day(row: &Row) -> Result<DayUsage, DatabaseError> {
+    Ok(DayUsage {
+        day: row.try_get("day")?,
+        model: row.try_get("model")?,
+        paid_by: paid_by(row)?,
+        turns: row.try_get("turns")?,
+        prompt_tokens: row.try_get("prompt_tokens")?,
+        completion_tokens: row.try_get("completion_tokens")?,
+        reasoning_tokens: row.try_get("reasoning_tokens")?,
+        cached_tokens: row.try_get("cached_tokens")?,
+        cost_nano_usd: row.try_get("cost_nano_usd")?,
+        credits: row.try_get("credits")?,
+    })
+}
+
+fn turn(row: &Row) -> Result<TurnUsage, DatabaseError> {
+    let state = TurnState::parse(row.try_get("state")?);
+    Ok(TurnUsage {
+        answer: row.try_get("answer_id")?,
+        chat: row.try_get("chat_id")?,
+        model: row.try_get("model")?,
+        paid_by: paid_by(row)?,
+        state: state.ok_or_else(|| DatabaseError::unexpected("a turn's state"))?,
+        credits: row.try_get("credits")?,
+        prompt_tokens: row.try_get("prompt_tokens")?,
+        completion_tokens: row.try_get("completion_tokens")?,
+        cost_nano_usd: row.try_get("cost_nano_usd")?,
+        began_at: row.try_get("began_at")?,
+        ended_at: row.try_get("ended_at")?,
+    })
+}
+
+fn paid_by(row: &Row) -> Result<PaidBy, DatabaseError> {
+    PaidBy::parse(row.try_get("paid_by")?)
+        .ok_or_else(|| DatabaseError::unexpected("a turn's payer"))
+}
+
+fn cursor(turn: &TurnUsage) -> Result<TurnCursor, DatabaseError> {
+    let answer = DatabaseError::stored(MessageId::parse(&turn.answer))?;
+    Ok(TurnCursor { began_at: turn.began_at, answer })
+}

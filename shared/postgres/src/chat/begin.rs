@@ -1,0 +1,212 @@
+//! How a turn begins: the transaction before the model is asked. [`finish`](super::finish) has the one after.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+use serde::Serialize;
+use shared_core::catalogue::ModelId;
+use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
+use shared_core::credits::ORPHANED_AFTER;
+use shared_core::ids::{ChatId, MessageId, UserId};
+use shared_core::limits::{Limit, LimitStatus};
+use shared_core::plans::{PlanId, Plans};
+use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question};
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+
+use super::finish::FINISH;
+use super::placement::PlacementFields;
+use super::withdraw::Withdrawal;
+use crate::billing::payment::{PaymentDecision, PlanRules, plan_rules};
+use crate::{Database, DatabaseError, Payer, Request};
+
+const BEGIN: &str = "
+    select kind, body, encrypted_key
+      from begin_turn($1, $2, $3, $4, $5)";
+
+/// For the limit on turns while the cache is away.
+const COUNT_SINCE: &str = "
+    select count(*) as turns, min(began_at) as oldest
+      from turns
+     where user_id = $1
+       and began_at > $2
+       and state <> 'withdrawn'";
+
+/// A turn whose question is stored and whose answer is open.
+#[derive(Clone, Debug)]
+pub struct BegunTurn {
+    /// The turn's user.
+    pub user: UserId,
+    /// The chat.
+    pub chat: ChatId,
+    /// The open answer.
+    pub answer: MessageId,
+    /// The model that is asked.
+    pub model: ModelId,
+    /// The question; when it is regenerated, as it was stored.
+    pub question: Question,
+    /// The earlier messages and the summary.
+    pub context: Context,
+    /// The user's plan.
+    pub plan: PlanId,
+    /// Who pays.
+    pub payer: Payer,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Its placement, for withdrawing it.
+    pub(crate) placement: Placement,
+}
+
+/// The `turn` of `begin_turn`.
+#[derive(Debug, Serialize)]
+struct NewTurnFields<'a> {
+    chat: &'a ChatId,
+    title: String,
+    answer: &'a MessageId,
+    model: &'a str,
+    #[serde(flatten)]
+    placement: PlacementFields<'a>,
+    parts: [Part; 1],
+    context_size: usize,
+    price: u32,
+    plan_rules: std::collections::BTreeMap<&'a str, PlanRules>,
+    idempotency_key: Option<&'a str>,
+    orphaned_before: Timestamp,
+}
+
+impl Request<'_> {
+    /// Decides who pays, stores the question and an open answer, and reads the earlier messages: one statement, one
+    /// round trip. The rules that two concurrent turns could break are the database's: an id is used once, a credit is
+    /// spent once, a message belongs to its chat and the chat's owner, and turns of one chat queue for its head.
+    ///
+    /// A chat has one turn at a time, and a turn begins once: a duplicate is [`DatabaseError::DuplicateTurn`],
+    /// whatever else could be said against it, and [`Request::duplicate_of`] finds the turn that it repeats.
+    ///
+    /// Retry: a first attempt whose connection died may have been committed all the same. It is withdrawn before the
+    /// second attempt, or its credits would be reserved twice. The second answer has an id of its own.
+    pub async fn begin_turn(
+        &self,
+        turn: &NewTurn,
+        plans: &Plans,
+    ) -> Result<BegunTurn, DatabaseError> {
+        let (is_retry, second) = (&AtomicBool::new(false), &turn.tried_again());
+        let begin = |client: Object| async move {
+            if !is_retry.swap(true, Ordering::Relaxed) {
+                return self.begin_on(&client, turn, plans).await;
+            }
+            let first = Withdrawal::of_attempt(turn, self.session.user);
+            first.run(&client, "unavailable", self.now).await?;
+            self.begin_on(&client, second, plans).await
+        };
+        self.database.retrying(begin).await
+    }
+
+    async fn begin_on(
+        &self,
+        client: &Object,
+        turn: &NewTurn,
+        plans: &Plans,
+    ) -> Result<BegunTurn, DatabaseError> {
+        let begin = client.prepare_cached(BEGIN).await?;
+        let context_size = match &turn.placement {
+            Placement::Append { .. } | Placement::Edit { .. } => CONTEXT_MESSAGES,
+            // The question itself is read too.
+            Placement::Regenerate { .. } => CONTEXT_MESSAGES + 1,
+        };
+        let (user, session) = (self.session.user, self.session.id);
+        let fields = Json(NewTurnFields {
+            chat: &turn.chat,
+            title: title_of(turn.question.as_str()),
+            answer: &turn.answer,
+            model: turn.model.as_str(),
+            placement: (&turn.placement).into(),
+            parts: turn.question.to_parts(),
+            context_size,
+            price: turn.pricing.credits,
+            plan_rules: plan_rules(turn, plans),
+            idempotency_key: turn.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            orphaned_before: self.now - ORPHANED_AFTER,
+        });
+        let rows = client
+            .query(&begin, &[&user.0, &session.0, &self.now, &self.idle_since(), &fields])
+            .await?;
+        let (payment, messages) =
+            rows.split_first().ok_or_else(|| DatabaseError::unexpected("no payment"))?;
+        let payment = PaymentDecision::read(payment)?;
+        let (question, context) = question_and_context(turn, messages)?;
+        Ok(BegunTurn {
+            user,
+            chat: turn.chat.clone(),
+            answer: turn.answer.clone(),
+            model: turn.model.clone(),
+            question,
+            context,
+            plan: payment.plan,
+            payer: payment.payer,
+            began_at: self.now,
+            placement: turn.placement.clone(),
+        })
+    }
+
+    /// The status of the limit on turns after this one, counted by Postgres while the cache is away. Turns that are
+    /// being stored at this moment are not counted, so a burst may pass.
+    pub async fn turn_limit(&self, limit: Limit) -> Result<LimitStatus, DatabaseError> {
+        let since = self.now - limit.window;
+        let rows = self.query(COUNT_SINCE, &[&self.session.user.0, &since]).await?;
+        let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no count"))?;
+        let (count, oldest): (i64, Option<Timestamp>) =
+            (row.try_get("turns")?, row.try_get("oldest")?);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let resets_at = oldest.unwrap_or(self.now) + limit.window;
+        Ok(LimitStatus {
+            limit,
+            remaining: limit.count.saturating_sub(count),
+            reset_after: resets_at.duration_since(self.now).unsigned_abs(),
+            reached: count > limit.count,
+        })
+    }
+}
+
+impl Database {
+    /// Connects and prepares the statements of a turn, so that the first turn costs no more than others.
+    pub async fn warm_for_turns(self) -> Result<(), DatabaseError> {
+        let client = self.connection().await?;
+        tokio::try_join!(
+            biased;
+            client.prepare_cached(BEGIN),
+            client.prepare_cached(FINISH),
+        )?;
+        Ok(())
+    }
+}
+
+fn question_and_context(
+    turn: &NewTurn,
+    rows: &[Row],
+) -> Result<(Question, Context), DatabaseError> {
+    let mut context = Context::default();
+    let mut is_stored_question = matches!(turn.placement, Placement::Regenerate { .. });
+    let mut question = turn.question.clone();
+    for row in rows {
+        let role = match row.try_get("kind")? {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            _ => {
+                context.summary = Some(row.try_get::<_, Json<String>>("body")?.0);
+                continue;
+            }
+        };
+        let message = Message { role, parts: row.try_get::<_, Json<Vec<Part>>>("body")?.0 };
+        if std::mem::take(&mut is_stored_question) {
+            // Within the limit of the day it was stored, whatever today's is.
+            question = Question::parse([message.text().as_str()], usize::MAX)
+                .map_err(|error| DatabaseError::Unavailable(error.into()))?;
+        } else {
+            context.messages.push(message);
+        }
+    }
+    // The branch is read from its head upwards; a prompt reads downwards.
+    context.messages.reverse();
+    Ok((question, context))
+}

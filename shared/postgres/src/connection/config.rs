@@ -1,0 +1,140 @@
+//! Where the database is and how it is reached.
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use shared_aws::Aws;
+use shared_core::env::{ConfigError, Env};
+use tokio_postgres::config::{Host, SslMode};
+
+/// The database's address and the size of the pool.
+#[derive(Debug)]
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`: `postgres://user:password@host:5432/name`. TLS with a verified certificate is
+    /// required unless the host is this machine or the URL says `sslmode=disable`.
+    pub url: SecretString,
+    /// `DATABASE_CA_FILE`: certificates (PEM) to trust instead of the public ones, such as the
+    /// bundle of Amazon RDS.
+    pub ca_file: Option<PathBuf>,
+    /// `DATABASE_POOL_SIZE`: connections at most, 2 by default. A Lambda environment serves one
+    /// request at a time; a local server of all functions wants more.
+    pub pool_size: usize,
+    /// `DATABASE_AUTH`: `password`, by default, for that of the URL; `iam` for a token that AWS's
+    /// credentials sign for each connection, where RDS has given the URL's user the role `rds_iam`.
+    pub credentials: Credentials,
+}
+
+/// How a connection proves who it is.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// As the URL says.
+    Url,
+    /// As the URL's user, with a token of IAM's.
+    Iam(Aws),
+    /// As the owner of the schema, who is not in the URL.
+    Owner {
+        /// The user's name.
+        user: String,
+        /// The user's password.
+        password: SecretString,
+    },
+}
+
+impl DatabaseConfig {
+    /// Reads the variables named at each field.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        let config = Self {
+            url: env.secret("DATABASE_URL")?,
+            ca_file: env.optional("DATABASE_CA_FILE").map(PathBuf::from),
+            pool_size: env.parsed("DATABASE_POOL_SIZE", 2)?,
+            credentials: match env.optional("DATABASE_AUTH").as_deref() {
+                None | Some("password") => Credentials::Url,
+                Some("iam") => Credentials::Iam(Aws::from_env(env)?),
+                Some(_) => {
+                    return Err(ConfigError::new("DATABASE_AUTH", "has to be password or iam"));
+                }
+            },
+        };
+        config.parsed()?;
+        Ok(config)
+    }
+
+    /// For the owner of the schema: the address as above, and in `DATABASE_OWNER` who logs in, as the
+    /// JSON of RDS's own secret, `{"username": …, "password": …}`.
+    pub fn of_owner(env: &Env<'_>) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        struct Owner {
+            username: String,
+            password: String,
+        }
+        let owner: Owner = serde_json::from_str(env.secret("DATABASE_OWNER")?.expose_secret())
+            .map_err(|_| {
+                // Serde's own words could repeat the value.
+                ConfigError::new("DATABASE_OWNER", r#"has to be {"username": …, "password": …}"#)
+            })?;
+        let credentials =
+            Credentials::Owner { user: owner.username, password: owner.password.into() };
+        Ok(Self { credentials, ..Self::from_env(env)? })
+    }
+
+    /// The database at `url`, for one connection that logs in as the URL says.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.into(), ca_file: None, pool_size: 1, credentials: Credentials::Url }
+    }
+
+    pub(crate) fn parsed(&self) -> Result<tokio_postgres::Config, ConfigError> {
+        let url = self.url.expose_secret();
+        let mut config: tokio_postgres::Config = url.parse().map_err(|error| {
+            ConfigError::new("DATABASE_URL", format!("cannot be read: {error}"))
+        })?;
+        // `prefer`, the driver's default, falls back to plain text whenever somebody on the way
+        // says so; here it is the one or the other.
+        if config.get_ssl_mode() == SslMode::Prefer {
+            let here = config.get_hosts().iter().all(is_this_machine);
+            config.ssl_mode(if here { SslMode::Disable } else { SslMode::Require });
+        }
+        if let Credentials::Owner { user, password } = &self.credentials {
+            config.user(user).password(password.expose_secret());
+        }
+        Ok(config)
+    }
+}
+
+fn is_this_machine(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ssl_mode(url: &str) -> SslMode {
+        DatabaseConfig::at(url).parsed().unwrap().get_ssl_mode()
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_reached_by_tls_or_not_at_all() {
+        assert_eq!(ssl_mode("postgres://u@db.example.com/x"), SslMode::Require);
+        assert_eq!(ssl_mode("postgres://u@10.0.0.1/x?sslmode=prefer"), SslMode::Require);
+        assert_eq!(ssl_mode("postgres://u@127.0.0.1/x"), SslMode::Disable);
+        assert_eq!(ssl_mode("postgres://u@db.example.com/x?sslmode=disable"), SslMode::Disable);
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_read_is_not_repeated() {
+        let env = Env::new(|name| {
+            (name == "DATABASE_URL").then(|| "postgres://u:hunter2@host:port/x".into())
+        });
+        let error = DatabaseConfig::from_env(&env).unwrap_err().to_string();
+        assert!(
+            error.starts_with("DATABASE_URL cannot be read") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! How a connection is opened: over which TLS, and with which password.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use deadpool_postgres::{ConfigConnectImpl, Connect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::ExposeSecret;
+use shared_aws::Aws;
+use shared_core::clock::Clock;
+use shared_core::env::ConfigError;
+use shared_core::error_chain;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::config::Credentials;
+use super::rds;
+use crate::DatabaseConfig;
+
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
+
+/// Opens connections as `config` says.
+pub(crate) struct Connector {
+    transport: Tls,
+    identity: Option<(Aws, Clock)>,
+}
+
+enum Tls {
+    Disabled(ConfigConnectImpl<NoTls>),
+    Verified(ConfigConnectImpl<MakeRustlsConnect>),
+}
+
+impl Connector {
+    /// `clock` dates IAM tokens; who logs in with a password does without.
+    pub(crate) fn new(
+        config: &DatabaseConfig,
+        postgres: &Config,
+        clock: Option<Clock>,
+    ) -> Result<Self, ConfigError> {
+        let transport = if postgres.get_ssl_mode() == SslMode::Disable {
+            Tls::Disabled(ConfigConnectImpl { tls: NoTls })
+        } else {
+            let tls = tls(config.ca_file.as_deref(), host(postgres))?;
+            Tls::Verified(ConfigConnectImpl { tls: MakeRustlsConnect::new(tls) })
+        };
+        let identity = match &config.credentials {
+            Credentials::Iam(aws) => clock.map(|clock| (aws.clone(), clock)),
+            Credentials::Url | Credentials::Owner { .. } => None,
+        };
+        Ok(Self { transport, identity })
+    }
+}
+
+impl Connect for Connector {
+    fn connect(&self, postgres: &Config) -> Connecting<'_> {
+        let mut postgres = postgres.clone();
+        if let Some((aws, clock)) = &self.identity {
+            let (host, user) = (host(&postgres), postgres.get_user().unwrap_or_default());
+            let port = postgres.get_ports().first().copied().unwrap_or(5432);
+            match aws.database_token(host, port, user, clock.now()) {
+                Ok(token) => drop(postgres.password(token.expose_secret())),
+                // Without one, the server refuses, and says so too.
+                Err(error) => tracing::error!(error = error_chain(&error), "no token for postgres"),
+            }
+        }
+        match &self.transport {
+            Tls::Disabled(transport) => transport.connect(&postgres),
+            Tls::Verified(transport) => transport.connect(&postgres),
+        }
+    }
+}
+
+fn host(postgres: &Config) -> &str {
+    match postgres.get_hosts().first() {
+        Some(Host::Tcp(name)) => name,
+        Some(Host::Unix(_)) | None => "",
+    }
+}
+
+/// Certificates are verified, and so is the host's name; tokio-postgres' `require` leaves both to
+/// the TLS library, and rustls knows no other way.
+fn tls(ca_file: Option<&Path>, host: &str) -> Result<rustls::ClientConfig, ConfigError> {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            ConfigError::new("DATABASE_CA_FILE", format!("cannot be read: {error}"))
+        };
+        let certificates =
+            CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| unreadable(&error))?;
+            roots.add(certificate).map_err(|error| unreadable(&error))?;
+        }
+    } else if let Some(certificates) = rds::roots_for(host)? {
+        roots.add_parsable_certificates(certificates);
+    } else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::new("DATABASE_URL", error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,147 @@
+//! The pool, TLS, and the one retry that a dead connection gets.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
+use shared_core::clock::Clock;
+use shared_core::env::ConfigError;
+use shared_core::session::Session;
+
+use super::connector::Connector;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::{DatabaseConfig, DatabaseError, Request};
+
+/// How long a request waits for a connection, one that is free or a new one.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// A peer that vanished without a word (an expired NAT entry, a failed-over host) acknowledges nothing;
+/// the kernel's own patience is a quarter of an hour.
+const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
+/// The timeouts end on the server what no request waits for any more. Every statement here looks rows
+/// up by their keys: planning it once is enough, and planning it anew each time would cost more than
+/// running it.
+const SESSION: &str = "-c statement_timeout=8000 \
+    -c idle_in_transaction_session_timeout=8000 -c plan_cache_mode=force_generic_plan -c jit=off";
+/// A transaction that has not ended by then is lost with its server. Longer than the server's own
+/// limit for a statement, which says more.
+const TRANSACTION_WITHIN: Duration = Duration::from_secs(9);
+
+/// The database. Cheap to clone; connects when first used.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+}
+
+impl Database {
+    /// Prepares the pool, without connecting. The clock dates IAM tokens.
+    pub fn new(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
+        Self::as_role("app_user", config, clock)
+    }
+
+    /// Whoever the URL logs in as, statements run as `role`, which row-level security binds: a
+    /// superuser's URL must not switch it off.
+    pub(crate) fn as_role(
+        role: &str,
+        config: &DatabaseConfig,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        let mut postgres = config.parsed()?;
+        postgres
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(UNACKNOWLEDGED_FOR)
+            .keepalives_idle(UNACKNOWLEDGED_FOR)
+            .options(format!("-c role={role} {SESSION}"))
+            .application_name("chat");
+        // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
+        // hot path a round trip, and `retrying` mends what it would find.
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let connector = Connector::new(config, &postgres, Some(clock))?;
+        let manager = Manager::from_connect(postgres, connector, recycling);
+        let within = Some(CONNECT_WITHIN);
+        Pool::builder(manager)
+            .max_size(config.pool_size)
+            // The connection that was used last knows its statements and has its caches warm.
+            .queue_mode(QueueMode::Lifo)
+            .timeouts(Timeouts { wait: within, create: within, recycle: within })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map(|pool| Self { pool })
+            .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
+    }
+
+    /// The door for a user's request.
+    pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
+        Request { database: self, session, now }
+    }
+
+    /// Whether the server answers.
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        self.retrying(|client| async move { Ok(client.simple_query("").await.map(drop)?) }).await
+    }
+
+    /// Opens a connection if none is open, so that the next request finds one.
+    pub async fn warm(self) -> Result<(), DatabaseError> {
+        self.connection().await.map(drop)
+    }
+
+    /// Runs one statement as a transaction of its own: one round trip.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.retrying(|client| async move {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.query(&statement, params).await?)
+        })
+        .await
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Object, DatabaseError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs a transaction, and runs it once more if its connection turns out to be dead.
+    ///
+    /// A connection dies silently while a Lambda environment sleeps or Postgres restarts; the first
+    /// write finds out. All statements of a transaction leave in one write, so a dead connection
+    /// means that none of them was heard, but for the rare case of a commit whose acknowledgement
+    /// got lost. What is run has to bear that: it changes nothing the second time, or it undoes the
+    /// first, as a turn's beginning does.
+    #[tracing::instrument(
+        target = "otel", name = "transaction", skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
+    pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, DatabaseError>
+    where
+        F: Future<Output = Result<T, DatabaseError>>,
+    {
+        let run = async || {
+            let connection = self.connection().await?;
+            match tokio::time::timeout(TRANSACTION_WITHIN, run(connection)).await {
+                Ok(result) => result,
+                Err(elapsed) => {
+                    // Nobody knows what state it is in, so nobody gets it again.
+                    self.forget_connections();
+                    Err(DatabaseError::Unavailable(elapsed.into()))
+                }
+            }
+        };
+        match run().await {
+            Err(error) if error.is_dead_connection() => {
+                tracing::info!(%error, "a connection to postgres was dead, connecting again");
+                self.forget_connections();
+                run().await
+            }
+            result => result,
+        }
+    }
+
+    /// What happened to one connection happened to all of the pool.
+    fn forget_connections(&self) {
+        self.pool.retain(|_, _| false);
+    }
+}

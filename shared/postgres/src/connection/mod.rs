@@ -1,0 +1,8 @@
+//! Connections: where the database is, how it is reached, and who may use it how.
+
+pub(crate) mod config;
+pub(crate) mod connector;
+pub(crate) mod database;
+pub(crate) mod jobs;
+mod rds;
+pub(crate) mod request;

@@ -1,0 +1,124 @@
+//! `sessions`: one row per login, the source of truth about revocation.
+
+use jiff::Timestamp;
+use shared_core::account::{SessionSummary, User};
+use shared_core::email::Email;
+use shared_core::ids::{SessionId, UserId};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::users::user;
+use crate::{Database, DatabaseError, Request};
+
+const SIGN_IN: &str = "
+    select id, email, name, created_at
+      from sign_in($1, $2, $3, $4, $5, $6)";
+
+const LIST: &str = "
+    select id, created_at, last_seen_at, expires_at, user_agent
+      from sessions
+     where user_id = $1
+       and revoked_at is null
+       and expires_at > $2
+       and ($3::uuid is null or id < $3)
+     order by id desc
+     limit $4";
+
+const REVOKE: &str = "
+    update sessions
+       set revoked_at = $2
+     where id = $1";
+
+const REVOKE_ALL: &str = "
+    update sessions
+       set revoked_at = $2
+     where user_id = $1
+       and revoked_at is null";
+
+/// A session to open.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// The session's id.
+    pub id: SessionId,
+    /// The id that the user gets if this is their first login.
+    pub user_if_new: UserId,
+    /// What the browser calls itself; the first 300 characters are kept.
+    pub user_agent: Option<String>,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Some of a user's sessions, newest first.
+#[derive(Clone, Debug)]
+pub struct SessionsPage {
+    /// The sessions.
+    pub items: Vec<SessionSummary>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<SessionId>,
+}
+
+/// `sessions.user_agent` takes no more.
+const LONGEST_USER_AGENT: usize = 300;
+
+impl Database {
+    /// Signs in the owner of `email`, whose ownership was just proved by a one-time code: creates the user on the
+    /// first login, and opens a session.
+    pub async fn sign_in(
+        &self,
+        email: &Email,
+        session: &NewSession,
+        now: Timestamp,
+    ) -> Result<User, DatabaseError> {
+        let agent = session.user_agent.as_deref();
+        let agent: Option<String> =
+            agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
+        let params: &[&(dyn ToSql + Sync)] = &[
+            &email.as_str(),
+            &session.user_if_new.0,
+            &session.id.0,
+            &agent,
+            &now,
+            &session.expires_at,
+        ];
+        let rows = self.query(SIGN_IN, params).await?;
+        user(rows.first().ok_or_else(|| DatabaseError::unexpected("no user"))?)
+    }
+}
+
+impl Request<'_> {
+    /// The user's live sessions, newest first, from `after` on.
+    pub async fn sessions(
+        &self,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<SessionsPage, DatabaseError> {
+        let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let rows = self.query(LIST, &[&self.session.user.0, &self.now, &after, &one_more]).await?;
+        let mut items = rows
+            .iter()
+            .map(|row| {
+                Ok(SessionSummary {
+                    id: SessionId(row.try_get("id")?),
+                    created_at: row.try_get("created_at")?,
+                    last_seen_at: row.try_get("last_seen_at")?,
+                    expires_at: row.try_get("expires_at")?,
+                    user_agent: row.try_get("user_agent")?,
+                })
+            })
+            .collect::<Result<Vec<_>, DatabaseError>>()?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| last.id);
+        Ok(SessionsPage { items, next })
+    }
+
+    /// Ends this session.
+    pub async fn log_out(&self) -> Result<(), DatabaseError> {
+        self.query(REVOKE, &[&self.session.id.0, &self.now]).await.map(drop)
+    }
+
+    /// Ends all of the user's sessions, this one too.
+    pub async fn log_out_everywhere(&self) -> Result<(), DatabaseError> {
+        self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await.map(drop)
+    }
+}
