@@ -24,7 +24,7 @@ use shared_core::random::Entropy;
 use shared_http::{begin_logging, process_env, system_clock, system_entropy};
 use shared_inbox::InboxConfig;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
-use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
+use shared_postgres::{DatabaseConfig, Destructive, Jobs, MigrateError, migrate};
 use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,8 +62,12 @@ enum LocalError {
     Stack(#[from] StackError),
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
+    #[error(
+        "{0}: another version of the product has made what lies in .local/dev. Run `make dev-reset`, which deletes it, and start again"
+    )]
+    OtherVersion(MigrateError),
     #[error(transparent)]
-    Migrate(#[from] shared_postgres::MigrateError),
+    Migrate(MigrateError),
     #[error(
         "port {port} cannot be had ({source}): stop what listens there (`ss -ltnp` names it), or set {variable}"
     )]
@@ -72,6 +76,16 @@ enum LocalError {
     Secrets { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl From<MigrateError> for LocalError {
+    fn from(error: MigrateError) -> Self {
+        if matches!(error, MigrateError::Diverged(_)) {
+            Self::OtherVersion(error)
+        } else {
+            Self::Migrate(error)
+        }
+    }
 }
 
 async fn run(env: &Env<'_>) -> Result<(), LocalError> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use local_stack::{Servers, Settings, TestServers, free_port};
 use serde_json::{Value, json};
 use testkit::repository;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, Row};
 
 /// A directory of its own, with the programs that are installed already.
 struct Checkout {
@@ -78,8 +78,8 @@ impl Checkout {
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
-    /// What became of the answers, as its Postgres has kept them; while nothing runs.
-    async fn answers(&self) -> Vec<(String, String)> {
+    /// Queries its Postgres, while nothing runs.
+    async fn query(&self, sql: &str) -> Vec<Row> {
         let [_, postgres_port, cache_port, _] = self.ports;
         let settings = Settings {
             local_dir: self.local_dir.clone(),
@@ -92,14 +92,19 @@ impl Checkout {
         let servers = Servers::start(settings).await.unwrap();
         let url = servers.database_owner_url();
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        let query = "select chat_id, status, parts::text from messages
-                      where role = 'assistant' order by chat_id";
         let (rows, _) = tokio::join!(
-            async move { client.query(query, &[]).await.unwrap() },
+            async move { client.query(sql, &[]).await.unwrap() },
             connection, // until the client is dropped
         );
         servers.stop().await;
-        rows.iter().map(|row| (row.get(1), row.get(2))).collect()
+        rows
+    }
+
+    /// Status and parts of the stored answers, while nothing runs.
+    async fn answers(&self) -> Vec<(String, String)> {
+        let query = "select status, parts::text from messages
+                      where role = 'assistant' order by chat_id";
+        self.query(query).await.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
     fn vault_keys(&self) -> PathBuf {
@@ -285,6 +290,18 @@ fn is_closed(mut stream: TcpStream) -> bool {
     let _ = stream.write_all(b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n");
     // The end, or a reset.
     !matches!(stream.read(&mut [0]), Ok(1))
+}
+
+#[tokio::test]
+async fn data_of_another_version_is_told_with_the_command_that_deletes_it() {
+    let checkout = Checkout::new("other-version").await;
+    checkout.start().end("-TERM");
+    checkout.query("update refinery_schema_history set checksum = '1' where version = 1").await;
+    let output = checkout.command().output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("V1__identity") && said.contains("`make dev-reset`"), "{said}");
+    assert!(!checkout.anybody_listens());
 }
 
 #[tokio::test]

@@ -115,8 +115,7 @@ async fn an_id_of_another_users_chat_is_free_and_shows_nothing_of_that_chat() {
     let eve = Client::new(app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
     for path in ["/api/chat/the-chat/stream?message=answer-01", "/api/chat/the-chat/stop"] {
         let stops = path.ends_with("stop");
-        let unknown =
-            if stops { eve.post(path, &Value::Null).await } else { eve.get(path).await };
+        let unknown = if stops { eve.post(path, &Value::Null).await } else { eve.get(path).await };
         assert_eq!(unknown.refusal(), (404, "chat_not_found".into()), "{path}");
     }
     let own = eve.post("/api/chat", &body("the-chat", "fake/echo", "what was said?")).await;

@@ -10,7 +10,10 @@ async fn nothing_that_waits_prints_what_was_said() {
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     let page = stack.page().await;
     let printed = format!("{page:?} {:?} {:?}", page.turns[0], stack.inbox);
-    assert!(printed.contains("answer-00001#00000000-0000-0000-0000-000000000001#complete"), "{printed}");
+    assert!(
+        printed.contains("answer-00001#00000000-0000-0000-0000-000000000001#complete"),
+        "{printed}"
+    );
     assert!(!printed.contains(QUESTION) && !printed.contains(ANSWER), "{printed}");
 }
 
