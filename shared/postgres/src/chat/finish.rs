@@ -195,11 +195,7 @@ impl<'a> FinishParams<'a> {
                 Outcome::Failed { code, .. } => Some(code.as_ref()),
             },
             usage: answer.usage().map(UsageColumns::from),
-            refused_key: refused_key.map(|key| hex(&key.sealed.nonce)),
+            refused_key: refused_key.map(|key| hex::encode(key.sealed.nonce)),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -78,8 +78,6 @@ const DELETE: &str = "
     delete from provider_keys
      where user_id = $1";
 
-/// The nonce says that it is still the key that was refused.
-
 /// A key's policy and cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySettings {
@@ -199,7 +197,7 @@ impl Request<'_> {
             &change.cap.is_some(),
             &change.cap.flatten().map(MonthlyCap::nano_usd),
         ];
-        self.query(CHANGE, params).await?.first().map(|row| stored(row)).transpose()
+        self.query(CHANGE, params).await?.first().map(stored).transpose()
     }
 
     /// Deletes the user's key, if there is one.

@@ -162,9 +162,10 @@ async fn applied(client: &Client) -> Result<Vec<SchemaVersion>, MigrateError> {
 }
 
 fn diverged(error: refinery::Error) -> MigrateError {
-    match error.kind() {
-        Kind::DivergentVersion(applied, _) => MigrateError::Diverged(applied.to_string()),
-        _ => Box::new(error).into(),
+    if let Kind::DivergentVersion(applied, _) = error.kind() {
+        MigrateError::Diverged(applied.to_string())
+    } else {
+        Box::new(error).into()
     }
 }
 
