@@ -1,4 +1,4 @@
-# What a developer does here. Needs Rust, Node and Python; local/install brings the rest into .local/.
+# Commands for developers. Needs Rust, Node and Python; local/install brings the rest into .local/.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -6,10 +6,10 @@ SHELL := bash
   check-format check-direction check-dependencies check-unused check-lints check-docs check-templates \
   build deploy destroy
 
-# cargo finds what local/install has built, and puts its own work where it is told to.
+# cargo finds the programs of local/install, and uses its configured target directory.
 export PATH := $(or $(LOCAL_DIR),$(CURDIR)/.local)/bin:$(PATH)
 target := $(or $(CARGO_TARGET_DIR),target)
-# Before a command: says afterwards how long it took.
+# In front of a command: prints its duration afterwards.
 timed = @TIMEFORMAT='-- $@: %0R s'; time
 
 help: ## this list
@@ -22,17 +22,17 @@ dev: ## the whole product on http://localhost:3000 (PORT changes it), until Ctrl
 	@cargo build -p local
 	@exec $(target)/debug/local
 
-dev-reset: ## forgets what `make dev` has stored
+dev-reset: ## deletes the data of `make dev`
 	@cargo run -q -p local-stack -- forget
 
-# curl's 7 is that nobody listens.
-sweep: ## what a running `make dev` sweeps up every minute, now (PORT as there)
+# curl's exit status 7: nothing listens.
+sweep: ## runs the sweep of a running `make dev` now, not within the minute (PORT as there)
 	@curl --silent --show-error --fail-with-body --max-time 60 --request POST \
 	  http://localhost:$(or $(PORT),3000)/local/sweep || { status=$$?; \
 	  [ $$status != 7 ] || echo 'nothing listens on port $(or $(PORT),3000): run `make dev` first, or say PORT=…'; exit $$status; }
 	@echo
 
-# nextest leaves examples in the documentation out; of those, only a failure is worth a word.
+# nextest omits documentation examples; their output is shown only on failure.
 test: ## all tests, on servers of their own
 	@local/install
 	@status=0; \
@@ -48,7 +48,7 @@ test: ## all tests, on servers of their own
 stop: ## ends the servers that tests leave running for the next ones
 	@cargo run -q -p local-stack -- stop-test-servers
 
-check: check-format check-direction check-dependencies check-unused check-lints check-docs check-templates ## all that is checked without running the product
+check: check-format check-direction check-dependencies check-unused check-lints check-docs check-templates ## all checks that do not run the product
 
 check-format: ## the code looks as cargo fmt leaves it
 	$(timed) cargo fmt --all --check
@@ -60,7 +60,7 @@ check-dependencies: ## licences, sources and forbidden crates (deny.toml)
 	@local/install cargo-deny
 	$(timed) cargo deny check --hide-inclusion-graph bans licenses sources
 
-check-unused: ## no crate asks for another that it does not use
+check-unused: ## no unused dependencies
 	@local/install cargo-machete
 	$(timed) cargo machete --skip-target-dir functions shared local bench
 
@@ -70,7 +70,7 @@ check-lints: ## clippy
 check-docs: ## the documentation has no dead links
 	$(timed) env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
-check-templates: ## the template and its parts: linters, and what they cannot know
+check-templates: ## the templates: linters, and rules of this product
 	@local/install sam checkov
 	$(timed) infra/check
 
@@ -78,14 +78,14 @@ advisories: ## known vulnerabilities of dependencies (needs the network)
 	@local/install cargo-deny
 	@cargo deny check advisories
 
-bench: ## measures, and prints what came out
+bench: ## measures the product and prints a report
 	@local/install
 	@cargo run --release -p bench
 
 bench-cold: ## measures how fast functions start, against a hello-world
 	@cargo run --release -p bench -- cold
 
-openapi: ## writes docs/openapi.json and docs/errors.md anew, from the code
+openapi: ## regenerates docs/openapi.json and docs/errors.md from the code
 	@cargo build -q -p local --bin openapi
 	@$(target)/debug/openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 	@$(target)/debug/openapi --errors > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
@@ -93,7 +93,8 @@ openapi: ## writes docs/openapi.json and docs/errors.md anew, from the code
 fmt: ## formats the code
 	@cargo fmt --all
 
-# What the functions are built for: as deployed before, or AWS's own processors, which cost less.
+# The processor architecture of the functions: that of the last deploy, or AWS's own processors, which cost
+# less.
 ARCH ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(arm64|x86_64).*/\1/p' samconfig.local.toml 2>/dev/null),arm64)
 rust_target = $(subst arm64,aarch64,$(ARCH))-unknown-linux-gnu
 export SAM_CLI_TELEMETRY := 0
@@ -103,13 +104,13 @@ build: ## builds the functions for AWS, into .aws-sam (ARCH=x86_64 for Intel)
 	@test -d "$$(rustc --print target-libdir --target $(rust_target) 2>/dev/null)" || { \
 	  echo 'Rust cannot build for $(ARCH) here. Run: rustup target add $(rust_target)'; \
 	  echo '(without rustup, install rust-std for $(rust_target); or deploy for this machine: ARCH=x86_64)'; exit 1; }
-	@# One function after the other, sharing what they have in common. One build of all would unify their features,
+	@# One function after the other, sharing compiled dependencies. One build of all would unify their features,
 	@# and sam would then build most of it again.
 	@sam build --parameter-overrides Architecture=$(ARCH)
 
 deploy: build ## deploys to the AWS account that you are logged in to (SET="Size=medium" changes parameters)
 	@infra/deploy $(SET)
 
-destroy: ## takes the deployment away again; says what stays, and asks
+destroy: ## deletes the deployment, after listing what stays and asking
 	@local/install sam
 	@"$$(dirname "$$(readlink -f "$(or $(LOCAL_DIR),$(CURDIR)/.local)/bin/sam")")/python" infra/destroy

@@ -1,13 +1,13 @@
-//! The measure: a turn with nothing around it.
+//! The baseline: a turn with nothing around it.
 //!
-//! What every implementation must do: read the session's token, ask the cache once, store the
-//! question and read the last five messages in one statement, pass each chunk on at once, store the
-//! answer in one statement. What it leaves out, and the product may not: limits, revoked sessions,
-//! row-level security, ownership, trees of messages, an open answer from the beginning, usage and
-//! cost, errors, heartbeats, logs, a turn that outlives its reader. It never waits for the disk.
+//! It does what every implementation must: verify the session's token, send one command to the cache, store
+//! the question and read the last five messages in one statement, forward each chunk at once, store the
+//! answer in one statement. It omits what the product may not: rate limits, revoked sessions, row-level
+//! security, ownership, trees of messages, a row for the answer from the beginning, usage and cost, errors,
+//! heartbeats, logs, a turn that outlives its connection. It never waits for the disk.
 //!
-//! The libraries are the product's. So is the recorder, where a live log is asked for: with it and
-//! without, a turn is otherwise the same, and the difference is what the log costs.
+//! The libraries are the product's. So is the log writer, where a live log is wanted: a turn is otherwise
+//! the same with and without it, and the difference is the log's cost.
 
 use std::convert::Infallible;
 
@@ -29,9 +29,9 @@ use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use crate::Result;
-use crate::recorded::{Recording, Told};
+use crate::recorded::{Recording, TurnLog};
 
-/// What the statements below need, run once by the owner of the database.
+/// The tables of the statements below; run once by the owner of the database.
 pub(crate) const SCHEMA: &str = "
     create table bare_messages (
       id       bigint generated always as identity primary key,
@@ -54,9 +54,9 @@ const ANSWER: &str = "
 /// Whether a turn has a live log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LiveLog {
-    /// As the product's has.
+    /// With the product's live log.
     Written,
-    /// Nothing is kept of what is said until it is stored.
+    /// Without: the answer exists only in memory until it is stored.
     Absent,
 }
 
@@ -102,7 +102,7 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>, live_log: LiveLo
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ChatBody {
     id: String,
     message: Message,
     model: String,
@@ -121,7 +121,7 @@ struct Part {
 async fn turn(
     State(bare): State<Bare>,
     headers: HeaderMap,
-    Json(asked): Json<Asked>,
+    Json(asked): Json<ChatBody>,
 ) -> std::result::Result<Response, StatusCode> {
     let token = headers
         .get(header::COOKIE)
@@ -150,7 +150,7 @@ struct PromptMessage {
 }
 
 impl Bare {
-    async fn begin(self, mut asked: Asked, user: &str) -> Result<Stream> {
+    async fn begin(self, mut asked: ChatBody, user: &str) -> Result<Stream> {
         let question = asked.message.parts.pop().map_or_else(String::new, |part| part.text);
         let mut cache = self.cache.clone();
         let count = async {
@@ -173,7 +173,7 @@ impl Bare {
             })
             .collect::<Result<Vec<_>>>()?;
         messages.push(PromptMessage { role: "user".to_owned(), content: question });
-        let told = self.recording.as_ref().map(Recording::begin);
+        let log = self.recording.as_ref().map(Recording::begin);
         let prompt = Prompt { model: &asked.model, messages, stream: true };
         let upstream = self.http.post(&self.url).json(&prompt).send().await?;
         Ok(Stream {
@@ -182,7 +182,7 @@ impl Bare {
             answer: String::new(),
             database: self.database,
             chat: asked.id,
-            told,
+            log,
             ended: false,
         })
     }
@@ -194,7 +194,7 @@ struct Stream {
     answer: String,
     database: Pool,
     chat: String,
-    told: Option<Told>,
+    log: Option<TurnLog>,
     ended: bool,
 }
 
@@ -223,7 +223,7 @@ struct TextDelta<'a> {
 }
 
 impl Stream {
-    /// The frames of what came in together; after the last, the answer is stored.
+    /// Returns the frames of the chunks that arrived together; after the last, stores the answer.
     async fn next(mut self) -> Option<(std::result::Result<Bytes, Infallible>, Self)> {
         let (mut frames, mut count) = (Vec::new(), 0);
         while frames.is_empty() && !self.ended {
@@ -237,18 +237,18 @@ impl Stream {
             }
         }
         if frames.is_empty() {
-            if let Some(told) = self.told {
-                told.finish().await;
+            if let Some(log) = self.log {
+                log.finish().await;
             }
             return None;
         }
-        if let Some(told) = &mut self.told {
-            told.append(&frames, count);
+        if let Some(log) = &mut self.log {
+            log.append(&frames, count);
         }
         Some((Ok(frames.into()), self))
     }
 
-    /// Appends to `frames`; answers how many.
+    /// Appends frames to `frames`; returns how many.
     fn read(&mut self, bytes: &[u8], frames: &mut Vec<u8>) -> u64 {
         let mut count = 0;
         self.unread.extend_from_slice(bytes);

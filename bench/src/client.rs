@@ -1,4 +1,4 @@
-//! A reader of streams: one connection, raw HTTP/1.1, the time of every read.
+//! A client that reads a stream: one connection, raw HTTP/1.1, the time of every read.
 
 use std::net::SocketAddr;
 
@@ -12,17 +12,17 @@ use crate::{Failure, Result};
 
 const QUESTION: &str = "Why do some trees lose their leaves in autumn, and how do they know when?";
 
-/// Room for a read of whatever a stream has ready.
+/// The size of the read buffer: a read takes all that is ready.
 const ROOM: usize = 64 * 1024;
 
-/// What a turn was like for its reader.
-pub(crate) struct Heard {
-    /// Nanoseconds to the first word, without those that the upstream itself took.
+/// The measurements of one turn at its client.
+pub(crate) struct TurnTimes {
+    /// Nanoseconds to the first word, without the upstream's own share.
     pub(crate) first: u64,
-    /// Nanoseconds from the upstream's sending of each chunk to its arrival. Of those that were sent
-    /// after the reader had asked: others it was never waiting for.
+    /// Nanoseconds from the upstream's sending of each chunk to its arrival. Only chunks that were sent
+    /// after the client's request: it never waited for earlier ones.
     pub(crate) late: Vec<u64>,
-    /// The most chunks that came in one read.
+    /// The largest number of chunks in one read.
     pub(crate) most_at_once: usize,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn chat_request(user: &User<'_>, script: &Script) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Its body.
+/// The body of that request.
 pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
     format!(
         r#"{{"id":"{}","message":{{"role":"user","parts":[{{"type":"text","text":"{QUESTION}"}}]}},"model":"{}"}}"#,
@@ -47,7 +47,7 @@ pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
     )
 }
 
-/// The request that follows the turn that `user` has.
+/// The request that follows the live turn of `user`.
 pub(crate) fn follow_request(user: &User<'_>) -> Vec<u8> {
     bare_request("GET", "stream", user)
 }
@@ -71,7 +71,7 @@ fn chat_id(user: &User<'_>) -> String {
     format!("bench-chat-{:06}", user.number)
 }
 
-/// The same question to the upstream itself.
+/// The same question, sent to the upstream directly.
 pub(crate) fn direct_request(script: &Script) -> Vec<u8> {
     let body = format!(
         r#"{{"model":"{}","messages":[{{"role":"user","content":"{QUESTION}"}}],"stream":true}}"#,
@@ -85,7 +85,7 @@ pub(crate) fn direct_request(script: &Script) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A connection on which one turn follows the other.
+/// A connection for one turn after another.
 pub(crate) struct Reader {
     socket: TcpStream,
     buffer: Vec<u8>,
@@ -101,13 +101,13 @@ impl Reader {
         Ok(Self { socket, buffer, asked: 0 })
     }
 
-    /// Sends `request` and reads its answer, in which the upstream's chunks are expected whole.
-    pub(crate) async fn turn(&mut self, request: &[u8], script: &Script) -> Result<Heard> {
+    /// Sends `request` and reads the response; each of the upstream's chunks must arrive whole.
+    pub(crate) async fn turn(&mut self, request: &[u8], script: &Script) -> Result<TurnTimes> {
         self.ask(request).await?;
         self.read_answer(script).await
     }
 
-    /// Sends `request`; answers when.
+    /// Sends `request`; returns the time.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<u64> {
         self.buffer.clear();
         self.asked = now();
@@ -115,37 +115,37 @@ impl Reader {
         Ok(self.asked)
     }
 
-    /// Reads the answer from its beginning to its end.
-    pub(crate) async fn read_answer(&mut self, script: &Script) -> Result<Heard> {
-        let mut heard =
-            Heard { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
+    /// Reads the response from its beginning to its end.
+    pub(crate) async fn read_answer(&mut self, script: &Script) -> Result<TurnTimes> {
+        let mut times =
+            TurnTimes { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
         let (mut chunks, mut seen) = (0, 0);
         loop {
             let (at, before) = (now(), chunks);
             while let Some((stamp, end)) = Stamp::find(&self.buffer[seen..]) {
                 if chunks == 0 {
-                    heard.first = (at - self.asked).saturating_sub(stamp.sent - stamp.received);
+                    times.first = (at - self.asked).saturating_sub(stamp.sent - stamp.received);
                 }
                 if stamp.sent > self.asked {
-                    heard.late.push(at.saturating_sub(stamp.sent));
+                    times.late.push(at.saturating_sub(stamp.sent));
                 }
                 chunks += 1;
                 seen += end;
             }
-            heard.most_at_once = heard.most_at_once.max(chunks - before);
+            times.most_at_once = times.most_at_once.max(chunks - before);
             if self.is_answered() {
                 break;
             }
             self.read().await?;
         }
         if chunks == script.chunks && find(&self.buffer, br#""type":"error""#).is_none() {
-            Ok(heard)
+            Ok(times)
         } else {
             Err(self.unexpected("not the whole answer"))
         }
     }
 
-    /// Reads until `find` finds what it is looking for in the answer so far.
+    /// Reads until `find` returns a value for the response so far.
     pub(crate) async fn until<T>(&mut self, find: impl Fn(&[u8]) -> Option<T>) -> Result<T> {
         loop {
             if let Some(found) = find(&self.buffer) {
@@ -162,7 +162,7 @@ impl Reader {
         }
     }
 
-    /// Whether the last piece of a chunked body is there, or an error's head.
+    /// Whether the last HTTP chunk has arrived, or an error's head.
     fn is_answered(&self) -> bool {
         self.buffer.ends_with(b"\r\n0\r\n\r\n")
             || (self.buffer.len() > 12 && !self.buffer.starts_with(b"HTTP/1.1 200"))
@@ -174,7 +174,7 @@ impl Reader {
     }
 }
 
-/// Where `text` begins in `bytes`.
+/// The position of `text` in `bytes`.
 pub(crate) fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
     bytes.windows(text.len()).position(|window| window == text)
 }

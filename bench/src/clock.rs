@@ -1,4 +1,4 @@
-//! One clock for all processes: a chunk is stamped in one and arrives in another.
+//! One clock for all processes: a chunk is stamped in one process and arrives in another.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
-//! Cold starts: from `exec` to the first `GET /next`, held against a hello-world.
+//! Cold starts: from `exec` to the first `GET /next`, compared with a hello-world function.
 //!
-//! `make bench-cold` runs it. All functions are started in one run, a round of each after the other,
-//! so that what the machine does besides hits them all alike.
+//! `make bench-cold` runs it. All functions are started in one run, round by round, so that other load of
+//! the machine affects them alike.
 //!
-//! What it leaves out is what only AWS has: fetching the binary, and the round trip for secrets,
+//! It omits what only AWS has: fetching the binary, and the round trip for secrets, which are plain values
+//! here. Files are in the page cache.
 //! which are plain values here. Files are in the page cache.
 
 mod environment;
@@ -24,13 +25,13 @@ use crate::{Result, clock};
 use environment::Environment;
 use start::Start;
 
-/// The measure, built with the same profile.
+/// The baseline, built with the same profile.
 const HELLO: &str = "hello";
 
-/// How many times as long as the hello-world a function may take. Those that hold a user up most.
+/// The target ratio to the hello-world, for the functions that users wait for most.
 const TARGETS: [(&str, f64); 2] = [("otp", 1.5), ("chat-stream", 2.0)];
 
-/// A function, and how its starts went.
+/// A function and its measured starts.
 struct Function {
     binary: Binary,
     /// In KiB.
@@ -38,7 +39,7 @@ struct Function {
     starts: Vec<Start>,
 }
 
-/// Measures and prints. Says whether all is well.
+/// Measures and prints the report; returns whether all targets are met (or `--strict` is not set).
 pub(crate) async fn run(plan: &ColdPlan) -> Result<bool> {
     println!("building what is deployed, and hello");
     let mut binaries = deployed::build(&["--package", HELLO]).await?;
@@ -52,7 +53,8 @@ pub(crate) async fn run(plan: &ColdPlan) -> Result<bool> {
     println!("starting {} functions {} times each", functions.len(), plan.rounds);
     let environment = Environment::new().await?;
     for round in 0..plan.warm_up + plan.rounds {
-        // Another order each time, but in each run the same: nobody always follows the same one.
+        // Shuffles the order in each round, deterministically: otherwise one function would always follow
+        // the same other one.
         let chance = BuildHasherDefault::<DefaultHasher>::default();
         functions.sort_by_cached_key(|function| chance.hash_one((round, &function.binary.name)));
         for function in &mut functions {
@@ -63,13 +65,13 @@ pub(crate) async fn run(plan: &ColdPlan) -> Result<bool> {
         }
     }
     let mut report = Report::default();
-    tell(&mut report, functions)?;
+    report_starts(&mut report, functions)?;
     let (text, all_met) = report.finish();
     println!("\n{text}");
     Ok(all_met || !plan.strict)
 }
 
-/// One bench at a time: the lock is that of the servers of `make bench`.
+/// One bench at a time: takes the same lock as the servers of `make bench`.
 fn lock() -> Result<File> {
     let directory = Settings::from_env(&process_env())?.local_dir.join("bench");
     fs::create_dir_all(&directory)?;
@@ -78,7 +80,7 @@ fn lock() -> Result<File> {
     Ok(lock)
 }
 
-fn tell(report: &mut Report, mut functions: Vec<Function>) -> Result<()> {
+fn report_starts(report: &mut Report, mut functions: Vec<Function>) -> Result<()> {
     functions.sort_by_key(|function| (function.binary.name != HELLO, function.size));
     let found: Vec<Found<'_>> = functions.iter().map(Found::of).collect();
     let hello = found.first().filter(|found| found.name == HELLO).ok_or("hello was not built")?;
@@ -94,13 +96,13 @@ fn tell(report: &mut Report, mut functions: Vec<Function>) -> Result<()> {
     for (name, target) in TARGETS {
         let ratio = found.iter().find(|found| found.name == name).map(|it| it.next / hello.next);
         let what = format!("exec to first /next: {name} / {HELLO}");
-        // Of what is not there, nothing was measured.
+        // NaN (a missed target) if the function was not measured.
         report.check(&what, ratio.unwrap_or(f64::NAN), target);
     }
     Ok(())
 }
 
-/// Medians but for one: milliseconds and MiB.
+/// Medians (except `next_p90`), in milliseconds and MiB.
 struct Found<'a> {
     name: &'a str,
     next: f64,

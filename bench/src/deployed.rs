@@ -1,4 +1,4 @@
-//! Binaries as they are deployed: how they are built, and what Lambda tells them.
+//! Binaries as deployed: how they are built, and the variables that Lambda sets.
 
 use std::env;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::Result;
 
-/// A program that was built.
+/// A built program.
 pub(crate) struct Binary {
     /// Its name, which is that of its function.
     pub(crate) name: String,
@@ -18,13 +18,14 @@ pub(crate) struct Binary {
     pub(crate) path: PathBuf,
 }
 
-/// Builds what cargo's options select, and says which programs that are. With no options it is what
-/// is deployed. In a cargo of its own: built together with tools, it would have their features.
+/// Builds the packages that cargo's options select, and returns their programs; without options, all that
+/// is deployed. In a cargo process of its own: built together with the tools, the functions would get the
+/// tools' features.
 pub(crate) async fn build(options: &[&str]) -> Result<Vec<Binary>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // What the cargo that started this program said about it. The build script of ring looks at
-    // such variables, so that all that needs ring would be built anew, here and again elsewhere.
+    // Removes the variables of the cargo that started this program. The build script of ring reads them, so
+    // that all that depends on ring would be rebuilt, here and again elsewhere.
     for (variable, _) in env::vars_os() {
         if variable
             .to_str()
@@ -58,7 +59,7 @@ pub(crate) async fn build(options: &[&str]) -> Result<Vec<Binary>> {
     Ok(binaries)
 }
 
-/// What Lambda tells every environment of `function`.
+/// Lambda's own variables for an environment of `function`.
 pub(crate) fn lambda_variables(
     function: &str,
     runtime_api: SocketAddr,
@@ -70,7 +71,7 @@ pub(crate) fn lambda_variables(
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "bench".to_owned()),
-        // A REST API's stage would otherwise become a part of the path.
+        // Otherwise a REST API's stage would become a part of the path.
         ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true".to_owned()),
     ]
 }

@@ -1,4 +1,4 @@
-//! How far behind somebody is who follows a turn through another process, as another Lambda is.
+//! How late chunks reach clients that follow (resume) a turn through another process, as on another Lambda.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::client::{Reader, chat_request, find, follow_request};
 use crate::script::Script;
 use crate::users::Users;
 
-/// How many follow the same turn.
+/// The numbers of clients that follow the same turn.
 const FOLLOWERS: [usize; 2] = [1, 50];
 
-/// A model that thinks until all followers are there, and then speaks at a pace that is no multiple of
-/// that of the log or of its readers.
+/// A model that is silent until all clients follow, and then sends at an interval that is no multiple of
+/// the log's or of its readers'.
 const SCRIPT: Script = Script {
     chunks: 150,
     gap: Duration::from_millis(13),
@@ -23,15 +23,15 @@ const SCRIPT: Script = Script {
     padding: 0,
 };
 
-/// What following was like.
+/// The measurements of following.
 pub(crate) struct Followed {
-    /// How many did.
+    /// The number of following clients.
     pub(crate) followers: usize,
-    /// Nanoseconds from the upstream's sending of each chunk to its arrival at each follower.
+    /// Nanoseconds from the upstream's sending of each chunk to its arrival at each of these clients.
     pub(crate) late: Vec<u64>,
 }
 
-/// Has `turns` turns at `producer` for each number of followers, who ask at `elsewhere`.
+/// Runs `turns` turns at `producer` for each number of clients, which follow at `elsewhere`.
 pub(crate) async fn measure(
     producer: SocketAddr,
     elsewhere: SocketAddr,
@@ -43,17 +43,17 @@ pub(crate) async fn measure(
         let mut late = Vec::new();
         for _ in 0..turns {
             let user = users.next();
-            let mut asker = Reader::connect(producer).await?;
-            asker.ask(&chat_request(&user, &SCRIPT)).await?;
-            asker.until(|answer| find(answer, b"\r\n\r\n")).await?;
+            let mut sender = Reader::connect(producer).await?;
+            sender.ask(&chat_request(&user, &SCRIPT)).await?;
+            sender.until(|answer| find(answer, b"\r\n\r\n")).await?;
             let request = follow_request(&user);
             let following = (0..followers).map(async |_| {
                 Result::<_>::Ok(
                     Reader::connect(elsewhere).await?.turn(&request, &SCRIPT).await?.late,
                 )
             });
-            let (_, heard) = try_join!(asker.read_answer(&SCRIPT), try_join_all(following))?;
-            late.extend(heard.into_iter().flatten());
+            let (_, times) = try_join!(sender.read_answer(&SCRIPT), try_join_all(following))?;
+            late.extend(times.into_iter().flatten());
         }
         all.push(Followed { followers, late });
     }

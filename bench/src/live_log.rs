@@ -1,24 +1,24 @@
-//! What the live log costs the one who reads the answer as it is made.
+//! What the live log adds to a turn for the client that receives the stream.
 //!
-//! The product has no turn without it. So the bare turn is held against itself, with the product's own
-//! recorder beside it: as that turn is the least that one can be, its share there is the largest.
+//! The product has no turn without it. So the bare turn is measured with and without the product's own log
+//! writer: the bare turn is the least that a turn can be, so the log's relative cost is the largest there.
 
 use crate::Result;
 use crate::load::{self, Load, Measured};
 use crate::subject::{Process, Subject};
 use crate::users::Users;
 
-/// A load, without the log and with it.
+/// One load, with and without the live log.
 pub(crate) struct LogCost {
-    /// Streams at once.
+    /// Concurrent streams.
     pub(crate) streams: usize,
     /// The bare turn.
     pub(crate) without: Measured,
-    /// The same, recorded.
+    /// The bare turn with a live log.
     pub(crate) with: Measured,
 }
 
-/// Runs each of `loads` with both, in turns.
+/// Runs each of `loads` both ways, alternating.
 pub(crate) async fn measure(
     loads: &[Load],
     bare: &Process,
@@ -31,17 +31,17 @@ pub(crate) async fn measure(
         for round in 0..=load.rounds {
             let mut pair =
                 [(Subject::Bare, bare, &mut without), (Subject::Recorded, recorded, &mut with)];
-            // Neither is always the one that comes second.
+            // Alternates which one is measured second.
             if round % 2 == 1 {
                 pair.reverse();
             }
             for (subject, process, measured) in pair {
                 let before = process.cpu()?;
-                let heard = load::round(subject, process, load, users).await?;
-                // The first round opens what was not needed before.
+                let times = load::round(subject, process, load, users).await?;
+                // The first round is a warm-up.
                 if round > 0 {
                     measured.cpu += process.cpu()?.saturating_sub(before);
-                    measured.add(heard);
+                    measured.add(times);
                 }
             }
         }

@@ -1,56 +1,56 @@
-//! Many streams at once, one subject after the other in short rounds: what else the machine does
-//! hits all of them alike.
+//! Many concurrent streams, one subject after the other in short rounds: other load of the machine affects
+//! all of them alike.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::client::{Heard, Reader, chat_request, direct_request};
+use crate::client::{Reader, TurnTimes, chat_request, direct_request};
 use crate::script::Script;
 use crate::stack::Stack;
 use crate::statistics::float;
 use crate::subject::{Process, Subject};
 use crate::users::Users;
 
-/// How many streams, how often.
+/// A number of streams, and how often they run.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// Streams at once.
+    /// Concurrent streams.
     pub(crate) streams: usize,
-    /// What each turn is.
+    /// The script of each turn.
     pub(crate) script: Script,
-    /// How often each subject has its round.
+    /// Rounds for each subject.
     pub(crate) rounds: usize,
     /// Turns of each stream in a round.
     pub(crate) turns: usize,
 }
 
-/// What a load was like for one subject.
+/// The measurements of a load for one subject.
 #[derive(Default)]
 pub(crate) struct Measured {
-    /// [`Heard::first`] of each turn.
+    /// [`TurnTimes::first`] of each turn.
     pub(crate) first: Vec<u64>,
-    /// [`Heard::late`] of each chunk.
+    /// [`TurnTimes::late`] of each chunk.
     pub(crate) late: Vec<u64>,
     /// The processor time of the subject.
     pub(crate) cpu: Duration,
-    /// The processor time of Postgres meanwhile.
+    /// The processor time of Postgres in the same period.
     pub(crate) database_cpu: Duration,
-    /// The most memory that the subject has had so far, in KiB.
+    /// The subject's peak memory so far, in KiB.
     pub(crate) peak_memory: u64,
 }
 
 impl Measured {
-    /// Adds what readers heard.
-    pub(crate) fn add(&mut self, heard: Vec<Heard>) {
-        for turn in heard {
+    /// Adds the measurements of turns.
+    pub(crate) fn add(&mut self, times: Vec<TurnTimes>) {
+        for turn in times {
             self.first.push(turn.first);
             self.late.extend(turn.late);
         }
     }
 
-    /// Milliseconds of processor time for each turn: seconds for a thousand.
+    /// Milliseconds of processor time for each turn, which is seconds for a thousand turns.
     pub(crate) fn cpu_per_turn(&self) -> f64 {
         1e3 * self.cpu.as_secs_f64() / float(self.first.len() as u64)
     }
@@ -76,8 +76,8 @@ impl Subjects {
     }
 }
 
-/// Lets every user have two turns with both, so that connections are open, statements are prepared,
-/// and chats have something to read back.
+/// Runs two turns of every user with both, so that connections are open, statements are prepared, and chats
+/// have a history.
 pub(crate) async fn warm_up(subjects: &Subjects, users: &Users) -> Result<()> {
     let streams = 8;
     let load = Load {
@@ -100,7 +100,7 @@ pub(crate) async fn run(
     stack: &Stack,
 ) -> Result<[Measured; 3]> {
     let mut all: [Measured; 3] = Default::default();
-    // The first round at this load opens what was not needed before; it does not count.
+    // The first round at this load opens the missing connections; it does not count.
     let first = Load { turns: 1, ..*load };
     for (subject, process) in subjects.each() {
         round(subject, process, &first, users).await?;
@@ -108,29 +108,29 @@ pub(crate) async fn run(
     for _ in 0..load.rounds {
         for ((subject, process), measured) in subjects.each().into_iter().zip(&mut all) {
             let before = (process.cpu()?, stack.database_cpu()?);
-            let heard = round(subject, process, load, users).await?;
+            let times = round(subject, process, load, users).await?;
             measured.cpu += process.cpu()?.saturating_sub(before.0);
             measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
             measured.peak_memory = process.peak_memory()?;
-            measured.add(heard);
+            measured.add(times);
         }
     }
     Ok(all)
 }
 
-/// One subject's round. The streams begin evenly over the length of a turn, as people do.
+/// One subject's round. The streams begin evenly over the length of a turn, as users do.
 pub(crate) async fn round(
     subject: Subject,
     process: &Process,
     load: &Load,
     users: &Users,
-) -> Result<Vec<Heard>> {
+) -> Result<Vec<TurnTimes>> {
     let streams = u32::try_from(load.streams)?;
     let apart = load.script.length() / streams;
     let reading = (0..streams).map(|number| async move {
         sleep(apart * number).await;
         let mut reader = Reader::connect(process.address).await?;
-        let mut heard = Vec::with_capacity(load.turns);
+        let mut times = Vec::with_capacity(load.turns);
         for _ in 0..load.turns {
             let request = match subject {
                 Subject::Upstream => direct_request(&load.script),
@@ -138,10 +138,10 @@ pub(crate) async fn round(
                     chat_request(&users.next(), &load.script)
                 }
             };
-            heard.push(reader.turn(&request, &load.script).await?);
+            times.push(reader.turn(&request, &load.script).await?);
         }
-        Result::<_>::Ok(heard)
+        Result::<_>::Ok(times)
     });
-    let heard = futures_util::future::try_join_all(reading).await?;
-    Ok(heard.into_iter().flatten().collect())
+    let times = futures_util::future::try_join_all(reading).await?;
+    Ok(times.into_iter().flatten().collect())
 }

@@ -1,12 +1,12 @@
-//! What the product adds to a model's answer, held against the least that a turn can be.
+//! What the product adds to a model's answer, compared with the least that a turn can be.
 //!
-//! Beside it, how an answer survives: what its live log costs, how far behind those are who follow it
-//! elsewhere, and how soon it stops.
+//! Also measured: the cost of the live log, the delay for clients that follow a turn through another
+//! process, and how soon a turn stops.
 //!
-//! `make bench` runs it; `--quick` takes some 80 seconds, `--strict` fails where a target is
-//! missed. Everything is on this machine and started here.
+//! `make bench` runs it; `--quick` takes some 80 seconds, `--strict` fails if a target is missed. All
+//! servers are started here, on this machine.
 //!
-//! `make bench-cold` is about what comes before the first turn, see [`cold`].
+//! `make bench-cold` measures what precedes the first turn, see [`cold`].
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
@@ -48,10 +48,10 @@ use crate::stack::Stack;
 use crate::subject::{Process, Subject, Variables};
 use crate::users::Users;
 
-/// What goes wrong here ends the run; nobody tells one from the other.
+/// Any error ends the run; no caller distinguishes them.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// The result of whatever can fail here.
+/// The result of all that can fail here.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 fn main() -> ExitCode {
@@ -106,7 +106,7 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
         all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
     });
     let users = Users::sign_in(plan.users, &env).await?;
-    stack.give_everybody_credits().await?;
+    stack.grant_credits_to_every_user().await?;
     let subjects = Subjects {
         bare: Process::start(Subject::Bare, &variables).await?,
         local: Process::start(Subject::Local, &variables).await?,
@@ -146,7 +146,7 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     Ok(())
 }
 
-/// What the subjects are told; the product, the same as on Lambda.
+/// The variables of the subjects; the product gets the same ones as on Lambda.
 fn variables(stack: &Stack, upstream: SocketAddr) -> Variables {
     let secret = "0123456789abcdef0123456789abcdef";
     vec![
@@ -154,12 +154,12 @@ fn variables(stack: &Stack, upstream: SocketAddr) -> Variables {
         ("SESSION_KEYS", format!("bench:{secret}")),
         ("LOGIN_PEPPER", secret.to_owned()),
         ("DATABASE_URL", stack.database_url().to_owned()),
-        // As for `make dev`: one process serves what Lambda would give an environment each.
+        // As in `make dev`: one process serves what on Lambda is spread over many environments.
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("CACHE_URL", stack.cache_url().to_owned()),
         ("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1")),
         ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
-        // Postgres takes every turn: nobody ever asks for this.
+        // Never used: Postgres takes every turn.
         ("INBOX_TABLE", "bench".to_owned()),
         ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),

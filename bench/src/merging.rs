@@ -1,5 +1,5 @@
-//! What becomes of chunks on their way: each goes out by itself to a reader who keeps up, and all
-//! that has gathered goes out at once to a reader who does not.
+//! Merging of chunks (backpressure): to a client that keeps up, each chunk is written by itself; to a
+//! client that stalls, all chunks that have gathered are written at once.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::script::{Script, Stamp};
 use crate::users::Users;
 use crate::{Failure, Result};
 
-/// A reader who does not read for as long as the model speaks.
+/// For a client that does not read while the model answers.
 const STALLED: Script = Script {
     chunks: 3_000,
     gap: Duration::from_millis(1),
     silence: Duration::from_millis(1),
-    // Enough that the kernel's buffers (4 MiB to send, by default) are full long before the end.
+    // Enough to fill the kernel's buffers (4 MiB to send, by default) long before the end.
     padding: 4_000,
 };
 
 /// How chunks arrived.
 pub(crate) struct Merging {
-    /// Chunks that the upstream sent to the reader who kept up.
+    /// Chunks that the upstream sent for the client that keeps up.
     pub(crate) sent: usize,
-    /// The most of them in one HTTP chunk, which is one write of the product's.
+    /// The largest number of them in one HTTP chunk, which is one write of the product.
     pub(crate) most_in_a_write: usize,
-    /// The most of them in one read.
+    /// The largest number of them in one read.
     pub(crate) most_in_a_read: usize,
-    /// Chunks that the upstream sent to the reader who stalled.
+    /// Chunks that the upstream sent for the client that stalls.
     pub(crate) stalled: usize,
-    /// HTTP chunks that brought what was ready before the first that held more than one.
+    /// HTTP chunks before the largest.
     pub(crate) before_the_drain: usize,
     /// Upstream chunks in the largest HTTP chunk.
     pub(crate) drained: usize,
@@ -40,12 +40,12 @@ pub(crate) struct Merging {
     pub(crate) after_the_drain: usize,
 }
 
-/// Reads two turns of the product at `address`.
+/// Runs turns of the product at `address`, for a client that keeps up and for one that stalls.
 pub(crate) async fn measure(address: SocketAddr, users: &Users) -> Result<Merging> {
     let paced = Script::steady(100, Duration::from_millis(5));
     let request = chat_request(&users.next(), &paced);
-    let heard = Reader::connect(address).await?.turn(&request, &paced).await?;
-    let most_in_a_read = heard.most_at_once;
+    let times = Reader::connect(address).await?.turn(&request, &paced).await?;
+    let most_in_a_read = times.most_at_once;
 
     let request = chat_request(&users.next(), &paced);
     let kept_up = counts(&turn(TcpStream::connect(address).await?, &request, None).await?)?;
@@ -70,7 +70,7 @@ pub(crate) async fn measure(address: SocketAddr, users: &Users) -> Result<Mergin
     })
 }
 
-/// All bytes of the answer to `request`, read after a pause if there is one.
+/// The whole response to `request`, read after `pause` if there is one.
 async fn turn(mut socket: TcpStream, request: &[u8], pause: Option<Duration>) -> Result<Vec<u8>> {
     socket.write_all(request).await?;
     if let Some(pause) = pause {
@@ -85,7 +85,7 @@ async fn turn(mut socket: TcpStream, request: &[u8], pause: Option<Duration>) ->
     Ok(answer)
 }
 
-/// How many of the upstream's chunks each HTTP chunk of an answer holds.
+/// The number of upstream chunks in each HTTP chunk of a response.
 fn counts(answer: &[u8]) -> Result<Vec<usize>> {
     let malformed = || Failure::from("not a chunked answer");
     let body = find(answer, b"\r\n\r\n").ok_or_else(malformed)? + 4;

@@ -1,4 +1,4 @@
-//! How much is measured.
+//! The extent of a run.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::script::Script;
 /// Chunks of a turn.
 const CHUNKS: usize = 50;
 
-/// What a run does.
+/// The numbers of a run.
 pub(crate) struct Plan {
-    /// Users to sign in: at least as many as there are streams, and enough that nobody begins more
-    /// than 30 turns a minute.
+    /// Users to sign in: at least as many as there are streams, and enough that each stays below the rate
+    /// limit of 30 turns a minute.
     pub(crate) users: usize,
-    /// The loads, the lightest first: the peak of memory is that of the heaviest so far.
+    /// The loads, the lightest first: peak memory is that of the heaviest load so far.
     pub(crate) loads: Vec<Load>,
-    /// The loads of turns with a live log and without one.
+    /// The loads of the bare turn with and without a live log.
     pub(crate) logged: Vec<Load>,
-    /// Turns for each number of followers.
+    /// Turns for each number of following clients.
     pub(crate) followed_turns: usize,
-    /// Rounds of turns that are stopped.
+    /// Rounds of stopped turns.
     pub(crate) stop_rounds: usize,
-    /// Turns for each delay in the network.
+    /// Turns for each network delay.
     pub(crate) delayed_turns: usize,
     /// Turns for each silence before the first chunk.
     pub(crate) silent_turns: usize,
@@ -30,11 +30,11 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
 }
 
-/// How often each function is started.
+/// The number of starts of each function.
 pub(crate) struct ColdPlan {
-    /// Starts that count.
+    /// Starts that are measured.
     pub(crate) rounds: usize,
-    /// Starts before them, which bring the files into memory.
+    /// Warm-up starts, which bring the files into the page cache.
     pub(crate) warm_up: usize,
     /// Whether a missed target is a failure.
     pub(crate) strict: bool,
@@ -48,7 +48,7 @@ impl ColdPlan {
     }
 }
 
-/// What a command line may say.
+/// The options of a command line.
 struct Options {
     quick: bool,
     strict: bool,
@@ -80,8 +80,8 @@ impl Plan {
 
     /// Some six minutes.
     ///
-    /// The more streams, the slower each: all processes of a turn share this machine, and a queue
-    /// before a busy processor would be all that is measured.
+    /// With more streams the chunks come more slowly: all processes of a turn share this machine, and
+    /// otherwise only the queue for a busy processor would be measured.
     fn full() -> Self {
         Self {
             users: 600,
@@ -110,7 +110,7 @@ impl Plan {
     }
 }
 
-/// Many short rounds: two subjects that differ by little are to meet the same machine.
+/// Many short rounds, so that two subjects that differ by little meet the same conditions.
 fn short_load(streams: usize, gap_ms: u64, rounds: usize) -> Load {
     let script = Script::steady(CHUNKS / 2, Duration::from_millis(gap_ms));
     Load { script, ..load(streams, gap_ms, rounds, 2) }

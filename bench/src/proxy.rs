@@ -1,5 +1,5 @@
-//! A stretch of network between a subject and a server: passes bytes on after a delay, and counts
-//! how often the two waited for each other.
+//! A simulated network between a subject and a server: forwards bytes after a delay, and counts round
+//! trips.
 //!
 //! Threads and `sleep`, because the runtime's timer counts in whole milliseconds.
 
@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 
 use crate::clock::nanos;
 
-/// The kernel wakes a sleeper late, by more than what is measured here: the last of a wait is spent
-/// awake.
+/// Busy-waits for the end of each delay: the kernel wakes a sleeping thread late, by more than what is
+/// measured here.
 const AWAKE: Duration = Duration::from_micros(300);
 
-/// A proxy. Its threads end with its connections, the last with the program.
+/// A proxy. Its threads end with its connections, the last with the process.
 pub(crate) struct Proxy {
-    /// Where it listens.
+    /// The port that it listens on.
     pub(crate) port: u16,
     counts: Arc<Counts>,
 }
 
-/// What has passed through a proxy.
+/// The traffic through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Traffic {
-    /// Bursts from the client that a burst from the server answered.
+    /// Round trips: bursts from the client that were followed by a burst from the server.
     pub(crate) round_trips: u64,
     /// Bytes from the client.
     pub(crate) sent: u64,
@@ -36,10 +36,10 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Nothing at all.
+    /// No traffic.
     pub(crate) const NONE: Self = Self { round_trips: 0, sent: 0, received: 0 };
 
-    /// What has passed since `before`.
+    /// The traffic since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             round_trips: self.round_trips - before.round_trips,
@@ -48,7 +48,7 @@ impl Traffic {
         }
     }
 
-    /// The most of each.
+    /// The maximum of each field.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
             round_trips: self.round_trips.max(other.round_trips),
@@ -66,7 +66,7 @@ struct Counts {
     received: AtomicU64,
 }
 
-/// Who spoke last on a connection.
+/// The side that sent last on a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Client,
@@ -74,7 +74,7 @@ enum Side {
 }
 
 impl Proxy {
-    /// Begins to pass on to `server` whatever connects.
+    /// Starts forwarding every connection to `server`.
     pub(crate) fn start(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -82,19 +82,19 @@ impl Proxy {
         let shared = Arc::clone(&counts);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A server that is away is a connection that ends.
+                // If the server is unreachable, the connection ends.
                 let _ = connect(client, server, &shared);
             }
         });
         Ok(Self { port, counts })
     }
 
-    /// From now on, everything takes `delay` longer, there and back again.
+    /// Delays everything by `delay` from now on, in each direction.
     pub(crate) fn delay_by(&self, delay: Duration) {
         self.counts.delay.store(nanos(delay), Ordering::Relaxed);
     }
 
-    /// What has passed through so far.
+    /// The traffic so far.
     pub(crate) fn traffic(&self) -> Traffic {
         Traffic {
             round_trips: self.counts.round_trips.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! The live log of a bare turn, written by the product's recorder.
+//! The live log of a bare turn, written by the product's log writer.
 
 use chat_stream::writer::LogWriter;
 use shared_cache::{Cache, CacheConfig};
@@ -8,7 +8,7 @@ use shared_http::{AppContext, FrameBuffer, HttpConfig, Tasks, system_clock, syst
 
 use crate::Result;
 
-/// What a recorder needs.
+/// The dependencies of a log writer.
 #[derive(Clone)]
 pub(crate) struct Recording {
     cache: Cache,
@@ -26,33 +26,32 @@ impl Recording {
         })
     }
 
-    /// Begins the log of a turn.
-    pub(crate) fn begin(&self) -> Told {
-        let answer_id = self.app.entropy().uuid(self.app.clock().now());
-        let answer = answer_id.into();
-        let writer =
-            LogWriter::start(&self.cache, &self.tasks, &self.app, UserId(answer_id), &answer);
+    /// Starts the log of a turn.
+    pub(crate) fn begin(&self) -> TurnLog {
+        let id = self.app.entropy().uuid(self.app.clock().now());
+        let answer = id.into();
+        let writer = LogWriter::start(&self.cache, &self.tasks, &self.app, UserId(id), &answer);
         writer.identify("gen-bench");
-        Told { frame_buffer: writer.frame_buffer(), writer, last: 0 }
+        TurnLog { frame_buffer: writer.frame_buffer(), writer, last: 0 }
     }
 }
 
-/// What the reader was told, for the live log.
-pub(crate) struct Told {
+/// The live log of one turn.
+pub(crate) struct TurnLog {
     frame_buffer: FrameBuffer,
     writer: LogWriter,
     last: u64,
 }
 
-impl Told {
-    /// Adds frames, and how many they are.
+impl TurnLog {
+    /// Appends `count` frames.
     pub(crate) fn append(&mut self, frames: &[u8], count: u64) {
         let first = self.last + 1;
         self.last += count;
         self.frame_buffer.append(first, self.last, frames);
     }
 
-    /// The reader was told all of it.
+    /// Ends the log after the last frame.
     pub(crate) async fn finish(self) {
         self.writer.finish().await;
     }

@@ -1,4 +1,4 @@
-//! The table: what was measured, and whether it is good enough.
+//! The report: what was measured, and which targets are met.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
 use crate::stopping::Stopped;
 
-/// A number and the most that it may be.
+/// A value and its maximum.
 struct Check {
     what: String,
     value: f64,
@@ -20,12 +20,12 @@ struct Check {
 
 impl Check {
     fn is_met(&self) -> bool {
-        // Not `<=` alone: what is not a number, of nothing measured, misses too.
+        // Not `<=` alone: NaN or infinity, the value of an empty measurement, misses the target too.
         self.value.is_finite() && self.value <= self.target
     }
 }
 
-/// Gathers what a run finds.
+/// Collects the results of a run.
 #[derive(Default)]
 pub(crate) struct Report {
     text: String,
@@ -43,7 +43,7 @@ impl Report {
         );
     }
 
-    /// What a load was like. `direct` is told as it is, the others as what they add to it.
+    /// Reports a load: `direct` in absolute values, the others as what they add to it.
     pub(crate) fn load(&mut self, load: &Load, [direct, bare, local]: &[Measured; 3]) {
         let streams = load.streams;
         let limit = Added::default();
@@ -74,7 +74,7 @@ impl Report {
         ));
     }
 
-    /// What the live log adds to the bare turn.
+    /// Reports what the live log adds to the bare turn.
     pub(crate) fn log_costs(&mut self, costs: &[LogCost]) {
         for LogCost { streams, without, with } in costs {
             let kinds = [
@@ -89,7 +89,7 @@ impl Report {
                 let what = format!("{what} p50, {streams} streams: with the live log / without");
                 self.check(&what, median_with / median, 1.05);
             }
-            // Of the first words there are too few.
+            // Only for chunks: there are too few first words for a 99th percentile.
             let tail = both(&with.late).1 / both(&without.late).1;
             let what = format!("late chunk p99, {streams} streams: with the live log / without");
             self.check(&what, tail, 1.05);
@@ -100,7 +100,7 @@ impl Report {
         }
     }
 
-    /// What following was like.
+    /// Reports the delay for following clients.
     pub(crate) fn followed(&mut self, found: &[Followed]) {
         for Followed { followers, late } in found {
             let (median, tail) = both(late);
@@ -116,7 +116,7 @@ impl Report {
         }
     }
 
-    /// What stopping was like.
+    /// Reports how soon turns stop.
     pub(crate) fn stopped(&mut self, found: &[Stopped]) {
         for Stopped { model, hung_up, answered } in found {
             let ((median, tail), (median_answer, tail_answer)) = (both(hung_up), both(answered));
@@ -132,7 +132,7 @@ impl Report {
         }
     }
 
-    /// What the network was asked.
+    /// Reports round trips and their effect.
     pub(crate) fn round_trips(&mut self, found: &RoundTrips) {
         for (name, traffic) in [("postgres", found.database), ("valkey", found.cache)] {
             self.line(&format!(
@@ -149,7 +149,7 @@ impl Report {
         self.check("round trips in a row before the first word", found.in_a_row(), 1.05);
     }
 
-    /// What became of chunks.
+    /// Reports how chunks were merged.
     pub(crate) fn merging(&mut self, found: &Merging) {
         self.line(&format!(
             "a reader who keeps up: {} chunks, at most {} in a write, {} in a read",
@@ -166,7 +166,7 @@ impl Report {
         self.check("writes after the drain", after, 0.0);
     }
 
-    /// What the runtime interface did.
+    /// Reports the delay of first chunks through the runtime interface.
     pub(crate) fn first_chunks(&mut self, found: &[FirstChunk]) {
         for first in found {
             let FirstChunk { silence, late, worst } = first;
@@ -179,7 +179,7 @@ impl Report {
         }
     }
 
-    /// Everything, the targets last.
+    /// Returns the report, the targets last, and whether all are met.
     pub(crate) fn finish(mut self) -> (String, bool) {
         self.line("");
         let checks = std::mem::take(&mut self.checks);
@@ -193,20 +193,20 @@ impl Report {
         (self.text, checks.iter().all(Check::is_met))
     }
 
-    /// A line of its own.
+    /// Adds a line.
     pub(crate) fn line(&mut self, line: &str) {
         // Writing to memory does not fail.
         let _ = writeln!(self.text, "{line}");
     }
 
-    /// A number that is to be `target` at most.
+    /// Adds a value with its target, which is the maximum.
     pub(crate) fn check(&mut self, what: &str, value: f64, target: f64) {
         let what = what.to_owned();
         self.checks.push(Check { what, value, target });
     }
 }
 
-/// Median and 99th percentile of nanoseconds, in milliseconds. Of nothing measured, neither is a number.
+/// Median and 99th percentile of nanoseconds, in milliseconds; NaN without values.
 fn both(values: &[u64]) -> (f64, f64) {
     let of = |percent| if values.is_empty() { f64::NAN } else { percentile(values, percent) / 1e6 };
     (of(50), of(99))
@@ -224,7 +224,7 @@ struct Added {
 
 impl Added {
     fn of(measured: &Measured, limit: &Self) -> Self {
-        // The limit's median from both: its own 99th percentile is another turn's bad luck.
+        // Subtracts the limit's median from both: its 99th percentile comes from other turns.
         let more = |values: &[u64], less: (f64, f64)| {
             let (median, tail) = both(values);
             (median - less.0, tail - less.0)

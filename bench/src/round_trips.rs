@@ -1,4 +1,4 @@
-//! How often a turn waits for the network: counted, and felt.
+//! Round trips of a turn: counted, and derived from the effect of delays.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::statistics::{percentile, slope};
 use crate::subject::{Process, Subject, Variables};
 use crate::users::Users;
 
-/// One way; there and back again is twice that.
+/// The delay of one direction; a round trip takes twice that.
 const DELAYS_MS: [u32; 4] = [0, 2, 5, 10];
 
-/// What a turn waits for.
+/// The round trips of a turn.
 pub(crate) struct RoundTrips {
-    /// Of the turn that had the most with Postgres.
+    /// The traffic of the turn with the most of it with Postgres.
     pub(crate) database: Traffic,
-    /// Of the turn that had the most with the cache.
+    /// The traffic of the turn with the most of it with the cache.
     pub(crate) cache: Traffic,
-    /// Milliseconds of round trip in both connections, and the median time to the first word.
+    /// Round-trip time of both connections in milliseconds, with the median time to the first word.
     pub(crate) first: Vec<(f64, f64)>,
 }
 
 impl RoundTrips {
-    /// How many round trips stand one behind the other before the first word.
+    /// The number of sequential round trips before the first word: the slope of its time over the delay.
     pub(crate) fn in_a_row(&self) -> f64 {
         slope(&self.first)
     }
 }
 
-/// Puts a proxy into both connections of a product of its own, and has `turns` turns for each count.
+/// Puts a proxy into both connections of a separate product, and runs `turns` turns for each measurement.
 pub(crate) async fn measure(
     stack: &Stack,
     variables: &Variables,
@@ -71,21 +71,21 @@ async fn through(
         let delay = Duration::from_millis(delay.into());
         database.delay_by(delay);
         cache.delay_by(delay);
-        let mut heard = Vec::new();
-        // The first few open connections and prepare statements.
+        let mut times = Vec::new();
+        // The first few turns open connections and prepare statements.
         for turn in 0..turns + 5 {
             let before = (database.traffic(), cache.traffic());
             let request = chat_request(&users.next(), &script);
-            let turn_heard = reader.turn(&request, &script).await?;
+            let turn_times = reader.turn(&request, &script).await?;
             if turn < 5 {
                 continue;
             }
-            heard.push(turn_heard.first);
+            times.push(turn_times.first);
             most.0 = most.0.max(database.traffic().since(before.0));
             most.1 = most.1.max(cache.traffic().since(before.1));
         }
         let there_and_back = 2e3 * delay.as_secs_f64();
-        first.push((there_and_back, percentile(&heard, 50) / 1e6));
+        first.push((there_and_back, percentile(&times, 50) / 1e6));
     }
     Ok(RoundTrips { database: most.0, cache: most.1, first })
 }

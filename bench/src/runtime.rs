@@ -1,7 +1,7 @@
-//! The deployed binary behind Lambda's runtime interface: how late its first chunk leaves.
+//! The deployed binary behind Lambda's runtime interface: the delay of its first chunk.
 //!
-//! The runtime's own client does not set `TCP_NODELAY`, so the kernel holds back the first small
-//! chunk after the prelude until that is acknowledged, up to 40 ms. The product mends that.
+//! The runtime's own client does not set `TCP_NODELAY`, so the kernel holds back the first small chunk
+//! after the prelude until the prelude is acknowledged, up to 40 ms (Nagle). The product corrects that.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,23 +20,24 @@ use crate::statistics::percentile;
 use crate::subject::Variables;
 use crate::users::{User, Users};
 
-/// How long after the prelude the first chunk is sent.
+/// The silences between the prelude and the first chunk.
 const SILENCES_MS: [u64; 3] = [5, 30, 50];
 const FUNCTION: &str = "chat-stream";
-/// The first answers open connections.
+/// Turns that are not measured, because they open connections.
 const WARM_UP: usize = 3;
 
-/// How late the first chunk of an answer is, by the silence before it.
+/// The delay of an answer's first chunk after one silence.
 pub(crate) struct FirstChunk {
     /// From the prelude to the first chunk.
     pub(crate) silence: Duration,
-    /// From the upstream's sending to the arrival at the runtime interface, in milliseconds.
+    /// The median time from the upstream's sending to the arrival at the runtime interface, in
+    /// milliseconds.
     pub(crate) late: f64,
-    /// The worst of them.
+    /// The maximum of it.
     pub(crate) worst: f64,
 }
 
-/// Runs `binary`, which is that of `chat-stream`, and has `turns` turns for each silence.
+/// Runs `binary`, that of `chat-stream`, with `turns` turns for each silence.
 pub(crate) async fn measure(
     binary: &Path,
     variables: &Variables,
@@ -88,12 +89,12 @@ async fn first_chunk(api: &RuntimeApi, user: &User<'_>, script: &Script) -> Resu
     first.ok_or_else(|| String::from_utf8_lossy(&answer).into_owned().into())
 }
 
-/// A moment on the clock that the upstream stamps its chunks with.
+/// A time on the clock of the upstream's stamps.
 fn moment(arrived: Instant) -> u64 {
     now().saturating_sub(nanos(arrived.elapsed()))
 }
 
-/// What API Gateway hands to a function for `POST /api/chat`.
+/// The event of API Gateway for `POST /api/chat`.
 fn event(user: &User<'_>, script: &Script) -> String {
     let cookie = format!("__Host-session={}", user.token);
     json!({

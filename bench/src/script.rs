@@ -1,22 +1,21 @@
-//! What the upstream is asked to do, written into the name of a model, and the stamps that its
-//! chunks carry.
+//! Scripts for the upstream, encoded in the name of a model, and the stamps that its chunks carry.
 
 use std::time::Duration;
 
 /// An answer of equal chunks at fixed times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Script {
-    /// How many chunks.
+    /// The number of chunks.
     pub(crate) chunks: usize,
-    /// From one chunk to the next.
+    /// The time from one chunk to the next.
     pub(crate) gap: Duration,
-    /// From the response's head to the first chunk.
+    /// The time from the response's head to the first chunk.
     pub(crate) silence: Duration,
-    /// Bytes of text in each chunk beside its stamp.
+    /// Bytes of text in each chunk besides its stamp.
     pub(crate) padding: usize,
 }
 
-/// All scripts' models begin so. A prefix that the product's table of models offers.
+/// The prefix of all scripts' models; the product's model table offers it.
 const PREFIX: &str = "openai/bench-";
 
 impl Script {
@@ -25,19 +24,19 @@ impl Script {
         Self { chunks, gap, silence: gap, padding: 0 }
     }
 
-    /// How long the upstream takes for it.
+    /// The duration of the upstream's answer.
     pub(crate) fn length(&self) -> Duration {
         let gaps = u32::try_from(self.chunks.saturating_sub(1)).unwrap_or(u32::MAX);
         self.silence + self.gap * gaps
     }
 
-    /// The model that plays this script.
+    /// The name of the model for this script.
     pub(crate) fn model(&self) -> String {
         let (gap, silence) = (self.gap.as_micros(), self.silence.as_micros());
         format!("{PREFIX}{}-{gap}-{silence}-{}", self.chunks, self.padding)
     }
 
-    /// The script of the model that a request's body names.
+    /// The script of the model in a request's body.
     pub(crate) fn of_request(body: &[u8]) -> Option<Self> {
         let at = body.windows(PREFIX.len()).position(|window| window == PREFIX.as_bytes())?;
         let name = &body[at + PREFIX.len()..];
@@ -53,7 +52,7 @@ impl Script {
     }
 }
 
-/// When the upstream had received the request, and when it sent the chunk that says so.
+/// When the upstream received the request, and when it sent the chunk with this stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// Nanoseconds on the shared clock.
@@ -69,7 +68,7 @@ impl std::fmt::Display for Stamp {
 }
 
 impl Stamp {
-    /// The first stamp in `bytes` and where it ends, if it is there whole.
+    /// The first complete stamp in `bytes`, and where it ends.
     pub(crate) fn find(bytes: &[u8]) -> Option<(Self, usize)> {
         let at = bytes.iter().position(|byte| *byte == b'@')? + 1;
         let (received, comma) = number(bytes, at)?;
@@ -78,7 +77,7 @@ impl Stamp {
     }
 }
 
-/// The number that begins at `from`, and the place of what ends it.
+/// The number that begins at `from`, and the position of the first byte after it.
 fn number(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
     let digits = bytes.get(from..)?;
     let length = digits.iter().position(|byte| !byte.is_ascii_digit())?;

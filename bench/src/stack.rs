@@ -1,7 +1,7 @@
 //! The servers that the subjects share: a Postgres and a Valkey as `make dev` starts them.
 //!
-//! Those of the tests would not do: their Postgres never waits for the disk. These keep their data
-//! until the bench ends, in a directory of their own beside that of `make dev`.
+//! The tests' servers are unsuitable: their Postgres never waits for the disk. These keep their data until
+//! the bench ends, in a directory of their own beside that of `make dev`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -18,7 +18,7 @@ use tokio_postgres::NoTls;
 use crate::usage::cpu_of_children;
 use crate::{Result, bare};
 
-/// How the servers are set, for the report.
+/// The durability settings of the servers, for the report.
 pub(crate) const DURABILITY: &str =
     "postgres fsync on, synchronous_commit on, full_page_writes on; valkey appendfsync everysec";
 
@@ -34,7 +34,7 @@ impl Stack {
     /// Starts both on free ports, with empty data.
     pub(crate) async fn start() -> Result<Self> {
         let directory = directory()?;
-        // What a bench that was killed has left.
+        // Removes what a killed bench left behind.
         local_stack::forget(settings(&directory, 0, 0)).await?;
         let (postgres_port, cache_port) = (free_port()?, free_port()?);
         let servers = Servers::start(settings(&directory, postgres_port, cache_port)).await?;
@@ -44,41 +44,41 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Lets Postgres look at its tables, as it does by itself once a minute: plans that were made when
-    /// they were empty read them whole.
+    /// Runs `analyze`, as autovacuum does once a minute: plans that were made for empty tables would read
+    /// them whole.
     pub(crate) async fn analyze(&self) -> Result<()> {
         self.run_as_owner("analyze").await
     }
 
-    /// Where the subjects find their database.
+    /// The subjects' database URL.
     pub(crate) fn database_url(&self) -> &str {
         self.servers.database_url()
     }
 
-    /// Where the subjects find their cache.
+    /// The subjects' cache URL.
     pub(crate) fn cache_url(&self) -> &str {
         self.servers.cache_url()
     }
 
-    /// Where Postgres really is.
+    /// Postgres' own address, without a proxy.
     pub(crate) fn database_address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.postgres_port))
     }
 
-    /// Where Valkey really is.
+    /// Valkey's own address, without a proxy.
     pub(crate) fn cache_address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.cache_port))
     }
 
-    /// What Postgres has computed so far, all its processes together.
+    /// The processor time of all Postgres processes so far.
     pub(crate) fn database_cpu(&self) -> Result<Duration> {
         let file = self.directory.join("dev/postgres/postmaster.pid");
         let text = fs::read_to_string(file)?;
         cpu_of_children(text.lines().next().unwrap_or_default())
     }
 
-    /// Lets Valkey say that it is to be found at `port`: a client of the cluster protocol goes where
-    /// it is told, and past a proxy that it was not told of. 0 is the port where it really is.
+    /// Has Valkey announce `port`: a client of the cluster protocol connects to the announced port, past a
+    /// proxy that is not announced. 0 announces Valkey's own port.
     pub(crate) fn announce_cache_at(&self, port: u16) -> Result<()> {
         let mut socket = TcpStream::connect(self.cache_address())?;
         let port = port.to_string();
@@ -96,16 +96,16 @@ impl Stack {
         }
     }
 
-    /// Ends both and forgets their data.
+    /// Ends both and removes their data.
     pub(crate) async fn stop(self) -> Result<()> {
         self.servers.stop().await;
         local_stack::forget(settings(&self.directory, 0, 0)).await?;
         Ok(())
     }
 
-    /// More than they can spend, as it is after the first turn of a paid period: what is measured is
-    /// turns that are paid for.
-    pub(crate) async fn give_everybody_credits(&self) -> Result<()> {
+    /// Grants every user more credits than they can spend, as after the first turn of a paid period: the
+    /// measured turns are paid by credits.
+    pub(crate) async fn grant_credits_to_every_user(&self) -> Result<()> {
         let premium = "
             insert into entitlements (id, user_id, plan, credits, starts_at, ends_at)
             select gen_random_uuid(), id, 'premium', 1000000, now(), now() + interval '1 day' from users;
@@ -127,7 +127,7 @@ impl Stack {
     }
 }
 
-/// `.local/bench`, with the programs that `local/install` has put into `.local/bin`.
+/// `.local/bench`, with a link to the programs in `.local/bin`.
 fn directory() -> Result<PathBuf> {
     let local_dir = Settings::from_env(&process_env())?.local_dir;
     let directory = local_dir.join("bench");
@@ -139,7 +139,7 @@ fn directory() -> Result<PathBuf> {
     }
 }
 
-/// None of the settings that a developer made for `make dev`: not their ports, nor their servers.
+/// Ignores a developer's settings for `make dev`: neither their ports nor their servers.
 fn settings(directory: &Path, postgres_port: u16, cache_port: u16) -> Settings {
     Settings {
         local_dir: directory.to_owned(),

@@ -1,4 +1,4 @@
-//! Percentiles, and the slope of a line through points.
+//! Percentiles, and the slope of a regression line.
 
 /// The value below which `percent` of `values` lie; 0 if there are none.
 pub(crate) fn percentile(values: &[u64], percent: usize) -> f64 {
@@ -8,7 +8,7 @@ pub(crate) fn percentile(values: &[u64], percent: usize) -> f64 {
     sorted.get(place).map_or(0.0, |value| float(*value))
 }
 
-/// The slope of the line that fits `(x, y)` best in the sense of least squares.
+/// The slope of the least-squares line through `(x, y)`.
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = float(points.len() as u64);
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
@@ -18,7 +18,7 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     up / along
 }
 
-/// Counts and nanoseconds are far below what a float cannot hold exactly.
+/// Converts a count or nanoseconds, which are far below the limit of exact floats.
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53: a hundred days in nanoseconds")]
 pub(crate) fn float(number: u64) -> f64 {
     number as f64

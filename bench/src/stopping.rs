@@ -1,4 +1,4 @@
-//! How long a model goes on after somebody has asked, through another process, to stop it.
+//! How long a model's stream goes on after a client stopped it through another process.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,31 +14,31 @@ use crate::script::{Script, Stamp};
 use crate::upstream::{DEPARTURES, message_length};
 use crate::users::{User, Users};
 
-/// Turns that run, and are stopped, at a time.
+/// Concurrent turns, each of which is stopped.
 const AT_ONCE: u32 = 10;
-/// From one stop to the next: no multiple of what the product does at intervals.
+/// The interval between two stops: no multiple of the product's own intervals.
 const APART: Duration = Duration::from_millis(17);
 
 const MODELS: [(&str, Script); 2] = [
     ("talks", Script::steady(500, Duration::from_millis(20))),
-    // One word, and then nothing for longer than anybody waits here.
+    // One word, and then silence for longer than the bench runs.
     (
         "is silent",
         Script { silence: Duration::from_millis(5), ..Script::steady(2, Duration::from_secs(20)) },
     ),
 ];
 
-/// What stopping was like.
+/// The measurements of stopping.
 pub(crate) struct Stopped {
-    /// What the model does meanwhile.
+    /// What the model does when it is stopped.
     pub(crate) model: &'static str,
-    /// Nanoseconds from the request to the end of the connection to the upstream.
+    /// Nanoseconds from the request to the end of the upstream's connection.
     pub(crate) hung_up: Vec<u64>,
-    /// Nanoseconds from the request to its answer.
+    /// Nanoseconds from the request to its response.
     pub(crate) answered: Vec<u64>,
 }
 
-/// Has `rounds` rounds of turns at `producer`, which are stopped at `elsewhere`.
+/// Runs `rounds` rounds of turns at `producer` and stops them at `elsewhere`.
 pub(crate) async fn measure(
     producer: SocketAddr,
     elsewhere: SocketAddr,
@@ -66,13 +66,13 @@ pub(crate) async fn measure(
     Ok(all)
 }
 
-/// When what happened.
+/// The times of one stop.
 struct Stop {
-    /// The upstream received the turn's request.
+    /// When the upstream received the turn's request.
     received: u64,
-    /// The request to stop was sent.
+    /// When the request to stop was sent.
     asked: u64,
-    /// It was answered.
+    /// When it was answered.
     answered: u64,
 }
 
@@ -95,7 +95,7 @@ async fn stop(
     Ok(Stop { received: first.received, asked, answered })
 }
 
-/// When each request's client left, by when the request was received.
+/// When the client of each request disconnected, by the time at which the request was received.
 async fn departures(upstream: SocketAddr) -> Result<HashMap<u64, u64>> {
     let mut reader = Reader::connect(upstream).await?;
     reader.ask(DEPARTURES).await?;

@@ -1,5 +1,5 @@
-//! Subjects run in processes of their own, so that what each uses is known: this program again,
-//! under another name.
+//! Subjects: this program in separate processes with another command line, so that the resources of each
+//! are known.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,17 +20,17 @@ use crate::bare::LiveLog;
 use crate::usage::{cpu_of, peak_memory_of};
 use crate::{Result, bare, upstream};
 
-/// A subject listens within this time, or something is wrong with it.
+/// The timeout of a subject's start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What runs in a process of its own.
+/// The program that a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The upstream. Called directly, it is the limit for everything else.
+    /// The upstream. Called directly, it is the lower limit of everything else.
     Upstream,
-    /// The measure: the least that a turn can be.
+    /// The baseline: the least that a turn can be.
     Bare,
-    /// The same with a live log.
+    /// The baseline with a live log.
     Recorded,
     /// The product, all functions on one port.
     Local,
@@ -53,13 +53,13 @@ impl Subject {
     }
 }
 
-/// The variables of a subject, and the ones that the bench itself uses to make sessions.
+/// The variables of a subject, which the bench also uses to create sessions.
 pub(crate) type Variables = Vec<(&'static str, String)>;
 
 /// A running subject. Dropped, it ends.
 pub(crate) struct Process {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) address: SocketAddr,
 }
 
@@ -72,9 +72,9 @@ impl Process {
             .env_clear()
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("PORT", port.to_string())
-            // Held open: its end is how a subject learns that the bench was killed.
+            // A subject ends when this pipe closes, so it does not outlive a killed bench.
             .stdin(Stdio::piped())
-            // The product logs there, as on Lambda; the writing is part of what it costs.
+            // The product writes its log there, as on Lambda, which is part of its cost.
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
@@ -96,7 +96,7 @@ impl Process {
         cpu_of(&self.pid()?)
     }
 
-    /// The most memory that it ever had, in KiB.
+    /// Its peak memory, in KiB.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         peak_memory_of(&self.pid()?)
     }
@@ -124,7 +124,7 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     }
 }
 
-/// The product as it is deployed: the same app, the same JSON logs.
+/// The product as deployed: the same app, the same JSON logs.
 async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     begin_logging(true);
     let clock = system_clock();

@@ -1,7 +1,7 @@
-//! The scripted upstream: speaks as `OpenRouter` does, at the pace that the model's name asks for.
+//! The scripted upstream: `OpenRouter`'s API, with the script in the model's name.
 //!
-//! Its own, and not the stand-in of `make dev`, because each chunk carries the time at which it was
-//! sent: what a subject adds is then exact for every chunk, however late the upstream's own timer is.
+//! Not the fake of `make dev`, because each chunk carries the time at which it was sent: what a subject
+//! adds is then exact for every chunk, however late the upstream's own timer is.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +19,14 @@ use crate::script::{Script, Stamp};
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
                     19\r\n: OPENROUTER PROCESSING\n\n\r\n";
 
-/// Asks when clients left in the middle of an answer: a [`Stamp`] for each, with when its request was
-/// received and when it was gone.
+/// Asks which clients disconnected in the middle of an answer: the response has a [`Stamp`] for each, with
+/// the times of its request and of its disconnection.
 pub(crate) const DEPARTURES: &[u8] = b"GET /departures HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// Who has left so far.
+/// The disconnections so far.
 type Departures = Arc<Mutex<Vec<Stamp>>>;
 
-/// Serves for ever.
+/// Serves until the process ends.
 pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
     let departures = Departures::default();
     let mut connections = JoinSet::new();
@@ -34,7 +34,7 @@ pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         let departures = Arc::clone(&departures);
-        // An error is a client that left.
+        // An error means that the client disconnected.
         connections.spawn(async move { drop(answer(socket, &departures).await) });
         while connections.try_join_next().is_some() {}
     }
@@ -69,12 +69,12 @@ async fn answer(mut socket: TcpStream, departures: &Mutex<Vec<Stamp>>) -> io::Re
 /// Waits until the client has closed the connection.
 async fn gone(from: &mut ReadHalf<'_>) {
     if matches!(from.peek(&mut [0]).await, Ok(1..)) {
-        // It asks for something else already.
+        // The client has sent its next request already.
         std::future::pending::<()>().await;
     }
 }
 
-/// Reads until `buffer` begins with a whole request; answers its length.
+/// Reads until `buffer` begins with a complete request; returns its length.
 async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
     loop {
         if let Some(length) = message_length(buffer).filter(|length| *length <= buffer.len()) {
@@ -86,7 +86,7 @@ async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opt
     }
 }
 
-/// The length of the request or the response that `buffer` begins with, once its head is there.
+/// The length of the request or response at the start of `buffer`, once its head is complete.
 pub(crate) fn message_length(buffer: &[u8]) -> Option<usize> {
     let head = buffer.windows(4).position(|end| end == b"\r\n\r\n")?;
     let body = std::str::from_utf8(&buffer[..head])
@@ -128,7 +128,7 @@ async fn play(socket: &mut WriteHalf<'_>, script: Script, received: u64) -> io::
     socket.write_all(end.as_bytes()).await
 }
 
-/// The timer rounds up to a whole millisecond, which a chunk that is due already must not wait for.
+/// Waits only if the chunk is not due yet: the timer rounds up to a whole millisecond.
 async fn wait_until(due: Instant, gap: Duration) {
     if due > Instant::now() {
         sleep_until(due).await;

@@ -1,12 +1,12 @@
-//! What a process has used, as the kernel counts it.
+//! Resource usage of a process, as the kernel accounts it.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::Result;
 
-/// The processor time of all threads of a process. Of `schedstat`, because `stat` counts in
-/// hundredths of a second, and a turn takes a thousandth.
+/// The processor time of all threads of a process. From `schedstat`, because `stat` counts in hundredths of
+/// a second, and a turn takes a thousandth.
 pub(crate) fn cpu_of(pid: &str) -> Result<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -17,7 +17,7 @@ pub(crate) fn cpu_of(pid: &str) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-/// The processor time of a process and of the processes that it has started and that still run.
+/// The processor time of a process and of its running child processes.
 pub(crate) fn cpu_of_children(pid: &str) -> Result<Duration> {
     let mut total = cpu_of(pid)?;
     for entry in fs::read_dir("/proc")?.flatten() {
@@ -26,19 +26,19 @@ pub(crate) fn cpu_of_children(pid: &str) -> Result<Duration> {
             continue;
         };
         if field(child, "PPid:").ok().flatten().as_deref() == Some(pid) {
-            // It may have ended since.
+            // The process may have ended meanwhile.
             total += cpu_of(child).unwrap_or_default();
         }
     }
     Ok(total)
 }
 
-/// The most memory that a process ever had, in KiB (`VmHWM`).
+/// The peak memory of a process, in KiB (`VmHWM`).
 pub(crate) fn peak_memory_of(pid: &str) -> Result<u64> {
     memory(pid, "VmHWM:")
 }
 
-/// The memory that a process has, in KiB (`VmRSS`).
+/// The present memory of a process, in KiB (`VmRSS`).
 pub(crate) fn resident_memory_of(pid: &str) -> Result<u64> {
     memory(pid, "VmRSS:")
 }

@@ -1,4 +1,5 @@
-//! Users who are logged in already. Many of them: nobody may begin more than 30 turns a minute.
+//! Users who are logged in already. Many of them, because each may begin at most 30 turns a minute (rate
+//! limit).
 
 use std::cell::Cell;
 
@@ -12,20 +13,20 @@ use shared_postgres::{Database, DatabaseConfig, NewSession};
 
 use crate::Result;
 
-/// Sign-ins at a time.
+/// Concurrent sign-ins.
 const AT_ONCE: usize = 16;
 
-/// Users, each with a session and one chat, taken in turn.
+/// Users, each with a session and one chat, used in rotation.
 pub(crate) struct Users {
     tokens: Vec<String>,
     next: Cell<usize>,
 }
 
-/// One of them.
+/// One user.
 pub(crate) struct User<'a> {
     /// The session's token.
     pub(crate) token: &'a str,
-    /// Their place among the users, from which their chat's id is made.
+    /// The index, from which the chat's id is made.
     pub(crate) number: usize,
 }
 
@@ -44,12 +45,12 @@ impl Users {
         Ok(Self { tokens, next: Cell::new(0) })
     }
 
-    /// How many there are.
+    /// The number of users.
     pub(crate) fn count(&self) -> usize {
         self.tokens.len()
     }
 
-    /// The one whose turn it is.
+    /// The next user in rotation.
     pub(crate) fn next(&self) -> User<'_> {
         let number = self.next.get();
         self.next.set((number + 1) % self.tokens.len());

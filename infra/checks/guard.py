@@ -3,7 +3,7 @@
 import json
 import sys
 
-# The wrapper around this stumbles over rules with an `or`; what it wraps does not.
+# The package's own wrapper fails on rules with an `or`; the extension inside it does not.
 from cfn_guard_rs.cfn_guard_rs import run_checks_rs
 
 from templates import REPOSITORY, forms, name, walk
@@ -12,7 +12,7 @@ RULES = (REPOSITORY / "infra/rules.guard").read_text()
 
 
 def broken(template):
-    """Which rules a template breaks, each with what Guard says about it."""
+    """The rules that a template breaks, each with Guard's message."""
     report = json.loads(run_checks_rs(json.dumps(template), RULES, False))
     for failure in report["not_compliant"]:
         says = [
@@ -26,7 +26,7 @@ def broken(template):
 
 
 def applicable(template):
-    """Which rules find something to look at in a template."""
+    """The rules that match a resource in a template."""
     report = json.loads(run_checks_rs(json.dumps(template), RULES, False))
     return {*report["compliant"], *(failure["Rule"]["name"] for failure in report["not_compliant"])}
 
@@ -39,7 +39,7 @@ def main():
         for rule, says in broken(template):
             held = False
             print(f"{name(path)}, {form}: {rule}", *says, sep="\n  ")
-    # A rule that looks at nothing holds whatever one writes.
+    # A rule that matches no resource always holds.
     for rule in sorted(idle):
         held = False
         print(f"infra/rules.guard: {rule} finds nothing to look at")

@@ -11,7 +11,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-# The transform asks for a region, and for nothing in it.
+# The transform requires a region, but uses nothing in it.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from samtranslator.translator.transform import transform  # noqa: E402
@@ -23,15 +23,15 @@ NESTED = sorted((REPOSITORY / "infra").glob("*.yaml"))
 TEMPLATES = [ROOT, *NESTED]
 
 
-# What the transform has to say about itself.
+# Silences the transform's own log.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
-# A function's code, once packaged; the transform does not take a folder.
+# A packaged function's code; the transform does not accept a folder.
 PACKAGED_CODE = "s3://bucket/code.zip"
 
 
 class ManagedPolicies:
-    """Stands in for IAM's list, which SAM would ask AWS for: names are turned into ARNs by its own table."""
+    """Replaces IAM's list of policies, which SAM would request from AWS: SAM's own table maps names to ARNs."""
 
     def load(self):
         return {}
@@ -39,13 +39,13 @@ class ManagedPolicies:
 
 @lru_cache(maxsize=None)
 def source(path):
-    """A template as it is written."""
+    """A template as written."""
     return yaml_parse(path.read_text())
 
 
 @lru_cache(maxsize=None)
 def transformed(path, **parameters):
-    """A template as CloudFormation gets to see it, deployed with these parameters."""
+    """A template after SAM's transform, deployed with these parameters."""
     template = copy.deepcopy(source(path))
     if "Transform" not in template:
         return template
@@ -56,7 +56,7 @@ def transformed(path, **parameters):
 
 
 def name(path):
-    """How a template is called in a message: `infra/api.yaml`."""
+    """A template's name in messages: `infra/api.yaml`."""
     return str(path.relative_to(REPOSITORY))
 
 
@@ -77,7 +77,7 @@ def source_functions():
 
 
 def walk(value, path=()):
-    """All values inside a value, with the way to each."""
+    """All values inside a value, with the path of each."""
     yield path, value
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -88,12 +88,12 @@ def walk(value, path=()):
 
 
 def as_list(value):
-    """IAM takes one where it takes a list."""
+    """A value as a list: IAM accepts a single value in place of a list."""
     return value if isinstance(value, list) else [value]
 
 
 def forms():
-    """`(template, form, content)`: each as written, and what is transformed also as that."""
+    """`(template, form, content)`: each as written, and SAM templates also as transformed."""
     for path in TEMPLATES:
         yield path, "as written", source(path)
         if "Transform" in source(path):
@@ -101,7 +101,7 @@ def forms():
 
 
 def write_transformed(directory):
-    """Writes what the linters are to see besides the sources."""
+    """Writes the transformed templates, which the linters check besides the sources."""
     for path, form, content in forms():
         if form == "transformed":
             (Path(directory) / f"{path.stem}.json").write_text(json.dumps(content, indent=1))

@@ -1,4 +1,4 @@
-"""CloudFront: what goes where, and what it adds on the way."""
+"""CloudFront: its routes, and the headers that it adds."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def origin(identifier):
 
 
 def run_at_the_edge(logical_id, request, address="203.0.113.7"):
-    """What a CloudFront Function makes of a request."""
+    """Runs a CloudFront Function on a request."""
     code = source(EDGE)["Resources"][logical_id]["Properties"]["FunctionCode"]
     event = json.dumps({"request": request, "viewer": {"ip": address}})
     done = subprocess.run(
@@ -39,31 +39,31 @@ def run_at_the_edge(logical_id, request, address="203.0.113.7"):
 
 
 class Edge(unittest.TestCase):
-    def test_a_slow_model_is_asked_once(self):
+    def test_a_slow_origin_is_not_retried(self):
         self.assertEqual(origin("chat")["ConnectionAttempts"], 1)
         self.assertEqual(origin("chat")["CustomOriginConfig"]["OriginReadTimeout"], 120)
 
-    def test_a_stream_is_neither_compressed_nor_kept(self):
+    def test_a_stream_is_neither_compressed_nor_cached(self):
         for path in ("/api/chat", "/api/chat/*"):
             self.assertEqual((behaviour(path)["TargetOriginId"], behaviour(path)["Compress"]), ("chat", False), path)
 
-    def test_the_chats_own_paths_come_before_those_of_the_api_and_take_no_others_along(self):
+    def test_the_chats_paths_precede_those_of_the_api_and_match_no_others(self):
         patterns = [b["PathPattern"] for b in distribution()["CacheBehaviors"]]
         self.assertEqual(patterns, ["/api/chat", "/api/chat/*", "/api/*"])
 
-    def test_what_streams_is_asked_for_at_the_chats_origin_and_nothing_else_is(self):
+    def test_only_streaming_routes_go_to_the_chats_origin(self):
         for path, method, _ in methods():
             first = next(b for b in distribution()["CacheBehaviors"] if fnmatchcase(path, b["PathPattern"]))
             self.assertEqual(first["TargetOriginId"], "chat" if (path, method) in STREAMED else "api", path)
 
-    def test_nothing_of_the_api_is_cached_and_all_of_a_request_arrives(self):
+    def test_the_api_is_not_cached_and_requests_are_forwarded_whole(self):
         for found in distribution()["CacheBehaviors"]:
             self.assertEqual(found["CachePolicyId"], CACHING_DISABLED)
             self.assertEqual(found["OriginRequestPolicyId"], ALL_VIEWER_EXCEPT_HOST_HEADER)
             self.assertEqual(found["ViewerProtocolPolicy"], "https-only")
             self.assertEqual(len(found["AllowedMethods"]), 7)
 
-    def test_every_request_to_the_api_says_where_it_comes_from_and_that_it_came_this_way(self):
+    def test_every_request_to_the_api_carries_the_client_ip_and_the_origin_secret(self):
         for found in distribution()["CacheBehaviors"]:
             [association] = found["FunctionAssociations"]
             self.assertEqual(association["EventType"], "viewer-request")
@@ -72,12 +72,12 @@ class Edge(unittest.TestCase):
             self.assertEqual(header["HeaderName"], "x-origin-secret")
             self.assertIn("{{resolve:secretsmanager:${OriginSecret}", header["HeaderValue"]["Fn::Sub"])
 
-    def test_what_a_viewer_claims_to_be_its_address_is_overwritten(self):
+    def test_a_spoofed_client_ip_is_overwritten(self):
         request = {"uri": "/api/me", "headers": {"x-viewer-address": {"value": "192.0.2.1"}, "accept": {"value": "*/*"}}}
         seen = run_at_the_edge("ViewerAddressFunction", request)
         self.assertEqual(seen["headers"], {"x-viewer-address": {"value": "203.0.113.7"}, "accept": {"value": "*/*"}})
 
-    def test_the_apps_own_paths_are_its_page_and_files_are_themselves(self):
+    def test_the_apps_paths_serve_its_page_and_files_are_served_as_such(self):
         for uri, served in {
             "/": "/index.html", "/chats/0198": "/index.html", "/v1.2/chats": "/index.html",
             "/assets/app-3f2a.js": "/assets/app-3f2a.js", "/favicon.ico": "/favicon.ico",

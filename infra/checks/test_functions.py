@@ -1,4 +1,4 @@
-"""The functions: how each is named, built, bounded, watched, and how many may run."""
+"""The functions: their names, builds, limits, alarms and concurrency."""
 
 import re
 import unittest
@@ -8,21 +8,22 @@ from templates import NESTED, REPOSITORY, name, resources, source, source_functi
 
 PATHS = {path.stem: path for path in NESTED}
 SIZES = ("small", "medium", "large")
-# What AWS's classes have, and RDS's own formula for a default: LEAST(memory / 9531392, 5000).
+# The memory of AWS's instance classes, and RDS's formula for its default: LEAST(memory / 9531392, 5000).
 MEMORY_GIB = {"db.t4g.micro": 1, "db.t4g.medium": 4, "db.m7g.large": 8}
 BYTES_PER_CONNECTION = 9_531_392
-# What one turn takes of Valkey while its model talks without a pause: some 40 scripts a second, of six commands each. A
-# reader who follows it takes less. How AWS counts a script's units can only be seen there.
+# The units that one turn takes of Valkey while its model streams without a pause: about 40 scripts a second, of
+# six commands each. A client that follows it takes less. How AWS counts a script's units can only be measured
+# there.
 UNITS_PER_STREAM = 240
 
 
 def max_connections(size):
-    """How many connections Postgres of that size takes."""
+    """The most connections of Postgres at that size."""
     return source(PATHS["data"])["Mappings"]["Size"][size]["MaxConnections"]
 
 
 def reserved(path, function, size):
-    """How many of a function may run at once."""
+    """The most concurrent executions of a function."""
     condition, value, otherwise = function["Properties"]["ReservedConcurrentExecutions"]["Fn::If"]
     assert condition == "Reserves" and otherwise == {"Ref": "AWS::NoValue"}
     if isinstance(value, int):
@@ -31,12 +32,12 @@ def reserved(path, function, size):
     return source(path)["Mappings"][table][size][key]
 
 
-# Nobody reads its answer, so what fails there is an error of the invocation, which Lambda counts by itself.
+# Invoked asynchronously, so its failures are errors of the invocation, which Lambda counts.
 FAILS_BY_ITSELF = {"SweepFunction"}
 
 
 def failures_of(alarm):
-    """The functions of which an alarm adds up the crashes, as Lambda counts them, and the failures that they report."""
+    """The functions whose crashes (as Lambda counts them) and reported failures an alarm sums up."""
     properties = alarm["Properties"]
     metrics = [found["MetricStat"]["Metric"] for found in properties.get("Metrics", []) if "MetricStat" in found]
     metrics = metrics or [{part: properties[part] for part in ("MetricName", "Dimensions")}]
@@ -68,7 +69,7 @@ class Functions(unittest.TestCase):
         deployed = {function["Metadata"]["BuildProperties"]["Binary"] for _, _, function in source_functions()}
         self.assertEqual(deployed, crates)
 
-    def test_every_function_logs_json_to_a_group_of_its_own_that_forgets(self):
+    def test_every_function_logs_json_to_a_group_of_its_own_with_a_retention(self):
         groups = set()
         for path, logical_id, function in resources("AWS::Lambda::Function"):
             logging = function["Properties"]["LoggingConfig"]
@@ -78,7 +79,7 @@ class Functions(unittest.TestCase):
             groups.add(logging["LogGroup"]["Ref"])
         self.assertEqual(len(groups), len(list(resources("AWS::Lambda::Function"))))
 
-    def test_every_log_group_forgets(self):
+    def test_every_log_group_has_a_retention(self):
         for path, logical_id, group in resources("AWS::Logs::LogGroup"):
             self.assertIn("RetentionInDays", group["Properties"], f"{name(path)}: {logical_id}")
 
@@ -88,7 +89,7 @@ class Functions(unittest.TestCase):
             for size in SIZES:
                 self.assertGreater(reserved(path, function, size), 0, logical_id)
 
-    def test_every_function_has_an_alarm_that_reaches_somebody(self):
+    def test_every_function_has_an_alarm_that_notifies_the_operator(self):
         watched = set()
         for path, logical_id, alarm in resources("AWS::CloudWatch::Alarm"):
             properties = alarm["Properties"]
@@ -98,7 +99,7 @@ class Functions(unittest.TestCase):
         for path, logical_id, _ in resources("AWS::Lambda::Function"):
             self.assertIn((path, logical_id), watched)
 
-    def test_a_deploy_of_a_route_goes_back_when_its_alarm_rings(self):
+    def test_a_deploy_of_a_route_is_rolled_back_by_its_alarm(self):
         for path, logical_id, alias in resources("AWS::Lambda::Alias"):
             function = alias["Properties"]["FunctionName"]["Ref"]
             update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
@@ -116,7 +117,7 @@ class Functions(unittest.TestCase):
             self.assertGreater(len(connections), 1)
             self.assertLessEqual(sum(connections.values()), 0.8 * max_connections(size), f"{size}: {connections}")
 
-    def test_postgres_takes_as_many_connections_as_is_said_and_has_memory_for_them(self):
+    def test_postgres_has_max_connections_as_mapped_and_memory_for_them(self):
         [(_, _, group)] = resources("AWS::RDS::DBParameterGroup")
         self.assertEqual(
             group["Properties"]["Parameters"]["max_connections"], {"Fn::FindInMap": ["Size", {"Ref": "Size"}, "MaxConnections"]})
@@ -124,12 +125,12 @@ class Functions(unittest.TestCase):
             database_class = source(PATHS["data"])["Mappings"]["Size"][size]["DatabaseClass"]
             self.assertLessEqual(max_connections(size), MEMORY_GIB[database_class] * 2**30 // BYTES_PER_CONNECTION, size)
 
-    def test_valkey_takes_the_live_logs_of_as_many_streams_as_there_may_be(self):
+    def test_valkeys_limit_fits_the_live_logs_of_all_concurrent_streams(self):
         api, sizes = source(PATHS["api"])["Mappings"]["Concurrency"], source(PATHS["data"])["Mappings"]["Size"]
         for size in SIZES:
             self.assertLessEqual(api[size]["ChatStream"] * UNITS_PER_STREAM, 0.8 * sizes[size]["CacheUnitsPerSecond"], size)
 
-    def test_the_alarm_on_connections_does_not_ring_for_full_reservation_alone(self):
+    def test_full_reservation_alone_does_not_trigger_the_alarm_on_connections(self):
         for size in SIZES:
             threshold = source(PATHS["alarms"])["Mappings"]["Tight"][size]["Connections"]
             self.assertEqual(threshold, 0.85 * max_connections(size), size)
@@ -140,9 +141,9 @@ class Functions(unittest.TestCase):
             # AWS keeps 100 of 1000 for functions that reserve nothing.
             self.assertLessEqual(total, 900, size)
 
-    def test_a_function_joins_the_security_groups_of_what_it_is_told_of(self):
-        told = [*resources("AWS::Lambda::Function", PATHS["api"]), *resources("AWS::Lambda::Function", PATHS["async"])]
-        for _, logical_id, function in told:
+    def test_a_function_joins_the_security_groups_of_its_systems(self):
+        functions = [*resources("AWS::Lambda::Function", PATHS["api"]), *resources("AWS::Lambda::Function", PATHS["async"])]
+        for _, logical_id, function in functions:
             groups = {group["Ref"] for group in function["Properties"].get("VpcConfig", {}).get("SecurityGroupIds", [])}
             expected = {
                 group
@@ -169,14 +170,14 @@ class Functions(unittest.TestCase):
         ]
         self.assertEqual(givers, ["Schema"])
 
-    def test_a_scheduled_run_that_fails_is_left_to_the_next(self):
+    def test_a_failed_scheduled_run_is_not_retried(self):
         scheduled = set()
         for path, logical_id, schedule in resources("AWS::Scheduler::Schedule"):
             properties = schedule["Properties"]
             [function, _] = properties["Target"]["Arn"]["Fn::GetAtt"]
             binary = source(path)["Resources"][function]["Metadata"]["BuildProperties"]["Binary"]
             self.assertEqual(properties["Name"], {"Fn::Sub": f"${{Name}}-{binary}"}, logical_id)
-            # The scheduler hands it to Lambda's own queue, which is a second one that tries again.
+            # The scheduler passes it to Lambda's own queue, which retries as well.
             [queue] = [config["Properties"] for _, _, config in resources("AWS::Lambda::EventInvokeConfig", path)
                        if config["Properties"]["FunctionName"] == {"Ref": function}]
             for patience in (properties["Target"]["RetryPolicy"], queue):

@@ -1,10 +1,10 @@
-"""IAM: what may be done, by whom, to what."""
+"""IAM: the permissions of each role and resource."""
 
 import unittest
 
 from templates import TEMPLATES, as_list, name, resources, transformed, walk
 
-# Wildcards in what is allowed, each with its reason. A new one needs a line here.
+# The wildcards allowed, each with its reason. A new one needs a line here.
 WILDCARDS = {
     # AWS has no narrower form of this action; GetSecretValue says which secrets.
     ("secretsmanager:BatchGetSecretValue", "*"),
@@ -44,7 +44,7 @@ def text(resource):
 
 
 class Permissions(unittest.TestCase):
-    def test_what_is_allowed_is_said_without_wildcards(self):
+    def test_permissions_have_no_unlisted_wildcards(self):
         used = set()
         for path, where, statement in statements():
             if statement["Effect"] != "Allow" or where[-3:-1] == ("AssumeRolePolicyDocument", "Statement"):
@@ -65,7 +65,7 @@ class Permissions(unittest.TestCase):
         sending = [s for _, _, s in statements() if "ses:SendEmail" in as_list(s["Action"])]
         self.assertEqual([s["Condition"] for s in sending], [{"StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}}])
 
-    def test_the_vaults_keys_are_used_by_few_and_for_one_purpose(self):
+    def test_the_vaults_keys_are_limited_to_few_functions_and_one_purpose(self):
         every, first = {"Ref": "VaultKeys"}, {"Fn::Select": [0, {"Ref": "VaultKeys"}]}
         expected = {
             "ChatStreamFunction": [("kms:Decrypt", every)],
@@ -82,8 +82,8 @@ class Permissions(unittest.TestCase):
                         condition = {"StringEquals": {"kms:EncryptionContext:purpose": "provider-keys"}}
                         self.assertEqual(statement["Condition"], condition, logical_id)
             self.assertEqual(sorted(used, key=lambda use: use[0]), expected.get(logical_id, []), logical_id)
-            told = "VAULT_KEYS" in function["Properties"]["Environment"]["Variables"]
-            self.assertEqual(told, logical_id in expected, logical_id)
+            has_keys = "VAULT_KEYS" in function["Properties"]["Environment"]["Variables"]
+            self.assertEqual(has_keys, logical_id in expected, logical_id)
 
     def test_the_inbox_is_filled_by_turns_and_emptied_by_the_sweep(self):
         expected = {
@@ -100,8 +100,8 @@ class Permissions(unittest.TestCase):
                     if actions:
                         self.assertEqual(statement["Resource"], table, logical_id)
             self.assertEqual(used, expected.get(logical_id, set()), logical_id)
-            told = function["Properties"]["Environment"]["Variables"].get("INBOX_TABLE")
-            self.assertEqual(told, {"Ref": "Inbox"} if logical_id in expected else None, logical_id)
+            variable = function["Properties"]["Environment"]["Variables"].get("INBOX_TABLE")
+            self.assertEqual(variable, {"Ref": "Inbox"} if logical_id in expected else None, logical_id)
 
     def test_no_function_in_the_network_may_touch_its_interfaces(self):
         for path, logical_id, function in resources("AWS::Lambda::Function"):
@@ -113,7 +113,7 @@ class Permissions(unittest.TestCase):
                 for action in as_list(statement["Action"])]
             self.assertLessEqual({"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses"}, set(denied), logical_id)
 
-    def test_nobody_but_a_service_is_let_in_by_a_policy_of_a_resource(self):
+    def test_resource_policies_admit_only_services(self):
         for path, where, statement in statements():
             if statement["Effect"] == "Allow" and "Principal" in statement:
                 principal = statement["Principal"]
@@ -135,8 +135,8 @@ class Permissions(unittest.TestCase):
             self.assertEqual(set(block.values()), {True}, logical_id)
             self.assertEqual(len(block), 4, logical_id)
 
-    def test_what_people_would_miss_stays_when_the_stack_goes(self):
-        # What a deploy that failed made is nobody's yet, and its name would be in the next one's way.
+    def test_persistent_data_outlives_the_stack(self):
+        # Resources of a failed deploy hold no data yet, and their names would block the next deploy.
         stays = ("RetainExceptOnCreate", "Retain")
         kept = {
             ("AWS::RDS::DBInstance", "Database"): ("Snapshot", "Snapshot"),

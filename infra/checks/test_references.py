@@ -1,4 +1,4 @@
-"""What is named exists: in a template, and between a template and those inside it."""
+"""References resolve: within a template, and between a template and its nested ones."""
 
 import re
 import unittest
@@ -12,7 +12,7 @@ PSEUDO = {
 
 
 def references(template):
-    """The logical ids that a template's values name, each with where."""
+    """The logical ids in a template's values, each with its path."""
     for where, value in walk({part: template.get(part, {}) for part in ("Resources", "Outputs", "Conditions")}):
         if not isinstance(value, dict) or len(value) != 1:
             continue
@@ -43,7 +43,7 @@ class References(unittest.TestCase):
             for where, logical_id in references(template):
                 self.assertIn(logical_id, known, f"{name(path)}: {'.'.join(map(str, where))}")
 
-    def test_every_parameter_of_a_nested_template_is_given_and_none_is_made_up(self):
+    def test_nested_templates_get_every_parameter_and_no_unknown_one(self):
         for logical_id, properties, child in nested():
             given = set(properties.get("Parameters", {}))
             parameters = source(child).get("Parameters", {})
@@ -51,7 +51,7 @@ class References(unittest.TestCase):
             self.assertLessEqual(given, set(parameters), f"{logical_id}: {name(child)} has no such parameter")
             self.assertLessEqual(needed, given, f"{logical_id} gives {name(child)} too little")
 
-    def test_every_output_of_a_nested_template_that_is_asked_for_exists(self):
+    def test_every_referenced_output_of_a_nested_template_exists(self):
         outputs = {logical_id: set(source(child).get("Outputs", {})) for logical_id, _, child in nested()}
         for where, value in walk(source(ROOT)):
             asked = []
@@ -80,7 +80,7 @@ class References(unittest.TestCase):
         needed = [parameter for parameter, of in source(ROOT)["Parameters"].items() if "Default" not in of]
         self.assertLessEqual(len(needed), 4, needed)
 
-    def test_every_parameter_of_the_root_says_what_it_is_and_belongs_to_a_group(self):
+    def test_every_parameter_of_the_root_has_a_description_and_a_group(self):
         template = source(ROOT)
         groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
         grouped = [parameter for group in groups for parameter in group["Parameters"]]

@@ -1,4 +1,4 @@
-"""The API: which routes there are, who answers them and how."""
+"""The API: its routes and their integrations."""
 
 import json
 import re
@@ -11,7 +11,7 @@ STREAMED = {("/api/chat", "post"), ("/api/chat/{id}/stream", "get"), ("/api/chat
 
 
 def methods():
-    """`(path, method, operation)` of the REST API as it is deployed."""
+    """`(path, method, operation)` of the REST API as deployed."""
     [(_, _, api)] = resources("AWS::ApiGateway::RestApi")
     for path, operations in api["Properties"]["Body"]["paths"].items():
         for method, operation in operations.items():
@@ -38,7 +38,8 @@ class Routes(unittest.TestCase):
         self.assertEqual({(path, method) for path, method, _ in methods()}, documented)
 
     def test_the_chat_streams_and_nothing_else_does(self):
-        # One binary speaks to the runtime in one way: an answer of its that is not read as a stream is not read at all.
+        # One binary speaks to the runtime in one mode: an integration that does not stream cannot read its
+        # response at all.
         chats = {(path, method) for path, method, operation in methods() if alias_of(operation) == "ChatStreamFunctionAliaslive"}
         self.assertEqual(chats, STREAMED)
         for path, method, operation in methods():
@@ -52,11 +53,11 @@ class Routes(unittest.TestCase):
                 self.assertNotIn("responseTransferMode", integration, path)
                 self.assertTrue(uri.endswith("}/invocations"), uri)
 
-    def test_the_gateway_waits_as_long_as_the_function_may_take(self):
+    def test_the_gateways_timeout_covers_the_functions(self):
         for path, _, operation in methods():
             function = alias_of(operation).removesuffix("Aliaslive")
             timeout = transformed(API)["Resources"][function]["Properties"]["Timeout"]
-            # Without a word the gateway waits for 29 seconds.
+            # Without a setting the gateway's timeout is 29 seconds.
             patience = operation["x-amazon-apigateway-integration"].get("timeoutInMillis", 29_000)
             self.assertGreaterEqual(patience, timeout * 1000, path)
 
@@ -92,13 +93,13 @@ class Routes(unittest.TestCase):
                     self.assertGreater(tight, 0, f"{size} {login} {limit}")
                     self.assertLess(tight, loose, f"{size} {login} {limit}")
 
-    def test_the_gateways_own_answers_have_the_form_and_the_codes_of_the_functions(self):
+    def test_the_gateways_own_errors_have_the_format_and_the_codes_of_the_functions(self):
         [(_, _, api)] = resources("AWS::ApiGateway::RestApi")
         codes = documented_codes()
         responses = api["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
         self.assertLessEqual({"DEFAULT_4XX", "DEFAULT_5XX"}, set(responses))
         for kind, response in responses.items():
-            # The one placeholder stands for a quoted string.
+            # The placeholder is replaced by a quoted string.
             template = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"…"')
             error = json.loads(template)["error"]
             self.assertEqual(set(error), {"code", "message"}, kind)

@@ -1,4 +1,4 @@
-"""Versions of functions: a changed parameter makes a new one, which is what gets requests."""
+"""Versions of functions: a changed parameter publishes a new one, which then gets the requests."""
 
 import re
 import unittest
@@ -7,18 +7,20 @@ from templates import NESTED, ROOT, resources, source, source_functions, transfo
 
 PATHS = {path.stem: path for path in NESTED}
 API = PATHS["api"]
-# What only the deployment's name decides: functions have it in their own names, and are replaced with it.
+# Parameters that follow from the deployment's name: functions have it in their own names, and are replaced with
+# it.
 FOLLOWS_FROM_NAME = {"Name", "CacheUrl", "CacheName", "CacheUserName", "DatabaseEndpoint", "AppOriginSecretName"}
-# What the root puts an output of data.yaml into Revision for: parts of the ARNs of secrets and of the vault's keys.
+# Outputs of data.yaml of which the root puts parts into Revision: the ARNs of secrets and of the vault's keys.
 IN_REVISION = {"SessionKeys", "LoginPepper", "OriginSecret", "VaultKeys"}
-# The name of a table that nobody replaces without meaning to; whoever does changes Revision (docs/operations.md).
+# The name of a table that is only replaced deliberately, together with a change of Revision
+# (docs/operations.md).
 REPLACED_BY_HAND = {"Inbox"}
 SAID_ELSEWHERE = FOLLOWS_FROM_NAME | IN_REVISION | REPLACED_BY_HAND
 DESCRIPTION_LIMIT = 256
 
 
 def named(value, template):
-    """The parameters that a value depends on, also by way of conditions."""
+    """The parameters that a value depends on, also through conditions."""
     found = set()
     for _, inner in walk(value):
         if not isinstance(inner, dict) or len(inner) != 1:
@@ -49,7 +51,7 @@ def version(function, **parameters):
 
 
 def evaluated(value, template, known):
-    """What CloudFormation makes of a value, given those of references; of the functions that data.yaml's outputs use."""
+    """Evaluates a value as CloudFormation does, given the references' values; knows the functions in data.yaml's outputs."""
     if isinstance(value, list):
         return [evaluated(inner, template, known) for inner in value]
     if not isinstance(value, dict):
@@ -80,7 +82,7 @@ OWN, OTHER = vault_key("1234abcd-12ab-34cd-56ef-1234567890ab"), vault_key("98fe7
 
 
 def secrets_revision(vault_keys):
-    """The output that goes into Revision, with the stack's own vault key or with others."""
+    """The output that is part of Revision, with the stack's own vault key or with others."""
     data = source(PATHS["data"])
     known = {
         secret: f"arn:aws:secretsmanager:ap-south-1:111122223333:secret:{secret}-1a2B3c4D5e6F-AbCdEf"
@@ -108,7 +110,7 @@ class Versions(unittest.TestCase):
             if logical_id in dict(environments()):
                 self.assertIs(function["Properties"]["AutoPublishAliasAllProperties"], True, logical_id)
 
-    def test_a_version_is_only_made_where_something_besides_its_description_changed(self):
+    def test_a_version_never_differs_in_its_description_only(self):
         for function, environment in environments():
             description = next(
                 found["Properties"]["Description"] for _, _, found in resources("AWS::Lambda::Version", API)
@@ -121,7 +123,7 @@ class Versions(unittest.TestCase):
         given = source(ROOT)["Resources"]["Api"]["Properties"]["Parameters"]["Revision"]
         self.assertEqual(given, {"Fn::Sub": "${Revision} ${Data.Outputs.SecretsRevision}"})
 
-    def test_each_step_of_replacing_the_vaults_key_makes_new_versions(self):
+    def test_each_step_of_the_vaults_key_rotation_makes_new_versions(self):
         steps = ["", f"{OWN},{OTHER}", f"{OTHER},{OWN}", OTHER]
         parameter = source(ROOT)["Parameters"]["VaultKeys"]
         for step in steps:
@@ -130,7 +132,7 @@ class Versions(unittest.TestCase):
             self.assertNotRegex(wrong, parameter["AllowedPattern"])
         revisions = [secrets_revision(step) for step in steps]
         self.assertEqual(len(set(revisions)), len(steps), revisions)
-        # Nothing changes for functions when the stack's own is named.
+        # Naming the stack's own key changes nothing for functions.
         self.assertEqual(secrets_revision(OWN), revisions[0])
 
     def test_what_follows_from_the_name_does(self):

@@ -1,4 +1,4 @@
-"""`sam validate --lint` for many templates in one process: starting it takes longer than what it does."""
+"""`sam validate --lint` for many templates in one process: starting it takes longer than the validation."""
 
 import sys
 
@@ -6,7 +6,7 @@ from samcli.cli.main import cli
 
 
 def is_valid(template):
-    """Whether SAM's command takes a template; it says itself what it does not like."""
+    """Whether SAM's command accepts a template; it prints its own errors."""
     try:
         cli.main(["validate", "--lint", "--template", template], standalone_mode=False)
     except Exception as problem:  # each kind of failure has a class of its own

@@ -1,4 +1,5 @@
-//! The mailbox that stands in for SES: login mails end here, and can be read at `/local/inbox`.
+//! The mailbox that replaces SES on a developer's machine: keeps login mails and shows them at
+//! `/local/inbox`.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -15,10 +16,10 @@ use serde::Serialize;
 use shared_core::clock::Clock;
 use shared_core::login::{BoxError, LoginMail, Mailer};
 
-/// Nobody scrolls back further than this.
+/// The number of mails that are kept; older ones are dropped.
 const KEPT: usize = 200;
 
-/// Told an address and its code.
+/// Called with the address and the code of each mail that arrives.
 pub type Announce = fn(&str, &str);
 
 /// All mails that were sent, newest first.
@@ -39,7 +40,7 @@ struct Delivered {
 }
 
 impl DevMailbox {
-    /// An empty inbox. `announce` is told each address and code, as they arrive.
+    /// An empty mailbox. `announce` is called with each address and code as they arrive.
     pub fn new(clock: Clock, announce: Option<Announce>) -> Self {
         Self { clock, mails: Arc::default(), announce }
     }
@@ -89,7 +90,7 @@ impl Mailer for DevMailbox {
     }
 }
 
-/// A page for people, a list for programs.
+/// Lists the mails: as HTML, or as JSON where `accept` asks for it.
 async fn read(State(inbox): State<DevMailbox>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
     let mails: Vec<Delivered> = inbox.mails().iter().cloned().collect();
@@ -99,7 +100,8 @@ async fn read(State(inbox): State<DevMailbox>, headers: HeaderMap) -> Response {
     Html(page(&mails)).into_response()
 }
 
-/// An address passed `Email::parse`, which lets `<` through nowhere but `&` and `'`.
+/// Renders the mails. Escapes only `&` and `'`: `Email::parse` accepts no other character that HTML treats
+/// specially.
 fn page(mails: &[Delivered]) -> String {
     let mut rows = String::new();
     for mail in mails {

@@ -1,4 +1,4 @@
-//! `docs/errors.md`, made from the one table of errors.
+//! Generates `docs/errors.md` from the table of error codes.
 
 use std::fmt::Write;
 
@@ -24,7 +24,7 @@ carry `x-should-retry: false`.
 | --- | --- | --- |
 ";
 
-/// The page.
+/// The Markdown page.
 pub fn errors_page() -> String {
     let mut page = HEAD.to_owned();
     for code in ErrorCode::ALL {

@@ -1,4 +1,4 @@
-//! One router for all functions: each path of a function's API document leads to its app.
+//! One router for all functions: routes each path of a function's API document to that function's app.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{DevMailbox, Sweeper};
 
-/// A function, as a gateway sees it.
+/// A function's app with its API document.
 pub(crate) struct Mounted {
     pub(crate) app: Router,
     pub(crate) document: OpenApi,
@@ -36,12 +36,12 @@ pub(crate) fn gateway(
         .route("/", get(async || Html(include_str!("index.html"))))
         .merge(inbox.routes())
         .merge(sweeper.map(Sweeper::routes).unwrap_or_default());
-    // The edge answers for paths that no function has.
+    // Unknown paths are answered by the edge middleware.
     router.merge(app.wrap(local))
 }
 
-/// A function is asked as if nothing stood before it. What axum has noted of the gateway's match it would
-/// take for a part of its own, and a path would have each of its parameters twice.
+/// Removes the request extensions that axum set while matching the gateway's route, all but the client's
+/// address. The function's own router would add to them, and each path parameter would appear twice.
 fn unmatched(mut request: Request) -> Request {
     let extensions = request.extensions_mut();
     let peer = extensions.remove::<ConnectInfo<SocketAddr>>();

@@ -1,7 +1,7 @@
 //! The whole product on one machine.
 //!
 //! [`Product`] mounts every function's `app()` on one port, as API Gateway and `CloudFront` do in
-//! production: what runs here is what runs on Lambda, behind another door.
+//! production: the code that runs here runs on Lambda, behind another entry point.
 
 mod dev_mailbox;
 mod errors;

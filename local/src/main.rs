@@ -1,4 +1,4 @@
-//! `make dev`: starts everything, says where it is, and ends everything.
+//! `make dev`: starts the servers and the product, prints the URL, and stops everything at Ctrl-C.
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
@@ -30,10 +30,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-/// Turns in flight get this long to reach their end after Ctrl-C; then they are closed with what they have,
-/// for which there is as much time again.
+/// Grace period for turns in flight after Ctrl-C. Those that are not finished by then are stored as
+/// interrupted with the text they have, for which they get as long again.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often what was left behind is swept up.
+/// The interval between two runs of the sweep.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn failure(error: &LocalError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Why the product cannot run here.
+/// Why the product cannot start.
 #[derive(Debug, thiserror::Error)]
 enum LocalError {
     #[error(transparent)]
@@ -93,7 +93,7 @@ async fn run(env: &Env<'_>) -> Result<(), LocalError> {
     let port = env.parsed("PORT", 3000)?;
     let settings = Settings::from_env(env)?;
     let secrets = Secrets::kept_in(&settings.local_dir, &system_entropy())?;
-    // The port first: nothing is started for a start that cannot succeed.
+    // Binds the port first: if it is taken, no server is started in vain.
     let listener = listen(port, "PORT").await?;
 
     println!("starting postgres and valkey …");
@@ -125,13 +125,14 @@ async fn serve(
         ("VAULT_KEYS", secrets.vault_keys),
     ]);
     variables.extend(upstream.variables());
-    // With a table of AWS's, none is started. It ends before the servers, whose directory it shares.
+    // Starts no local DynamoDB where `INBOX_TABLE` names a table. It is dropped before the servers, whose
+    // directory it shares.
     let dynamodb = match env.optional("INBOX_TABLE") {
         Some(_) => None,
         None => Some(LocalDynamoDb::keeping(&servers.directory().join("dynamodb.sqlite")).await?),
     };
     variables.extend(dynamodb.iter().flat_map(LocalDynamoDb::variables));
-    // What the environment says comes before what is assumed here.
+    // The environment overrides the defaults above.
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
     let clock = system_clock();
@@ -188,22 +189,22 @@ fn greet(origin: &str, upstream: &Upstream, began: Instant) {
         "\n  {origin}   (ready after {:.1} s)\n\n  \
          log in   POST /api/auth/otp with any address; the code appears here and at {origin}/local/inbox\n  \
          models   {models}\n  \
-         stop     Ctrl-C; the data stays in .local/ (make dev-reset forgets it)\n",
+         stop     Ctrl-C; the data stays in .local/ (make dev-reset deletes it)\n",
         began.elapsed().as_secs_f64(),
     );
 }
 
-/// Who answers for `OpenRouter`.
+/// Which server plays `OpenRouter`.
 enum Upstream {
-    /// The stand-in, in this process.
+    /// The fake, in this process.
     Fake(FakeOpenRouter),
-    /// Another server that speaks as `OpenRouter` does.
+    /// Another server with `OpenRouter`'s API.
     Other,
-    /// The real one.
+    /// `OpenRouter` itself.
     Real,
 }
 
-/// Any key of this form will do for the stand-in.
+/// The fake accepts any key of this form.
 const FAKE_KEY: &str = "sk-or-v1-local";
 
 impl Upstream {
@@ -226,7 +227,7 @@ impl Upstream {
             Self::Fake(fake) => Some(("OPENROUTER_BASE_URL", fake.base_url())),
             Self::Other | Self::Real => None,
         };
-        // An upstream that was given without a key gets the stand-in's.
+        // Without a key, the upstream gets the fake's.
         base_url.into_iter().chain([("OPENROUTER_API_KEY", FAKE_KEY.to_owned())]).collect()
     }
 
@@ -243,8 +244,8 @@ async fn listen(port: u16, variable: &'static str) -> Result<TcpListener, LocalE
     TcpListener::bind(address).await.map_err(|source| LocalError::Port { port, variable, source })
 }
 
-/// This machine's own, made by its first start: sessions and keys outlive a restart, and no secret is
-/// in the repository.
+/// This machine's secrets, generated at the first start: sessions and stored API keys survive a restart,
+/// and no secret is in the repository.
 struct Secrets {
     session_keys: String,
     login_pepper: String,
@@ -272,14 +273,14 @@ impl Secrets {
     }
 }
 
-/// What `path` holds; what `make` says if there is nothing yet.
+/// Returns the content of `path`, or writes what `make` generates if the file is missing or empty.
 fn kept_in(path: &Path, make: impl FnOnce() -> String) -> Result<String, LocalError> {
     let failed = |source| LocalError::Secrets { path: path.to_owned(), source };
     match fs::read_to_string(path) {
         Ok(kept) if !kept.trim().is_empty() => return Ok(kept),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // Nothing that may hold a key is written over.
+        // Never overwrites a file that may hold a key.
         Err(error) => return Err(failed(error)),
     }
     if let Some(directory) = path.parent() {

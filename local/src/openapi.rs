@@ -1,9 +1,9 @@
-//! The API's description: the functions' parts put together.
+//! The `OpenAPI` document: the functions' parts merged.
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
-/// What clients of all routes have to know.
+/// The document's description, for clients of all routes.
 const DESCRIPTION: &str = "\
 JSON in camelCase. Errors are `{\"error\":{\"code\",\"message\",\"details\"?}}`; the code is for programs, and \
 `docs/errors.md` lists all of them. Beside the errors that a route names, each can answer `malformed_json`, \

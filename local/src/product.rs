@@ -1,4 +1,4 @@
-//! All functions, wired to the same systems and served on one port.
+//! All functions, on the same database, cache and provider, served on one port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,24 +27,24 @@ use tokio::time::sleep;
 use crate::gateway::{Mounted, gateway};
 use crate::{DevMailbox, Sweeper};
 
-/// What the functions are given that is no variable.
+/// Dependencies of the functions that are not environment variables.
 #[derive(Clone, Debug)]
 pub struct Wiring {
     /// The clock.
     pub clock: Clock,
     /// The random source.
     pub entropy: Entropy,
-    /// Where login mails go.
+    /// Receives the login mails.
     pub inbox: DevMailbox,
-    /// Which models are offered.
+    /// The models offered.
     pub table: ModelTable,
-    /// What users may.
+    /// The plans with their limits.
     pub plans: Plans,
-    /// What sweeps when it is asked to, if anything does.
+    /// Serves `POST /local/sweep`, if present.
     pub sweeper: Option<Sweeper>,
 }
 
-/// Every function on one port.
+/// All functions on one port.
 #[derive(Clone, Debug)]
 pub struct Product {
     router: Router,
@@ -52,7 +52,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// Wires the functions. The variables are those that each function reads on Lambda.
+    /// Builds the functions from the variables that each reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
         let Wiring { clock, entropy, inbox, table, plans, sweeper } = wiring;
         let origin = HttpConfig::from_env(env)?;
@@ -126,20 +126,20 @@ impl Product {
         Ok(Self { router: gateway(&app, functions, inbox, sweeper), tasks })
     }
 
-    /// The router, for calls without a socket.
+    /// The router, for requests without a socket.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// Serves on `listener` until `stop`. Then no turn begins any more; those in flight may reach their end
-    /// for `patience`, and are closed as interrupted after that.
+    /// Serves on `listener` until `stop` resolves, then shuts down gracefully: accepts no new turn, gives
+    /// those in flight `patience` to finish, and then closes them as interrupted.
     pub async fn serve(
         self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
         patience: Duration,
     ) -> std::io::Result<()> {
-        // Without this the kernel holds small chunks back until the browser acknowledges.
+        // TCP_NODELAY: otherwise the kernel holds small chunks back until the browser acknowledges (Nagle).
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let app = self.router.into_make_service_with_connect_info::<SocketAddr>();
         let (stopping, is_stopping) = oneshot::channel::<()>();

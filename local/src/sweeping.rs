@@ -1,4 +1,4 @@
-//! The schedule of `sweep` on one machine, and `POST /local/sweep`, which does not wait for it.
+//! The sweep's schedule on one machine, and `POST /local/sweep`, which runs it at once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use shared_http::{ApiError, ErrorCode};
 use sweep::{Deps, SweepError, SweepReport};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// A run may take no longer than it may on Lambda.
+/// The limit of one run, as on Lambda.
 const WITHIN: Duration = Duration::from_secs(40);
 
-/// Sweeps. Cheap to clone.
+/// Runs the sweep. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sweeper(Arc<Deps>);
 
 impl Sweeper {
-    /// Sweeps with what the function of that name works with.
+    /// A sweeper with the dependencies of the `sweep` function.
     pub fn new(deps: Deps) -> Self {
         Self(Arc::new(deps))
     }
 
-    /// Sweeps now, and again after each `pause`, for as long as somebody waits for it.
+    /// Sweeps now and after each `pause`, until the future is dropped.
     pub async fn every(&self, pause: Duration) -> Infallible {
         let mut ticks = interval(pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             match self.sweep().await {
-                // Who watches the log wants to read of the other ones.
+                // Logs only runs that did something.
                 Ok(swept) if !swept.did_something() => {}
                 Ok(swept) => swept.log(),
-                Err(error) => tracing::error!(%error, "sweeping failed, and will be tried again"),
+                Err(error) => tracing::error!(%error, "the sweep failed and will be retried"),
             }
         }
     }
@@ -48,7 +48,8 @@ impl Sweeper {
     }
 }
 
-/// On this machine, whoever asks is who wants to know what is wrong.
+/// Sweeps at once. The response shows the error's details, because only the developer can send this
+/// request.
 async fn now(State(sweeper): State<Sweeper>) -> Result<Json<SweepReport>, ApiError> {
     let swept = sweeper.sweep().await;
     swept.map(Json).map_err(|error| ApiError::new(ErrorCode::Unavailable, error))

@@ -1,4 +1,4 @@
-//! A function or a route that is not everywhere it has to be. Messages name the step of
+//! Finds a function or a route that is not registered everywhere it has to be. Messages name the step of
 //! `docs/adding-a-route.md` that was left out.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
@@ -16,7 +16,7 @@ fn names_in(folder: &str) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The events, by their names without `.json`.
+/// The sample events, by their names without `.json`.
 fn events() -> impl Iterator<Item = (String, Value)> {
     names_in("events").into_iter().filter_map(|file| {
         let name = file.strip_suffix(".json")?.to_owned();
@@ -35,8 +35,8 @@ fn logical_id(function: &str) -> String {
     function.split('-').map(capital).collect::<String>() + "Function"
 }
 
-/// Each function's part of the document. One that is missing here has no route, or was forgotten in
-/// step 3, which the first test finds.
+/// Each function's part of the API document. A function that is missing here has no route, or was forgotten
+/// in step 3; the first test detects that.
 fn documents() -> Vec<(&'static str, OpenApi)> {
     vec![
         ("otp", otp::openapi()),
@@ -60,7 +60,7 @@ fn routes(document: &OpenApi) -> BTreeSet<String> {
         .collect()
 }
 
-/// What an event asks for, if it is a request: REST's form, or a Function URL's.
+/// The method and path of an event, if it is a request: a REST API's or a Function URL's.
 fn route_of_event(event: &Value) -> Option<String> {
     let http = &event["requestContext"]["http"];
     let method = event["httpMethod"].as_str().or(http["method"].as_str())?;
@@ -131,10 +131,10 @@ fn every_route_has_an_event_and_every_event_a_route() {
 
 #[test]
 fn every_event_is_explained_and_run() {
-    let with_upgrade_hint = repository_file("events/README.md");
+    let readme = repository_file("events/README.md");
     let mut left_out = Vec::new();
     for (name, _) in events() {
-        if !with_upgrade_hint.contains(&format!("`{name}`")) {
+        if !readme.contains(&format!("`{name}`")) {
             left_out.push(format!("{name}: step 5, events/README.md"));
         }
         let run = names_in("functions").into_iter().any(|function| {

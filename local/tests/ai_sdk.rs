@@ -1,4 +1,4 @@
-//! `tests/ai-sdk`, which drives the product with the AI SDK's own client, on a product of its own.
+//! Runs `tests/ai-sdk`, which drives the product with the AI SDK's own client, on a product of its own.
 
 #![expect(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// Some models of the stand-in never speak; the tests wait this long for them.
+/// `MODEL_SILENCE_SECONDS`: some models of the fake never answer, and the tests wait for this timeout.
 const SILENCE_SECONDS: &str = "2";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     stack.set("APP_ORIGIN", &origin);
     stack.set("MODEL_SILENCE_SECONDS", SILENCE_SECONDS);
     stack.set("HEARTBEAT_SECONDS", "1");
-    let ending = [End::ToldTo, End::Killed].map(|end| TurnEnd::start(&stack, end));
+    let ending = [End::ShutDown, End::Killed].map(|end| TurnEnd::start(&stack, end));
     let product = product(&stack.env());
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -51,9 +51,9 @@ async fn the_ai_sdks_own_client_works_unchanged() {
 }
 
 fn product(env: &Env<'_>) -> Product {
-    // As `make dev` offers them: the provider's unknown models too.
+    // As in `make dev`: with models that the fake does not know.
     let table = ModelTable::parse(include_str!("../models.toml")).unwrap();
-    // Those who try things out ask more than a day's credits pay for.
+    // The tests ask more than a day's credits pay for.
     let plans = repository_file("plans.toml");
     let plans = plans
         .replace("credits = 5\n", "credits = 500\n")
@@ -70,15 +70,15 @@ fn product(env: &Env<'_>) -> Product {
     Product::new(env, wiring).unwrap()
 }
 
-/// How a process of the product comes to its end.
+/// How a process of the product ends.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    ToldTo,
+    ShutDown,
     Killed,
 }
 
-/// Another process of the same product, as it were: it has a runtime of its own, and ends as soon as
-/// somebody connects to its switch.
+/// A stand-in for another process of the product: has a runtime of its own, and ends as soon as a client
+/// connects to its switch.
 struct TurnEnd {
     url: String,
     switch: u16,
@@ -87,7 +87,7 @@ struct TurnEnd {
 impl TurnEnd {
     fn start(stack: &TestStack, end: End) -> Self {
         let variables: HashMap<_, _> = stack.variables().into_iter().collect();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.unwrap();
@@ -95,11 +95,11 @@ impl TurnEnd {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let switch = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-                tell.send(Self { url, switch: switch.local_addr().unwrap().port() }).unwrap();
+                sender.send(Self { url, switch: switch.local_addr().unwrap().port() }).unwrap();
                 let product = product(&Env::new(|name| variables.get(name).cloned()));
                 let switched = async move { drop(switch.accept().await) };
                 match end {
-                    End::ToldTo => {
+                    End::ShutDown => {
                         product.serve(listener, switched, Duration::ZERO).await.unwrap();
                     }
                     End::Killed => tokio::select! {
@@ -108,27 +108,27 @@ impl TurnEnd {
                     },
                 }
             });
-            // No task says or stores another word.
+            // Aborts all tasks: none sends or stores anything more.
             runtime.shutdown_background();
         });
-        told.recv().unwrap()
+        receiver.recv().unwrap()
     }
 }
 
-fn judged_by_the_sdk(origin: &str, [told_to, killed]: &[TurnEnd; 2]) -> Output {
+fn judged_by_the_sdk(origin: &str, [shut_down, killed]: &[TurnEnd; 2]) -> Output {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ai-sdk");
     install(&directory);
     program("node", &directory)
         .args(["--test", "--test-reporter=spec", "--test-timeout=60000"])
         .env("APP_URL", origin)
         .env("MODEL_SILENCE_SECONDS", SILENCE_SECONDS)
-        .env("ENDS_WHEN_TOLD_TO", format!("{} {}", told_to.url, told_to.switch))
+        .env("ENDS_BY_SHUTDOWN", format!("{} {}", shut_down.url, shut_down.switch))
         .env("ENDS_KILLED", format!("{} {}", killed.url, killed.switch))
         .output()
         .expect("Node 20 or newer runs these tests")
 }
 
-/// Brings the SDK, unless what is there was made from the same lock file.
+/// Runs `npm ci`, unless `node_modules` was made from the same lock file.
 fn install(directory: &Path) {
     let modules: PathBuf = directory.join("node_modules");
     let made_from = modules.join(".made-from.json");

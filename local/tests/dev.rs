@@ -1,4 +1,4 @@
-//! `make dev`, as a new user meets it: the built binary, from its first start to a conversation.
+//! Tests of `make dev` with the built binary, from the first start to a conversation.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it breaks")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use testkit::repository;
 use tokio_postgres::{NoTls, Row};
 
-/// A directory of its own, with the programs that are installed already.
+/// A `.local` directory of its own, with the programs that are installed already.
 struct Checkout {
     local_dir: PathBuf,
     ports: [u16; 4],
@@ -23,7 +23,7 @@ struct Checkout {
 
 impl Checkout {
     async fn new(name: &str) -> Self {
-        // Installs the programs if nobody has yet.
+        // Installs the programs if they are missing.
         TestServers::shared().await;
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.local");
         let local_dir = std::env::temp_dir().join(format!("dev-{name}-{}", std::process::id()));
@@ -55,7 +55,7 @@ impl Checkout {
         command
     }
 
-    /// Starts it and waits until it says where it is.
+    /// Starts it and waits until it prints its URL.
     fn start(&self) -> Running {
         let began = Instant::now();
         let mut child = self.command().spawn().unwrap();
@@ -65,7 +65,7 @@ impl Checkout {
             let line = lines.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
             said += &line;
         }
-        // What it says from now on is read by nobody else, and must not fill the pipe.
+        // Drains the rest of its output, which would otherwise fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Running { child, took: began.elapsed(), port: self.ports[0] }
     }
@@ -78,7 +78,7 @@ impl Checkout {
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
-    /// Queries its Postgres, while nothing runs.
+    /// Queries its Postgres while the product is stopped.
     async fn query(&self, sql: &str) -> Vec<Row> {
         let [_, postgres_port, cache_port, _] = self.ports;
         let settings = Settings {
@@ -100,7 +100,7 @@ impl Checkout {
         rows
     }
 
-    /// Status and parts of the stored answers, while nothing runs.
+    /// The status and text of each answer.
     async fn answers(&self) -> Vec<(String, String)> {
         let query = "select status, parts::text from messages
                       where role = 'assistant' order by chat_id";
@@ -111,7 +111,7 @@ impl Checkout {
         self.local_dir.join("dev-vault-keys")
     }
 
-    fn anybody_listens(&self) -> bool {
+    fn any_port_is_open(&self) -> bool {
         self.ports.iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
     }
 }
@@ -139,7 +139,7 @@ impl Running {
         self.child.wait().unwrap()
     }
 
-    /// One request on a connection of its own; status, headers and body as they came.
+    /// Sends one request on a connection of its own; returns status, headers and body.
     fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
         let mut response = String::new();
         self.send(method, path, headers, body).read_to_string(&mut response).unwrap();
@@ -147,7 +147,7 @@ impl Running {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
-    /// A request whose response is still to be read.
+    /// Sends a request and returns the connection, to read the response from.
     fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -178,7 +178,7 @@ impl Running {
         stream
     }
 
-    /// Logs `address` in, as a person does: asks for a code, reads it, enters it.
+    /// Logs `address` in: requests a code, reads it in the mailbox, enters it.
     fn log_in(&self, address: &str) -> String {
         let email = json!({ "email": address }).to_string();
         assert_eq!(self.call("POST", "/api/auth/otp", "", &email).0, 202);
@@ -196,7 +196,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Politely first, so that it ends its servers.
+        // SIGTERM first, so that it ends its servers.
         if self.child.try_wait().unwrap().is_none() {
             self.end("-TERM");
         }
@@ -225,7 +225,7 @@ async fn a_new_user_logs_in_asks_and_watches_the_answer_and_ctrl_c_ends_everythi
     let (swept, report) = checkout.sweep();
     assert!(swept && report.contains(r#""orphanedTurnsClosed":0"#), "{report}");
     assert!(dev.end("-INT").success());
-    assert!(!checkout.anybody_listens());
+    assert!(!checkout.any_port_is_open());
     let (swept, complaint) = checkout.sweep();
     assert!(!swept && complaint.contains("run `make dev` first"), "{complaint}");
 }
@@ -243,29 +243,29 @@ async fn after_kill_9_the_next_start_is_quick_and_keeps_the_data() {
     assert!(dev.took < Duration::from_secs(3), "{:?}", dev.took);
     assert_eq!(dev.call("GET", "/api/me", &cookie, "").0, 200);
     assert_eq!(fs::read_to_string(checkout.vault_keys()).unwrap(), vault_keys);
-    // The inbox too lies where the rest does.
+    // The inbox's file lies in the same directory.
     assert!(checkout.local_dir.join("dev/dynamodb.sqlite").exists());
     assert!(dev.end("-TERM").success());
-    assert!(!checkout.anybody_listens());
+    assert!(!checkout.any_port_is_open());
 }
 
 #[tokio::test]
-async fn told_to_stop_it_lets_answers_end_and_closes_those_that_take_too_long() {
-    let checkout = Checkout::new("told-to-stop").await;
+async fn at_sigterm_turns_in_flight_get_a_grace_period_and_are_then_closed_as_interrupted() {
+    let checkout = Checkout::new("sigterm").await;
     let mut dev = checkout.start();
     let cookie = dev.log_in("ada@example.com");
-    // Two seconds, and as good as for ever.
+    // Two seconds, and practically endless.
     let mut short = dev.ask(&cookie, "a-short-answer", "fake/bench-100-20");
     let mut long = dev.ask(&cookie, "the-long-answer", "fake/bench-9000-20");
     let idle = TcpStream::connect(("127.0.0.1", dev.port)).unwrap();
     dev.signal("-TERM");
-    let told = Instant::now();
+    let signalled = Instant::now();
 
     let mut rest = String::new();
     short.read_to_string(&mut rest).unwrap();
     assert!(rest.contains(r#""type":"finish""#) && rest.ends_with("data: [DONE]\n\n"), "{rest}");
-    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
-    // Nobody is let in who could ask for another one, nor heard who was in already.
+    assert!(signalled.elapsed() < Duration::from_secs(8), "{:?}", signalled.elapsed());
+    // No new connection is accepted, and no request on an idle one.
     assert!(TcpStream::connect(("127.0.0.1", dev.port)).is_err());
     assert!(is_closed(idle));
     assert!(dev.child.try_wait().unwrap().is_none(), "the long one has its time");
@@ -274,21 +274,21 @@ async fn told_to_stop_it_lets_answers_end_and_closes_those_that_take_too_long() 
     long.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("answer_interrupted") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
     assert!(dev.child.wait().unwrap().success());
-    let took = told.elapsed();
-    assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&took), "{took:?}");
-    assert!(!checkout.anybody_listens());
+    let elapsed = signalled.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&elapsed), "{elapsed:?}");
+    assert!(!checkout.any_port_is_open());
 
     let answers = checkout.answers().await;
     let statuses: Vec<_> = answers.iter().map(|(status, _)| status.as_str()).collect();
     assert_eq!(statuses, ["complete", "interrupted"]);
-    // Some 500 of its 9000 words.
+    // About 500 of its 9000 words.
     let (_, said) = &answers[1];
     assert!(said.len() > 300 * "word ".len(), "{said}");
 }
 
 fn is_closed(mut stream: TcpStream) -> bool {
     let _ = stream.write_all(b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    // The end, or a reset.
+    // End of stream, or a reset.
     !matches!(stream.read(&mut [0]), Ok(1))
 }
 
@@ -301,7 +301,7 @@ async fn data_of_another_version_is_told_with_the_command_that_deletes_it() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(!output.status.success());
     assert!(said.contains("V1__identity") && said.contains("`make dev-reset`"), "{said}");
-    assert!(!checkout.anybody_listens());
+    assert!(!checkout.any_port_is_open());
 }
 
 #[tokio::test]
@@ -314,5 +314,5 @@ async fn a_taken_port_is_named_with_what_to_do_and_nothing_is_started() {
     let port = format!("port {}", checkout.ports[0]);
     assert!(said.contains(&port) && said.contains("set PORT"), "{said}");
     drop(taken);
-    assert!(!checkout.anybody_listens());
+    assert!(!checkout.any_port_is_open());
 }

@@ -1,4 +1,4 @@
-//! What is written about the API and its configuration is what the code does.
+//! The documents about the API and its configuration match the code.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,8 @@ fn every_error_code_is_named_by_a_route_or_is_common_to_all() {
     let everywhere = document.info.description.clone().unwrap_or_default();
     let routes = serde_json::to_string(&document.paths).unwrap();
     let about = |code: &ErrorCode| format!("`{}`", code.as_str());
-    // A path that no function has is no route's error, and this one only ever ends a stream.
+    // Never a route's error: `not_found` is for paths that no function has, `answer_not_saved` only ends a
+    // stream.
     let elsewhere = [ErrorCode::NotFound, ErrorCode::AnswerNotSaved];
     let unnamed: Vec<_> = ErrorCode::ALL
         .iter()
@@ -51,7 +52,7 @@ fn codes_are_told_apart() {
 #[test]
 fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     let example = example_variables();
-    // What Lambda sets by itself is in no example; a key of KMS is in a region.
+    // Lambda's own variables are in no example; a KMS key needs a region.
     let lambdas = |name: &str| match name {
         "AWS_REGION" => Some("ap-south-1"),
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("example"),
@@ -72,14 +73,14 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     Settings::from_env(&env).unwrap();
     let mut read = env.asked();
     read.retain(|name| !name.starts_with("AWS_"));
-    // Read by mains, which have no library to ask, by OpenTelemetry's own, and by nobody.
+    // Read in `main` functions only, by the OpenTelemetry SDK, or (`REVISION`) not at all.
     let unasked = ["REVISION", "MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT"];
     read.extend(unasked.into_iter().chain(["OTEL_TRACES_SAMPLER"]).map(str::to_owned));
     assert_eq!(read, example.keys().cloned().collect());
 }
 
 #[test]
-fn whoever_pays_nothing_and_chooses_nothing_has_a_model() {
+fn the_default_model_is_affordable_on_the_free_plan() {
     let plans = Plans::parse(&repository_file("plans.toml")).unwrap();
     for table in ["models.toml", "local/models.toml"] {
         let models = ModelTable::parse(&repository_file(table)).unwrap();

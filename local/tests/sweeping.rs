@@ -1,4 +1,4 @@
-//! The sweep on one machine: asked for, and by itself.
+//! The sweep on one machine: on request, and at intervals.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -40,8 +40,8 @@ fn client(stack: &TestStack) -> Client {
     Client::new(Product::new(&stack.env(), wiring).unwrap().router())
 }
 
-/// A turn that has died.
-async fn death(stack: &TestStack, number: usize) {
+/// Leaves an orphaned turn.
+async fn orphan_turn(stack: &TestStack, number: usize) {
     let ada = stack.session("ada@example.com").await;
     let (database, plans) = (stack.database(), stack.plans());
     let turn = next_turn(&format!("chat-{number:04}"), number);
@@ -52,9 +52,9 @@ async fn death(stack: &TestStack, number: usize) {
 const RELEASED: &str = "select count(*) from turns where state = 'released'";
 
 #[tokio::test]
-async fn whoever_asks_for_it_is_told_what_was_done_or_why_not() {
+async fn a_sweep_on_request_returns_its_report_or_its_error() {
     let stack = TestStack::start().await;
-    death(&stack, 1).await;
+    orphan_turn(&stack, 1).await;
     let client = client(&stack);
     let ask = || Request::post("/local/sweep").body(Body::empty()).unwrap();
     let answer = client.send(ask()).await;
@@ -65,11 +65,11 @@ async fn whoever_asks_for_it_is_told_what_was_done_or_why_not() {
     stack.owner().await.execute("revoke select on turns from app_job", &[]).await.unwrap();
     let answer = client.send(ask()).await;
     assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("stale turns: postgres: "), "{}", answer.body);
+    assert!(answer.body.contains("orphaned turns: postgres: "), "{}", answer.body);
 }
 
 #[tokio::test]
-async fn no_page_of_anybody_elses_can_ask_for_it() {
+async fn a_cross_site_request_cannot_sweep() {
     let stack = TestStack::start().await;
     let ask = Request::post("/local/sweep").header("sec-fetch-site", "cross-site");
     let answer = client(&stack).send(ask.body(Body::empty()).unwrap()).await;
@@ -77,14 +77,14 @@ async fn no_page_of_anybody_elses_can_ask_for_it() {
 }
 
 #[tokio::test]
-async fn it_sweeps_by_itself_and_a_failure_does_not_end_that() {
+async fn it_sweeps_at_intervals_and_retries_after_a_failure() {
     let stack = TestStack::start().await;
     let (sweeper, owner) = (sweeper(&stack), stack.owner().await);
     let life = async {
-        death(&stack, 1).await;
+        orphan_turn(&stack, 1).await;
         stack.until_count(1, RELEASED).await;
         owner.execute("revoke select on turns from app_job", &[]).await.unwrap();
-        death(&stack, 2).await;
+        orphan_turn(&stack, 2).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         stack.until_count(1, RELEASED).await;
         owner.execute("grant select on turns to app_job", &[]).await.unwrap();

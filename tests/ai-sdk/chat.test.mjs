@@ -1,5 +1,5 @@
-// The SDK's own `Chat`, with its own transport, holds conversations with the product. Nothing is
-// adapted: the transport is told where the API is and which model to ask, as any app does.
+// The SDK's own `Chat`, with its own transport, holds conversations with the product. Nothing is adapted: the
+// transport gets the API's URL and a model, as in any app.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -25,7 +25,7 @@ for (const client of clients) {
 
       assert.equal(chat.error, undefined);
       assert.deepEqual(statuses, ['submitted', 'streaming', 'ready']);
-      // 20 chunks, 20 ms apart: most are seen one by one, and the first long before the last.
+      // 20 chunks, 20 ms apart: most are received one by one, and the first long before the last.
       assert.ok(seen.length > 10, `only ${seen.length} steps were seen`);
       const took = seen.at(-1).at - seen[0].at;
       assert.ok(took > 200, `the whole answer came within ${took} ms`);
@@ -49,12 +49,12 @@ for (const client of clients) {
       assert.equal(answer.metadata.model, 'fake/echo');
       assert.equal(answer.metadata.usage.completionTokens, 3);
       assert.ok(answer.metadata.usage.promptTokens > 3);
-      // The stand-in's prices: $0.000001 for a token of the prompt, twice that for one of the answer.
+      // The fake's prices: $0.000001 for a token of the prompt, twice that for one of the answer.
       const { promptTokens } = answer.metadata.usage;
       assert.ok(Math.abs(answer.metadata.costUsd - (promptTokens + 6) / 1e6) < 1e-12);
     });
 
-    test('a second question is sent with the whole history, and the model is told of the first', async () => {
+    test('a second question is sent with the whole history, and the model gets the first one too', async () => {
       const chat = newChat('fake/echo');
       await chat.sendMessage({ text: 'the first question' });
       const history = structuredClone(chat.messages);
@@ -72,7 +72,7 @@ for (const client of clients) {
       assert.deepEqual(chat.user.sent[1].messages.slice(0, 2), plain(history));
       assert.deepEqual(chat.messages.slice(0, 2), history);
       assert.equal(new Set(chat.messages.map((message) => message.id)).size, 4);
-      // Three words asked, three answered.
+      // Three words of the question, three of the answer.
       assert.equal(promptTokens(chat, 3) - promptTokens(chat, 1), 6);
     });
 
@@ -91,7 +91,7 @@ for (const client of clients) {
         assert.equal(chat.messages.length, 4);
         assert.equal(textOf(chat.messages[3]), 'say it again');
         assert.notEqual(chat.messages[3].id, before[3].id);
-        // The answer that is replaced is not part of what the model is told.
+        // The replaced answer is not in the model's context.
         assert.equal(promptTokens(chat, 3), before[3].metadata.usage.promptTokens);
 
         await chat.sendMessage({ text: 'go on' });
@@ -127,7 +127,7 @@ for (const client of clients) {
       assert.equal(chat.messages[0].id, original.id);
       const edited = structuredClone(chat.messages[1]);
       assert.notEqual(edited.id, answer.id);
-      // Neither the question as it was nor what came after it.
+      // Neither the old question nor its descendants are in the context.
       assert.equal(edited.metadata.usage.promptTokens, answer.metadata.usage.promptTokens);
 
       await chat.regenerate();
@@ -177,7 +177,7 @@ for (const client of clients) {
   describe(`what goes wrong with ${client.version}`, () => {
     const newChat = chatsOfOneUser(client);
 
-    test('a model that fails in the middle leaves an error with a code, and what it said', async () => {
+    test('a model that fails in the middle leaves an error with a code, and the text so far', async () => {
       const chat = newChat('fake/fail-midstream');
       await chat.sendMessage({ text: 'try' });
 
@@ -192,7 +192,7 @@ for (const client of clients) {
       assert.equal(textOf(chat.messages[3]), 'and now');
     });
 
-    test('regenerate() tries a failed answer again', async () => {
+    test('regenerate() retries a failed answer', async () => {
       const chat = newChat('fake/fail-midstream');
       await chat.sendMessage({ text: 'try' });
       assert.equal(chat.status, 'error');
@@ -215,7 +215,7 @@ for (const client of clients) {
       assert.deepEqual(chat.messages.map(textOf), ['too much', 'too much']);
     });
 
-    // One that only the provider could know, and one that cannot be a model's id.
+    // One that only the provider can reject, and one that is no valid id.
     for (const model of ['nobody/knows-me', 'not a model']) {
       test(`the unknown model "${model}" is refused, and a new question to another is answered`, async () => {
         const chat = newChat(model);
@@ -230,7 +230,7 @@ for (const client of clients) {
       });
     }
 
-    // What an app's "try again" does, which cannot know whether the question was stored.
+    // An app's "try again": it cannot know whether the question was stored.
     test('regenerate() asks a question that was refused before it was stored', async () => {
       const chat = newChat('not a model');
       await chat.sendMessage({ text: 'who is there' });
@@ -243,7 +243,7 @@ for (const client of clients) {
   });
 }
 
-/** Makes chats of a new user. Each of them starts what is `sent` and `received` anew. */
+/** Makes chats of a new user. Each of them clears `sent` and `received`. */
 function chatsOfOneUser({ Chat, DefaultChatTransport }) {
   let user;
   before(async () => {

@@ -1,13 +1,12 @@
-// Judges a raw stream by the SDK's own parser, schema and state machine.
+// Validates a raw stream with the SDK's own parser, schema and state machine.
 
 import assert from 'node:assert/strict';
 
 import { readers } from './sdk.mjs';
 
 /**
- * Asserts that every version of the SDK takes `raw` as it should be taken: without a complaint, to its
- * end, and as `expected`. That has the `text`, and how the stream ends: `finish`, the reason; `error`,
- * the code; or `abort`.
+ * Asserts that every version of the SDK reads `raw` to its end without errors, with the result `expected`:
+ * the `text`, and the end of the stream: `finish` with the reason, `error` with the code, or `abort`.
  */
 export async function assertStream(raw, expected) {
   assert.deepEqual(framingProblems(raw), [], raw);
@@ -18,19 +17,19 @@ export async function assertStream(raw, expected) {
   }
 }
 
-/** What is wrong with the events themselves, read without the SDK. */
+/** The errors in the events' framing, found without the SDK. */
 function framingProblems(raw) {
   const problems = [];
   if (!raw.endsWith('data: [DONE]\n\n')) problems.push('does not end with [DONE]');
   const events = raw.split('\n\n').filter((event) => event.includes('data:'));
-  // [DONE] has no number, nor has an error that somebody else than the turn tells.
+  // [DONE] has no id, nor has an error that does not come from the turn itself.
   const numbered = events.filter((event) => !/^data: (\[DONE\]|\{"type":"error")/.test(event));
   const ids = numbered.map((event) => Number(/^id: (\d+)$/m.exec(event)?.[1]));
   if (ids.some((id, index) => id !== index + 1)) problems.push(`ids are not 1, 2, 3 …: ${ids}`);
   return problems;
 }
 
-/** What one version of the SDK makes of a body, and what it finds wrong with it. */
+/** Reads a body with one version of the SDK; returns the result and the problems. */
 async function judge({ parseJsonEventStream, readUIMessageStream, uiMessageChunkSchema }, raw) {
   const problems = [];
   const parts = [];
@@ -45,12 +44,11 @@ async function judge({ parseJsonEventStream, readUIMessageStream, uiMessageChunk
   else if (!first.messageId) problems.push('start names no message: a resumed stream would double it');
   if (!['finish', 'error', 'abort'].includes(last?.type)) problems.push(`ends with ${last?.type}`);
 
-  // An `error` part is no fault of the stream: the machine is run up to it, and so must be able to
-  // take everything before it.
-  const told = parts.filter((part) => part.type !== 'error');
+  // An `error` part is valid: the state machine runs up to it, and so must accept everything before it.
+  const withoutErrors = parts.filter((part) => part.type !== 'error');
   let message;
   try {
-    const stream = ReadableStream.from(told);
+    const stream = ReadableStream.from(withoutErrors);
     for await (const state of readUIMessageStream({ stream, terminateOnError: true })) message = state;
   } catch (error) {
     problems.push(`state machine: ${error.message}`);
@@ -79,7 +77,7 @@ function assertEnds({ last, message }, expected, version) {
   else assert.equal(text, expected.text, version);
 }
 
-/** What a message says. */
+/** A message's text. */
 export function textOf(message) {
   const texts = message.parts.filter((part) => part.type === 'text');
   return texts.map((part) => part.text).join('');

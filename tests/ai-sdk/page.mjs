@@ -1,4 +1,4 @@
-// A page of an app, as a browser would show it: the hook, rendered by React, over a network that can be cut.
+// A page of an app, as in a browser: the hook, rendered by React, over a network that can be cut.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -7,7 +7,7 @@ import { Window } from 'happy-dom';
 import { textOf } from './judge.mjs';
 import { appUrl } from './product.mjs';
 
-// React looks for a browser when it is imported.
+// React needs the browser's globals when it is imported.
 const window = new Window({ url: appUrl });
 const { document, navigator } = window;
 for (const [name, value] of Object.entries({ window, document, navigator })) {
@@ -16,11 +16,11 @@ for (const [name, value] of Object.entries({ window, document, navigator })) {
 const { createElement: element } = await import('react');
 const { createRoot } = await import('react-dom/client');
 
-/** A page of a chat. What it shows is read from its DOM, what the hook returned last is its `chat`. */
+/** A page of a chat. `shown` is read from its DOM; `chat` is the hook's latest result. */
 export class Page {
-  /** What went over the network: `POST /api/chat 200`. */
+  /** The requests so far: `POST /api/chat 200`. */
   requests = [];
-  /** What the hook returned. */
+  /** The hook's latest result. */
   chat;
   #user;
   #root;
@@ -30,8 +30,8 @@ export class Page {
   /**
    * Opens a page of `chat`, which resumes as every page of an app does.
    *
-   * `messages` is what the app has loaded before. `transport` has further options of the transport. With
-   * `ownChat`, the page makes the `Chat` and hands it to the hook.
+   * `messages` are those that the app has loaded before. `transport` has further options of the transport. With
+   * `ownChat`, the page creates the `Chat` and passes it to the hook.
    */
   constructor(client, user, { chat: id, messages = [], transport = {}, ownChat = false }) {
     this.#user = user;
@@ -53,17 +53,17 @@ export class Page {
     this.#root.render(element(App));
   }
 
-  /** The messages that a person sees: their ids and texts. */
+  /** The visible messages: their ids and texts. */
   get shown() {
     return Array.from(this.#container.children, ({ id, textContent: text }) => ({ id, text }));
   }
 
-  /** What a person reads last. */
+  /** The text of the last visible message. */
   get lastText() {
     return this.shown.at(-1)?.text ?? '';
   }
 
-  /** Waits until `condition` holds, once there is something to see. */
+  /** Waits until the page is rendered and `condition` holds. */
   async until(condition) {
     for (const began = Date.now(); !(this.chat && condition(this)); await sleep(5)) {
       if (Date.now() - began > 20_000) {
@@ -74,7 +74,7 @@ export class Page {
     }
   }
 
-  /** Waits until it has asked whether there is something to resume, and the hook is at rest. */
+  /** Waits until the request to resume is answered and the hook is idle. */
   async settled() {
     await this.until(({ requests, chat }) => requests.length > 0 && ['ready', 'error'].includes(chat.status));
   }
@@ -85,7 +85,7 @@ export class Page {
     this.#network = new AbortController();
   }
 
-  /** Closes the page without a word to the hook, as a reload does. */
+  /** Closes the page without notice to the hook, as a reload does. */
   close() {
     this.cutNetwork();
     this.#root.unmount();
@@ -98,12 +98,12 @@ export class Page {
     const response = await this.#user.fetch(url, { ...init, signal: AbortSignal.any(signals) });
     this.requests.push(`${init.method} ${url} ${response.status}`);
     if (!response.body) return response;
-    return new Response(ReadableStream.from(asBrowsersSay(response.body, network)), response);
+    return new Response(ReadableStream.from(withBrowserErrors(response.body, network)), response);
   };
 }
 
-/** A browser's word for a connection that broke is another than Node's, and the SDK looks for it. */
-async function* asBrowsersSay(body, network) {
+/** Throws a browser's error for a broken connection: it differs from Node's, and the SDK checks for it. */
+async function* withBrowserErrors(body, network) {
   try {
     yield* body;
   } catch (error) {

@@ -1,25 +1,25 @@
-// The running product, as these tests meet it: a URL, and users who log in with a code.
+// The running product in these tests: its URL, and users who log in with a code.
 //
-// `cargo test -p local --test ai_sdk` runs them on a product of its own. By hand, beside `make dev`:
-// `npm ci`, then `npm test`; a machine may ask for so many codes that three runs an hour are possible.
+// `cargo test -p local --test ai_sdk` runs them on a product of its own. By hand, beside `make dev`: `npm ci`,
+// then `npm test`; the rate limit of codes per machine allows three runs an hour.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
-/** `APP_URL`: where the product listens; its APP_ORIGIN has to be the same. */
+/** `APP_URL`: the product's URL; its APP_ORIGIN has to be the same. */
 export const appUrl = (process.env.APP_URL ?? 'http://localhost:3000').replace(/\/$/, '');
 
-/** `MODEL_SILENCE_SECONDS`: what the product was started with. */
+/** `MODEL_SILENCE_SECONDS`: the same value as the product's. */
 export const silenceSeconds = Number(process.env.MODEL_SILENCE_SECONDS ?? 60);
 
-/** Another process of the product that ends in the middle, if there is one: where it listens, and the port of
- * the switch that ends it. */
+/** Another process of the product that ends during a turn, if there is one: its URL, and the port of the switch
+ * that ends it. */
 const endingProcess = (variable) => {
   const [url, port] = process.env[variable]?.split(' ') ?? [];
   return url && { url, end: () => connect(Number(port)).on('error', () => {}).unref() };
 };
-export const toldToEnd = endingProcess('ENDS_WHEN_TOLD_TO');
+export const shutDown = endingProcess('ENDS_BY_SHUTDOWN');
 export const killed = endingProcess('ENDS_KILLED');
 
 /** A new user, logged in. Turns are limited per user and login mails per machine: one for each file
@@ -37,7 +37,7 @@ export async function newUser() {
   return new User(cookie);
 }
 
-/** The mail may be sent after the answer. */
+/** Polls, because the mail may be sent after the response. */
 async function mailedCode(email) {
   for (let attempt = 0; attempt < 50; attempt++) {
     const inbox = await fetch(`${appUrl}/local/inbox`, { headers: { accept: 'application/json' } });
@@ -56,7 +56,7 @@ function post(path, body) {
   });
 }
 
-/** Adds to requests what a browser would add by itself, and remembers what goes back and forth. */
+/** Adds a browser's own headers to requests, and records requests and responses. */
 class User {
   #cookie;
   /** The bodies of all requests, parsed. */
@@ -80,7 +80,7 @@ class User {
     if (init.body) this.sent.push(JSON.parse(init.body));
     const response = await fetch(new URL(url, appUrl), { ...init, headers });
     const body = response.clone().text();
-    // Whoever stops reading breaks the copy off as well, and may not care.
+    // The copy breaks off with the original when the reader stops; that is no error.
     body.catch(() => {});
     this.received.push(body);
     return response;

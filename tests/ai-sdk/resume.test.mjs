@@ -1,4 +1,4 @@
-// The SDK's own hook, in a page that is reloaded, opened twice, stopped, or cut off from the network.
+// The SDK's own hook, in a page that is reloaded, opened twice, stopped, or disconnected.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -108,7 +108,7 @@ for (const client of clients) {
       assert.equal(first.lastText, COUNTED);
     });
 
-    test('stop() leaves, and the stop route stops the answer for everybody', async () => {
+    test('stop() disconnects only this page, and the stop route stops the answer for every client', async () => {
       const page = await openAndAsk();
       const messages = structuredClone(page.chat.messages.slice(0, 1));
       await page.chat.stop();
@@ -136,7 +136,7 @@ for (const client of clients) {
       assert.deepEqual(reloaded.shown.map(({ text }) => text), ['count', said, 'and now', 'and now']);
     });
 
-    test('stop() alone leaves the chat to the answer that is being written', async () => {
+    test('stop() alone does not end the answer, which blocks the next question', async () => {
       const page = await openAndAsk();
       await page.chat.stop();
       await page.until(() => page.chat.status === 'ready');
@@ -179,7 +179,7 @@ for (const client of clients) {
   });
 }
 
-// One after another, and after all others: these pages share a document, and so what happens to it.
+// One after another, and after all others: these pages share a document, and so its events.
 for (const client of clients) {
   describe(`a tab of ${client.version} that is looked at again after its connection broke`, () => {
     const { openAndAsk } = pagesOf(client);

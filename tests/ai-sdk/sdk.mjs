@@ -1,4 +1,4 @@
-// The versions of the SDK that are tested, each with what it calls the same.
+// The tested versions of the SDK, each under common names.
 
 import * as ai7 from 'ai';
 import * as ai6 from 'ai-6';

@@ -1,5 +1,5 @@
-// The raw stream of every model of the stand-in, judged by the SDK's parser, schema and state
-// machine. A stream must say how it ends: one that just stops looks like success to the client.
+// The raw stream of every model of the fake, validated by the SDK's parser, schema and state machine. A stream
+// must end explicitly: one that just stops looks like success to the client.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

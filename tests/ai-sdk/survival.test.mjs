@@ -1,11 +1,11 @@
-// The raw streams of answers that are resumed, stopped, or lose their process, judged by the SDK.
+// The raw streams of answers that are resumed, stopped, or orphaned, validated by the SDK.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 
 import { assertStream } from './judge.mjs';
-import { killed, newUser, toldToEnd } from './product.mjs';
+import { killed, newUser, shutDown } from './product.mjs';
 
 /** What `fake/slow` says, and what it has said when it was broken off. */
 const COUNTED = Array.from({ length: 200 }, (_, index) => `${index + 1} `).join('');
@@ -36,7 +36,7 @@ describe('the SDK takes the stream of an answer', { concurrency: true }, () => {
   };
   const newChat = () => randomBytes(8).toString('hex');
 
-  test('that is resumed by those who left it and those who did not', async () => {
+  test('that is resumed after a disconnection, and without one', async () => {
     const chat = newChat();
     const first = await ask(chat, 'fake/slow');
     const left = await follow(chat);
@@ -48,7 +48,7 @@ describe('the SDK takes the stream of an answer', { concurrency: true }, () => {
     assert.equal(withoutComments(again), withoutComments(whole));
   });
 
-  test('that is asked for twice', async () => {
+  test('that is requested twice (a duplicate request)', async () => {
     const chat = newChat();
     const responses = await Promise.all([ask(chat, 'fake/slow'), ask(chat, 'fake/slow')]);
     const [first, second] = await Promise.all(responses.map((response) => response.text()));
@@ -69,7 +69,7 @@ describe('the SDK takes the stream of an answer', { concurrency: true }, () => {
     }
   });
 
-  test('that failed, told again', async () => {
+  test('that failed, and is requested again', async () => {
     const chat = newChat();
     const whole = await (await ask(chat, 'fake/fail-midstream')).text();
     const again = await (await follow(chat, '?after=0')).text();
@@ -77,19 +77,19 @@ describe('the SDK takes the stream of an answer', { concurrency: true }, () => {
     await assertStream(again, { error: 'model_busy', text: /./ });
   });
 
-  const processes = { 'is told to end': toldToEnd, 'is killed': killed };
+  const processes = { 'shuts down': shutDown, 'is killed': killed };
   for (const [how, process] of Object.entries(processes)) {
     const skip = !process && 'needs a process to end';
     test(`whose process ${how}`, { skip }, async () => {
       const chat = newChat();
       const first = (await ask(chat, 'fake/slow', { process: process.url })).text();
-      first.catch(() => {}); // until it is looked at
+      first.catch(() => {}); // handled below
       const resumed = await follow(chat);
       await saying(await follow(chat), '10');
       process.end();
       const interrupted = { error: 'answer_interrupted', text: BEGINNING };
       await assertStream(await resumed.text(), interrupted);
-      if (process === toldToEnd) await assertStream(await first, interrupted);
+      if (process === shutDown) await assertStream(await first, interrupted);
       else await assert.rejects(first);
 
       const again = await ask(chat, 'fake/slow');
@@ -100,15 +100,15 @@ describe('the SDK takes the stream of an answer', { concurrency: true }, () => {
   }
 });
 
-/** Reads a stream until it says `word`, and leaves it. */
+/** Reads a stream until it contains `word`, and disconnects. */
 async function saying(response, word) {
   let raw = '';
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
     raw += chunk;
     if (raw.includes(`"delta":"${word} "`)) return;
   }
-  assert.fail(`"${word}" was never said:\n${raw}`);
+  assert.fail(`"${word}" never arrived:\n${raw}`);
 }
 
-/** A stream as it is meant: how often its connection was kept alive is no part of it. */
+/** A stream without its heartbeats, whose number varies. */
 const withoutComments = (raw) => raw.replaceAll(/^:.*\n\n/gm, '');

@@ -1,5 +1,5 @@
-//! The measure of a cold start: the function that everybody writes first, as `lambda_http` teaches
-//! it. No logs, no configuration, no connections.
+//! The baseline of a cold start: the first function of every tutorial, as in `lambda_http`'s documentation.
+//! No logs, no configuration, no connections.
 
 use lambda_http::{Error, IntoResponse, Request, service_fn};
 

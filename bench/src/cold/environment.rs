@@ -1,4 +1,4 @@
-//! What functions are told, and the systems that they are told of.
+//! The variables of functions under measurement, and the systems that they point to.
 
 use tokio::net::TcpListener;
 
@@ -6,9 +6,9 @@ use crate::Result;
 
 /// The variables of all functions; each reads its own.
 ///
-/// They are those of AWS, so that the same is prepared: TLS everywhere, and names that have to be
-/// resolved. Every system is the same silent socket: the kernel accepts a connection, and no answer
-/// ever comes. A start that waits for one is never over, and no server takes processor time away.
+/// The variables are AWS's, so that a start prepares the same: TLS everywhere, and host names that have to
+/// be resolved. Every system is the same silent socket: the kernel accepts a connection, and no response
+/// ever comes. A start that waits for one never ends, and no server takes processor time away.
 pub(crate) struct Environment {
     pub(crate) variables: Vec<(&'static str, String)>,
     _silent: TcpListener,
@@ -16,8 +16,8 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) async fn new() -> Result<Self> {
-        // Nobody takes connections from it. Its queue is longer than there are starts; when it is
-        // full, the kernel lets newcomers wait, which is no answer either.
+        // Never accepts: connections stay in the backlog, which is longer than there are starts; when it is
+        // full, the kernel makes new ones wait, which is silence as well.
         let silent = TcpListener::bind("localhost:0").await?;
         let port = silent.local_addr()?.port();
         let secret = "0123456789abcdef0123456789abcdef";

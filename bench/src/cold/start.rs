@@ -12,10 +12,10 @@ use crate::Result;
 use crate::deployed::{Binary, lambda_variables};
 use crate::usage::{cpu_of, peak_memory_of, resident_memory_of};
 
-/// Lambda's own patience with a function that starts.
+/// Lambda's timeout for a function's initialisation.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a start took.
+/// The measurements of a start.
 pub(crate) struct Start {
     /// From `exec` to the first `GET /next`.
     pub(crate) next: Duration,
@@ -23,13 +23,13 @@ pub(crate) struct Start {
     pub(crate) cpu: Duration,
     /// Resident memory at that moment, in KiB.
     pub(crate) resident: u64,
-    /// The most resident memory until then, in KiB.
+    /// Peak resident memory until then, in KiB.
     pub(crate) peak: u64,
 }
 
-/// Starts a function, and ends it when it asks for an event.
+/// Starts a function, and kills it when it asks for its first event.
 pub(crate) async fn measure(binary: &Binary, environment: &Environment) -> Result<Start> {
-    // For this start alone: nobody else's request can be taken for its own.
+    // A runtime API for this start alone: another start's request cannot be taken for its own.
     let api = RuntimeApi::start().await?;
     let mut command = Command::new(&binary.path);
     command
@@ -56,16 +56,16 @@ pub(crate) async fn measure(binary: &Binary, environment: &Environment) -> Resul
         resident: resident_memory_of(&pid)?,
         peak: peak_memory_of(&pid)?,
     };
-    // Waited for, so that its end takes no time from the next.
+    // Waits for its end, so that it takes no processor time from the next start.
     child.kill().await?;
     Ok(start)
 }
 
-/// Why a function never asked for an event: it says so in its log.
+/// Why a function did not ask for an event, with its log.
 async fn stopped(binary: &Binary, child: &mut Child, what: &str) -> crate::Failure {
     let mut log = String::new();
     if let Some(stdout) = &mut child.stdout {
-        // What can be read of it is better than nothing.
+        // A partial log is better than none.
         let _ = stdout.read_to_string(&mut log).await;
     }
     format!("{} does not start: {what}\n{log}", binary.name).into()

@@ -1,12 +1,12 @@
-//! The whole API's description.
+//! The document of the whole API.
 
 use axum::response::IntoResponse;
 use http::header;
 
-/// Made from all functions' code by `make openapi`; a test fails when it is out of date.
+/// Generated from all functions' code by `make openapi`; a test fails when it is out of date.
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
-/// This document
+/// The API document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = "about",
     responses((status = 200, body = Object, description = "OpenAPI 3.1")),

@@ -1,4 +1,4 @@
-//! Whether the product is there, and whether it can work.
+//! Liveness and readiness checks.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Deps;
 use crate::health_check::{Readiness, Report};
 
-/// That the product is there.
+/// Liveness of the API.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `ok`.
@@ -19,9 +19,9 @@ pub(crate) struct Health {
     version: &'static str,
 }
 
-/// Is it there
+/// Liveness check
 ///
-/// Answers without asking any system: for a monitor of the way from a browser to the code.
+/// Answers without querying any backend: for a monitor of the path from a browser to the code.
 #[utoipa::path(
     get, path = "/api/health", tag = "about",
     responses((status = 200, body = Health)),
@@ -31,10 +31,10 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Can it work
+/// Readiness check
 ///
-/// Asks Postgres and the cache, in each Lambda environment at most every five seconds. `degraded`: the
-/// cache is away, so who is logged in can go on, and logging in cannot.
+/// Pings Postgres and the cache, in each function instance at most every five seconds. `degraded`: the
+/// cache is unavailable, so logged-in users can go on, but logging in fails.
 #[utoipa::path(
     get, path = "/api/health/ready", tag = "about",
     responses(

@@ -1,4 +1,4 @@
-//! How the systems are.
+//! Readiness of Postgres and the cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,39 +11,38 @@ use shared_postgres::Database;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-/// How long a report is passed on before the systems are asked again: anybody may ask here, and the
-/// control plane takes few questions.
+/// How long a report is cached: the route is public, and the rate limit of AWS's control plane is low.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
 
-/// How long a system has to answer.
+/// Timeout of one check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether the product can work.
+/// Readiness of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Readiness {
-    /// All of it.
+    /// All of it works.
     Ready,
-    /// Who is logged in can go on; logging in cannot.
+    /// The cache is unavailable: logged-in users can go on, but logging in fails.
     Degraded,
-    /// None of it.
+    /// Postgres is unavailable: nothing works.
     Unavailable,
 }
 
-/// Whether a system answers.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reachable {
-    /// It does.
+    /// It answers.
     Up,
-    /// It does not; the log says why.
+    /// It failed or timed out; the log has the error.
     Down,
 }
 
-/// How the systems are.
+/// Readiness, and the results of the checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Report {
-    /// What follows from the rest.
+    /// Derived from the checks.
     status: Readiness,
     /// The database.
     postgres: Reachable,
@@ -57,17 +56,17 @@ impl Report {
     }
 }
 
-/// How the cache is.
+/// State of the cache.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CacheReport {
     /// Whether it answers.
     reachable: Reachable,
-    /// What AWS says of it, where it is one of AWS's and AWS answers.
+    /// Its state according to AWS; null if it is not run by AWS or AWS does not answer.
     aws: Option<AwsReport>,
 }
 
-/// What `DescribeServerlessCaches` says.
+/// State according to `DescribeServerlessCaches`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AwsReport {
     /// `creating`, `available`, `modifying`, `deleting` or `create-failed`.
@@ -78,7 +77,7 @@ pub(crate) struct AwsReport {
     engine: Option<String>,
 }
 
-/// Asks the systems how they are, and remembers it for a moment. Cheap to clone.
+/// Checks the backends, and caches the report for five seconds. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HealthCheck {
     database: Database,
@@ -89,7 +88,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// Of these systems; `serverless` is the cache as AWS knows it.
+    /// Checks these backends; `serverless` reads the cache's state from AWS.
     pub fn new(
         database: Database,
         cache: Cache,
@@ -99,9 +98,9 @@ impl HealthCheck {
         Self { database, cache, serverless, clock, last: Arc::default() }
     }
 
-    /// How the systems are, or were a moment ago.
+    /// Returns a report that is less than [`FRESH_FOR`] old.
     pub(crate) async fn report(&self) -> Report {
-        // Those who come while the systems are being asked wait here, and get the same answer.
+        // Single flight: concurrent requests wait here, and share one report.
         let mut last = self.last.lock().await;
         if let Some((at, report)) = &*last
             && self.clock.now().duration_since(*at) < FRESH_FOR
@@ -134,14 +133,14 @@ impl HealthCheck {
                 engine: state.engine,
             }),
             Err(error) => {
-                tracing::warn!(%error, "AWS does not say how the cache is");
+                tracing::warn!(%error, "the cache's state cannot be read from AWS");
                 None
             }
         }
     }
 }
 
-/// Why a system does not answer.
+/// Why a check failed.
 #[derive(Debug, thiserror::Error)]
 enum Silent<E> {
     #[error(transparent)]
@@ -150,7 +149,7 @@ enum Silent<E> {
     TimedOut,
 }
 
-/// Who asks whether it is well wants to know it now; longer patience is for those who want something.
+/// Limits a check to [`PATIENCE`]: a monitor needs its answer now; longer timeouts are for real work.
 async fn within<T, E>(answer: impl Future<Output = Result<T, E>>) -> Result<T, Silent<E>> {
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(answer) => Ok(answer?),

@@ -1,5 +1,5 @@
-//! A user's own account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
-//! `GET /api/me/sessions`, `GET /api/usage`; and what the product says of itself: `GET /api/health`,
+//! The user's account: `POST /api/auth/logout`, `GET` and `PATCH /api/me`,
+//! `GET /api/me/sessions`, `GET /api/usage`; and public routes about the API: `GET /api/health`,
 //! `GET /api/health/ready`, `GET /api/openapi.json`.
 
 mod document;
@@ -25,18 +25,18 @@ use utoipa_axum::routes;
 
 pub use health_check::HealthCheck;
 
-/// What this function works with.
+/// Dependencies of this function.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time.
+    /// Clock and randomness.
     pub app: AppContext,
     /// Verifies session tokens.
     pub tokens: Tokens,
-    /// Users, sessions and what they spend.
+    /// Users, sessions and usage.
     pub database: Database,
-    /// What users may.
+    /// Credits and limits of each plan.
     pub plans: Arc<Plans>,
-    /// How the systems are.
+    /// Readiness of Postgres and the cache.
     pub health_check: HealthCheck,
 }
 
@@ -52,7 +52,7 @@ impl FromRef<Deps> for Tokens {
     }
 }
 
-/// The function's routes, wrapped for the wire.
+/// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
@@ -75,7 +75,7 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(document::document))
 }
 
-/// What the database's errors mean for an account.
+/// Maps a database error to an account error.
 fn account_error(error: DatabaseError) -> AccountError {
     match error {
         DatabaseError::SessionEnded => SessionError::Ended.into(),

@@ -1,4 +1,4 @@
-//! Ends a session, or all of them, for good: the token is refused from then on.
+//! Ends one or all of the user's sessions for good: their tokens are refused from then on.
 
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{Deps, account_error};
 
-/// What to end.
+/// Which sessions to end.
 #[derive(Deserialize, ToSchema, Default)]
 pub(crate) struct LogoutRequest {
     /// End all of the user's sessions, not just this one.
@@ -19,7 +19,7 @@ pub(crate) struct LogoutRequest {
 
 /// Log out
 ///
-/// Ends this session, or with `{"all": true}` all of the user's sessions. The body may be left out.
+/// Ends this session, or with `{"all": true}` all of the user's sessions. The body is optional.
 #[utoipa::path(
     post, path = "/api/auth/logout", tag = "login",
     request_body(content = Option<LogoutRequest>),

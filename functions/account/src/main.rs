@@ -1,4 +1,4 @@
-//! The `session` function on AWS Lambda.
+//! The `account` function on AWS Lambda.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         let clock = system_clock();
         let database = Database::new(&DatabaseConfig::from_env(init.env())?, clock.clone())?;
         init.early(database.clone().warm());
-        // Only a health_check asks the cache anything.
+        // Only the health check uses the cache.
         let cache = CacheConfig::from_env(init.env())?.located().await?;
         let serverless = cache.serverless.clone();
         let cache = Cache::new(&cache, clock.clone())?;

@@ -1,4 +1,4 @@
-//! Who is logged in, and what they want to be called.
+//! The logged-in user, and changes of the display name.
 
 use axum::extract::State;
 use serde::{Deserialize, Deserializer};
@@ -8,24 +8,24 @@ use utoipa::ToSchema;
 
 use crate::{Deps, account_error};
 
-/// What to change.
+/// Changes of the user's account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "left out, null, or a name")]
 pub(crate) struct MeChange {
-    /// 1 to 100 characters, or null to have none; left out, it stays as it is.
+    /// The display name, 1 to 100 characters, or null to remove it; omitted, it stays unchanged.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     name: Option<Option<String>>,
 }
 
-/// Tells a field that is null from one that is not there.
+/// Distinguishes a null field from an omitted one.
 #[expect(clippy::option_option, reason = "left out, null, or a name")]
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Who is logged in
+/// The logged-in user
 #[utoipa::path(
     get, path = "/api/me", tag = "account",
     responses(
@@ -42,7 +42,7 @@ pub(crate) async fn me(
     Ok(Json(user.map_err(account_error)?.into()))
 }
 
-/// Change one's name
+/// Change the display name
 #[utoipa::path(
     patch, path = "/api/me", tag = "account", request_body = MeChange,
     responses(

@@ -1,4 +1,4 @@
-//! Where a user is logged in.
+//! The user's sessions.
 
 use axum::extract::{Query, State};
 use jiff::Timestamp;
@@ -10,28 +10,28 @@ use uuid::Uuid;
 
 use crate::{Deps, account_error};
 
-/// How many there are on a page unless the client asks for fewer or more.
+/// Default page size.
 const PAGE: usize = 20;
-/// How many there are on a page at most.
+/// Maximum page size.
 const LARGEST_PAGE: usize = 100;
 
-/// Which page.
+/// Cursor and size of a page.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// The `nextCursor` of the page before.
+    /// The `nextCursor` of the previous page.
     cursor: Option<String>,
-    /// How many, 1 to 100; 20 by default.
+    /// Page size, 1 to 100; 20 by default.
     limit: Option<usize>,
 }
 
-/// Some of the user's sessions, newest first.
+/// One page of the user's sessions, newest first.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionList {
     /// The sessions.
     items: Vec<SessionItem>,
-    /// Where the next page begins, or null on the last.
+    /// Cursor of the next page, or null on the last.
     next_cursor: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct SessionList {
 pub(crate) struct SessionItem {
     /// The session's id.
     id: Uuid,
-    /// Whether this request belongs to it.
+    /// Whether this request was made with it.
     current: bool,
     /// When the user logged in.
     created_at: Timestamp,
@@ -49,11 +49,11 @@ pub(crate) struct SessionItem {
     last_seen_at: Timestamp,
     /// When it ends at the latest.
     expires_at: Timestamp,
-    /// What the browser called itself.
+    /// The browser's `User-Agent` header.
     user_agent: Option<String>,
 }
 
-/// Where one is logged in
+/// List the user's sessions
 #[utoipa::path(
     get, path = "/api/me/sessions", tag = "account", params(PageQuery),
     responses(

@@ -1,4 +1,4 @@
-//! What a user may spend and has spent.
+//! The user's allowances, limits and usage.
 
 mod body;
 mod cursor;
@@ -13,26 +13,27 @@ use utoipa::IntoParams;
 use crate::{Deps, account_error};
 use body::UsageBody;
 
-/// How many days there are unless the client asks for fewer or more.
+/// Default number of days.
 const DAYS: u32 = 30;
-/// How many days there are at most.
+/// Maximum number of days.
 const MOST_DAYS: u32 = 90;
-/// How many turns there are on a page unless the client asks for fewer or more.
+/// Default number of turns per page.
 const PAGE: u32 = 20;
-/// How many turns there are on a page at most.
+/// Maximum number of turns per page.
 const LARGEST_PAGE: u32 = 100;
 
-/// How much of the past. What is a number is read by [`within`], whose words are for people; serde's are not.
+/// Range of the report. Numbers are parsed by [`within`], whose error messages users understand; serde's are not
+/// written for them.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PastQuery {
-    /// How many days (UTC), today included, 1 to 90; 30 by default.
+    /// Number of days (UTC), today included, 1 to 90; 30 by default.
     #[param(value_type = Option<u32>)]
     days: Option<String>,
-    /// How many turns, 1 to 100; 20 by default.
+    /// Turns per page, 1 to 100; 20 by default.
     #[param(value_type = Option<u32>)]
     limit: Option<String>,
-    /// The `turns.nextCursor` of the page before.
+    /// The `turns.nextCursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -47,7 +48,7 @@ impl PastQuery {
     }
 }
 
-/// Refused rather than cut down to what is allowed: a sum over fewer days than were asked for is wrong.
+/// Rejects a number out of range rather than clamping it: a sum over fewer days than requested is wrong.
 fn within(field: &str, asked: Option<&str>, usual: u32, most: u32) -> Result<u32, ApiError> {
     let Some(asked) = asked else { return Ok(usual) };
     let count = asked.parse().ok().filter(|count| (1..=most).contains(count));
@@ -56,10 +57,10 @@ fn within(field: &str, asked: Option<&str>, usual: u32, most: u32) -> Result<u32
     })
 }
 
-/// What one may spend and has spent
+/// Allowances, limits and usage
 ///
-/// Plan, credits, limits and the own key as they are now; what the last days took, per model and payer;
-/// and the last turns, page by page. Days are those of UTC. Chats that were deleted still count.
+/// The current plan, credits, limits and the user's own key (BYOK); usage of the last days, per model and
+/// payer; and the last turns, page by page. Days are in UTC. Deleted chats still count.
 #[utoipa::path(
     get, path = "/api/usage", tag = "account", params(PastQuery),
     responses(
@@ -74,7 +75,7 @@ pub(crate) async fn usage(
     CurrentUser(session): CurrentUser,
     query: Result<Query<PastQuery>, QueryRejection>,
 ) -> Result<Json<UsageBody>, ApiError> {
-    // Each is any text, so that this is all that can be wrong with them here.
+    // All are optional strings, so a repeated parameter is the only possible rejection.
     let once = |_| ApiError::new(ErrorCode::InvalidRequest, "days, limit and cursor: each once");
     let Query(query) = query.map_err(once)?;
     let query = query.parse()?;

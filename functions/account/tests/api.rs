@@ -1,4 +1,4 @@
-//! The account routes, against a real database; and every way in which a session is none.
+//! The account routes, against a real database; and every way in which a session token is invalid.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn ada(stack: &TestStack) -> (Session, Client) {
 }
 
 #[tokio::test]
-async fn me_is_who_is_logged_in() {
+async fn me_returns_the_logged_in_user() {
     let stack = TestStack::start().await;
     let (session, client) = ada(&stack).await;
     let me = client.get("/api/me").await;
@@ -43,7 +43,7 @@ async fn me_is_who_is_logged_in() {
 }
 
 #[tokio::test]
-async fn a_name_can_be_given_and_taken_away() {
+async fn a_display_name_can_be_set_and_removed() {
     let stack = TestStack::start().await;
     let (_, client) = ada(&stack).await;
     let change = async |body: Value| client.patch("/api/me", &body).await.json()["name"].clone();
@@ -81,7 +81,7 @@ async fn a_bad_change_changes_nothing() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_newest_first_page_by_page_and_only_ones_own() {
+async fn sessions_are_listed_newest_first_page_by_page_and_only_the_users_own() {
     let stack = TestStack::start().await;
     stack.session("eve@example.com").await;
     for _ in 0..4 {
@@ -117,7 +117,7 @@ async fn logging_out_ends_this_session_for_good() {
     assert_eq!(answer.status, 204);
     let cookie = answer.header("set-cookie").unwrap();
     assert_eq!(cookie, "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
-    // The token is as good as ever; the session is not.
+    // The token is still valid; the session has ended.
     assert_eq!(client.get("/api/me").await.refusal(), (401, "session_ended".into()));
     assert_eq!(
         client.post("/api/auth/logout", &json!({})).await.refusal(),
@@ -128,7 +128,7 @@ async fn logging_out_ends_this_session_for_good() {
 }
 
 #[tokio::test]
-async fn logging_out_everywhere_ends_all_of_ones_sessions_and_nobody_elses() {
+async fn logging_out_everywhere_ends_all_sessions_of_this_user_only() {
     let stack = TestStack::start().await;
     let (_, client) = ada(&stack).await;
     let (_, other) = ada(&stack).await;
@@ -141,7 +141,7 @@ async fn logging_out_everywhere_ends_all_of_ones_sessions_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn another_site_cannot_log_anybody_out() {
+async fn a_cross_site_request_cannot_log_a_user_out() {
     let stack = TestStack::start().await;
     let (_, client) = ada(&stack).await;
     let forged = client.clone().with("sec-fetch-site", "cross-site");
@@ -154,7 +154,7 @@ async fn another_site_cannot_log_anybody_out() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_ours_is_nobodys() {
+async fn a_forged_session_token_is_unauthenticated() {
     let mut stack = TestStack::start().await;
     let (session, genuine) = ada(&stack).await;
     let cookie = stack.cookie(&session);
@@ -200,7 +200,7 @@ async fn a_token_that_is_not_ours_is_nobodys() {
 }
 
 #[tokio::test]
-async fn keys_are_rotated_without_logging_anybody_out() {
+async fn key_rotation_of_session_tokens_logs_no_user_out() {
     let mut stack = TestStack::start().await;
     let session = stack.session("ada@example.com").await;
     let old = stack.cookie(&session);
@@ -212,7 +212,7 @@ async fn keys_are_rotated_without_logging_anybody_out() {
     for cookie in [&old, &new] {
         assert_eq!(client(&stack).signed_in(cookie).get("/api/me").await.status, 200);
     }
-    // Once it is taken out of the ring, the old key is worth nothing.
+    // Once the old key is removed from the ring, its tokens are invalid.
     stack.set("SESSION_KEYS", new_key);
     assert_eq!(
         client(&stack).signed_in(&old).get("/api/me").await.refusal(),
@@ -230,7 +230,7 @@ async fn a_token_ends_after_thirty_days() {
 }
 
 #[tokio::test]
-async fn without_the_database_it_says_when_to_try_again() {
+async fn without_the_database_it_answers_503_with_retry_after() {
     let mut stack = TestStack::start().await;
     let session = stack.session("ada@example.com").await;
     let cookie = stack.cookie(&session);
@@ -241,7 +241,7 @@ async fn without_the_database_it_says_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn the_api_describes_itself() {
+async fn the_api_document_is_served() {
     let stack = TestStack::start().await;
     let document = client(&stack).get("/api/openapi.json").await;
     assert_eq!(document.header("content-type"), Some("application/json"));
@@ -249,7 +249,7 @@ async fn the_api_describes_itself() {
 }
 
 #[tokio::test]
-async fn health_is_answered_without_asking_anybody() {
+async fn liveness_is_answered_without_querying_any_backend() {
     let mut stack = TestStack::start().await;
     stack.set("DATABASE_URL", "postgres://app_user@127.0.0.1:1/chat");
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
@@ -258,7 +258,7 @@ async fn health_is_answered_without_asking_anybody() {
 }
 
 #[tokio::test]
-async fn ready_says_how_the_systems_are() {
+async fn readiness_reports_the_state_of_each_backend() {
     let mut stack = TestStack::start().await;
     let ready = client(&stack).get("/api/health/ready").await;
     assert_eq!(ready.status, 200);
@@ -282,7 +282,7 @@ async fn ready_says_how_the_systems_are() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_asks_whether_it_is_ready_is_one_question_to_aws() {
+async fn concurrent_readiness_checks_are_one_request_to_aws() {
     let aws = FakeAws::start().await.unwrap();
     aws.put_cache("chat", "available", ("chat.example", 6379));
     let mut stack = TestStack::start().await;
@@ -291,7 +291,7 @@ async fn a_crowd_that_asks_whether_it_is_ready_is_one_question_to_aws() {
     }
     stack.set("CACHE_NAME", "chat");
     let client = client(&stack);
-    // Slow enough for all of them to be there before the first has its answer.
+    // Slow enough for all requests to arrive before the first has its response.
     aws.script(1, &Trouble::Slow(std::time::Duration::from_millis(300)));
     for answer in join_all((0..20).map(|_| client.get("/api/health/ready"))).await {
         let report = answer.json();
@@ -299,7 +299,7 @@ async fn a_crowd_that_asks_whether_it_is_ready_is_one_question_to_aws() {
         assert_eq!(report["cache"]["aws"]["endpoint"], "chat.example:6379");
     }
     assert_eq!(aws.calls().len(), 1);
-    // A report is passed on for five seconds.
+    // A report is cached for five seconds.
     stack.clock.advance(std::time::Duration::from_secs(5));
     aws.script(1, &Trouble::Denied);
     let report = client.get("/api/health/ready").await.json();

@@ -45,7 +45,7 @@ async fn the_query_of_an_event_arrives() {
 }
 
 #[tokio::test]
-async fn usage_is_told_by_the_plans_that_the_binary_carries() {
+async fn usage_is_reported_by_the_plans_embedded_in_the_binary() {
     let stack = TestStack::start().await;
     let cookie = stack.cookie(&stack.session("ada@example.com").await);
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
@@ -59,7 +59,7 @@ async fn usage_is_told_by_the_plans_that_the_binary_carries() {
 }
 
 #[tokio::test]
-async fn what_the_product_says_of_itself_needs_no_session() {
+async fn health_checks_and_the_api_document_need_no_session() {
     let stack = TestStack::start().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
     assert_eq!(rie.post(event_json("account-health")).await.json()["status"], "ok");

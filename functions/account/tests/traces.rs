@@ -1,4 +1,4 @@
-//! Traces by parameter, of the built binary on Lambda.
+//! Traces of the built binary on Lambda, exported if a variable names a collector.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -14,7 +14,7 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 
-/// Asks who is logged in; the answer, and how long it took until it was there.
+/// Requests `/api/me`; returns the request's id and the latency.
 async fn who(lambda: &RuntimeApi, cookie: &str) -> (String, Duration) {
     let began = Instant::now();
     let invocation = lambda.invoke(event_json("account-me").replace(SESSION, cookie));
@@ -35,7 +35,7 @@ async fn a_requests_spans_are_exported_before_the_next_event_is_asked_for() {
     let (mut stack, cookie) = stack().await;
     let collector = Collector::start(Duration::ZERO).await;
     stack.set(ENDPOINT, collector.endpoint());
-    // The log's filter is the log's alone.
+    // The log filter does not apply to traces.
     stack.set("RUST_LOG", "error");
     let lambda = RuntimeApi::start().await.unwrap();
     let function = Function::start(BINARY, &stack.variables(), &lambda);
@@ -55,7 +55,7 @@ async fn a_requests_spans_are_exported_before_the_next_event_is_asked_for() {
     assert_eq!(attribute(&request.attributes, "http.response.status_code"), "200");
     assert_eq!(attribute(&request.attributes, "faas.invocation_id"), first);
     assert_eq!(attribute(&request.attributes, "faas.coldstart"), "true");
-    // As the emulator says in Lambda-Runtime-Trace-Id, which takes the place of the event's header.
+    // From the emulator's Lambda-Runtime-Trace-Id, which overrides the event's header.
     let trace = u128::from_str_radix(&first.replace('-', "")[..24], 16).unwrap();
     assert_eq!(request.trace_id, trace.to_be_bytes());
     assert_eq!(request.parent_span_id, 1_u64.to_be_bytes());
@@ -74,15 +74,15 @@ async fn a_requests_spans_are_exported_before_the_next_event_is_asked_for() {
     assert_eq!(attribute(&second.attributes, "faas.coldstart"), "false");
     assert_ne!(second.trace_id, request.trace_id);
 
-    // Neither who asked nor what opens doors.
+    // Neither personal data nor credentials are exported.
     let token = cookie.split_once('=').unwrap().1;
     for private in ["ada", "example.com", token, "127.0.0.1", "0123456789abcdef"] {
-        assert!(exports.iter().all(|export| !export.says(private)), "{private} is told");
+        assert!(exports.iter().all(|export| !export.says(private)), "{private} is exported");
     }
 }
 
 #[tokio::test]
-async fn a_vendors_key_may_be_a_secret() {
+async fn the_vendors_key_in_a_header_may_be_a_secret() {
     let aws = FakeAws::start().await.unwrap();
     aws.put_secret("vendor", "x-key=hunter2,x-team=a%20b");
     let (mut stack, cookie) = stack().await;
@@ -105,12 +105,12 @@ async fn a_vendors_key_may_be_a_secret() {
 }
 
 #[tokio::test]
-async fn without_the_variable_nobody_is_connected_to_and_nothing_is_read() {
+async fn without_the_endpoint_variable_no_connection_is_made_and_no_setting_is_read() {
     let (mut stack, cookie) = stack().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let lambda = RuntimeApi::start().await.unwrap();
-    // Headers that make no sense are an error where there is an endpoint.
+    // Malformed headers are an error if there is an endpoint.
     stack.set("OTEL_EXPORTER_OTLP_HEADERS", "nonsense");
     stack.set(ENDPOINT, &endpoint);
     let complaint = Function::start(BINARY, &stack.variables(), &lambda).complaint().await;
@@ -128,7 +128,7 @@ async fn without_the_variable_nobody_is_connected_to_and_nothing_is_read() {
 #[tokio::test]
 async fn without_a_collector_requests_are_answered_as_before() {
     let (mut stack, cookie) = stack().await;
-    // One says nothing, at the other address there is none.
+    // The first collector never answers, at the second address nothing listens.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for (address, patience) in [(silent.local_addr().unwrap(), 1500), (gone, 500)] {
@@ -136,13 +136,13 @@ async fn without_a_collector_requests_are_answered_as_before() {
         let lambda = RuntimeApi::start().await.unwrap();
         let function = Function::start(BINARY, &stack.variables(), &lambda);
         lambda.until_idle(1).await;
-        let (_, took) = who(&lambda, &cookie).await;
-        assert!(took < Duration::from_millis(800), "{took:?}");
+        let (_, latency) = who(&lambda, &cookie).await;
+        assert!(latency < Duration::from_millis(800), "{latency:?}");
         let began = Instant::now();
         lambda.until_idle(1).await;
         assert!(began.elapsed() < Duration::from_millis(patience), "{:?}", began.elapsed());
 
-        // From then on it is left alone for a while.
+        // Back-off: from then on the collector is skipped for a while.
         let began = Instant::now();
         for _ in 0..5 {
             who(&lambda, &cookie).await;

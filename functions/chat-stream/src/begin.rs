@@ -1,4 +1,4 @@
-//! How a turn begins: its question is stored, or it turns out that it was asked before.
+//! Begins a turn: stores its question, or finds that it is a duplicate request.
 
 use std::borrow::Cow;
 
@@ -11,18 +11,18 @@ use shared_core::turn::{NewTurn, TurnError};
 use shared_postgres::{BegunTurn, DatabaseError};
 
 use crate::Deps;
-use crate::deduplicate::{Repeated, repeated};
+use crate::deduplicate::{Duplicate, resolve_duplicate};
 use crate::turn::TurnContext;
 
-/// What became of a question.
+/// The result of beginning a turn.
 pub(crate) enum Beginning {
-    /// It is stored, and its answer is open; and what the cache says of how often its user asks.
+    /// The question is stored and its answer is open; with the user's rate limit permit.
     Begun(Box<BegunTurn>, Result<Permit, CacheError>),
-    /// It was asked before: the stream of that turn.
-    Repeated(Response),
+    /// A duplicate request: the stream of the turn that the first one began.
+    Duplicate(Response),
 }
 
-/// One round trip to each system, at once.
+/// Makes one round trip to each system, concurrently.
 pub(crate) async fn begin(
     deps: &Deps,
     context: &TurnContext,
@@ -39,30 +39,30 @@ pub(crate) async fn begin(
     );
     match (stored, permit) {
         (Ok(Stored::Begun(begun)), permit) => Ok(Beginning::Begun(begun, permit)),
-        (Ok(Stored::Repeated(response)), permit) => {
-            // To ask for the same again is not to ask more.
+        (Ok(Stored::Duplicate(response)), permit) => {
+            // A duplicate request does not count against the rate limit.
             if let Ok(permit) = permit {
                 deps.cache.release(permit).await.ok();
             }
-            Ok(Beginning::Repeated(response))
+            Ok(Beginning::Duplicate(response))
         }
-        // Who is refused again and again is told that it is too often.
+        // Refused turns keep their permit: a user over the rate limit gets that error instead.
         (Err(error), Ok(permit)) => Err(permit.allowed_by_any().err().map_or(error, Into::into)),
         (Err(error), Err(_)) => Err(error),
     }
 }
 
-/// What the database has done with a question.
+/// The result of storing a question.
 enum Stored {
     Begun(Box<BegunTurn>),
-    Repeated(Response),
+    Duplicate(Response),
 }
 
-/// Another try follows what the one before has found out, and none finds the same twice.
+/// How often storing is tried: each retry acts on what the one before found, and none finds the same twice.
 const TRIES: usize = 3;
 
-/// Stores the question. One that should be in the chat and is not becomes a new one: it was refused
-/// when it was first sent, and now it is sent again.
+/// Stores the question. An edit or a regeneration of a question that is not in the chat becomes a new
+/// question: its first request was refused, and this is the client's retry.
 async fn store_question(
     deps: &Deps,
     context: &TurnContext,
@@ -79,9 +79,9 @@ async fn store_question(
         let next = match (&error, turn.as_new_question()) {
             (DatabaseError::MessageNotFound, question) => question,
             (DatabaseError::TurnRunning(_) | DatabaseError::DuplicateTurn, _) => {
-                match repeated(deps, context, &turn, &error).await? {
-                    Repeated::Follow(response) => return Ok(Stored::Repeated(response)),
-                    Repeated::Again(turn) => Some(turn),
+                match resolve_duplicate(deps, context, &turn, &error).await? {
+                    Duplicate::Follow(response) => return Ok(Stored::Duplicate(response)),
+                    Duplicate::Retry(turn) => Some(turn),
                 }
             }
             (_, _) => None,
@@ -102,7 +102,7 @@ fn refused(error: DatabaseError, pricing: ModelPricing, plans: &Plans) -> TurnEr
     }
 }
 
-/// What the database's error means to somebody who asks about a turn.
+/// Maps a database error to the error of a request about a turn.
 pub(crate) fn turn_error(error: DatabaseError) -> TurnError {
     match error {
         DatabaseError::SessionEnded => SessionError::Ended.into(),

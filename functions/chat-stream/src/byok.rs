@@ -1,4 +1,4 @@
-//! The user's own key, for one turn.
+//! BYOK: the user's own key, for one turn.
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -10,6 +10,7 @@ use shared_vault::VaultError;
 
 use crate::Deps;
 
+/// Decrypts the user's key.
 pub(crate) async fn opened(
     deps: &Deps,
     begun: &BegunTurn,
@@ -18,19 +19,19 @@ pub(crate) async fn opened(
     let opened = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
     let opened = opened.map_err(|error| match error {
         VaultError::Forged => TurnError::KeyUnreadable(error.into()),
-        // Of the master key, which comes back or its operator can mend: the user's is not lost.
+        // The master key's errors pass, or the operator can fix them: the user's key is not lost.
         VaultError::Unavailable(_)
         | VaultError::Denied(_)
         | VaultError::MasterUnusable(_)
         | VaultError::UnknownMaster(_) => TurnError::Unavailable(error.into()),
     })?;
-    // What was stored was a key.
+    // Only valid keys are stored.
     ProviderKey::parse(opened.expose_secret())
         .map_err(|error| TurnError::KeyUnreadable(error.into()))
 }
 
-/// A key that the provider refuses is marked, and not tried again until it is replaced. So the provider is
-/// asked once more, about the key alone: a turn may be refused for reasons that have nothing to do with it.
+/// Checks the key itself when the provider refused a turn because of it: a refused key is marked and not
+/// used again until it is replaced, and a turn may be refused for reasons that have nothing to do with it.
 pub(crate) async fn confirmed(
     deps: &Deps,
     failure: ModelError,

@@ -10,16 +10,16 @@ Use Markdown where it helps: code in fenced blocks, tables for comparisons.";
 /// Limits and the system prompt.
 #[derive(Debug, Clone)]
 pub struct ChatConfig {
-    /// `SYSTEM_PROMPT`: what every model is told first.
+    /// `SYSTEM_PROMPT`: the first message of every prompt.
     pub system_prompt: String,
-    /// `BODY_LIMIT_BYTES`: how large a request may be, 1 MiB by default; the AI SDK's client sends
-    /// the whole history along.
+    /// `BODY_LIMIT_BYTES`: the maximum size of a request body, 1 MiB by default; the AI SDK's client
+    /// sends the whole history along.
     pub body_limit: usize,
-    /// `HEARTBEAT_SECONDS`: a stream that is silent for this long says that it is still there, 10 s
+    /// `HEARTBEAT_SECONDS`: a stream without an event for this long sends a heartbeat comment, 10 s
     /// by default.
     pub heartbeat: Duration,
-    /// `TURN_SECONDS`: how long a turn may take from question to last word, 280 s by default; Lambda ends
-    /// the function at 300.
+    /// `TURN_SECONDS`: the deadline of a turn, from its question on, 280 s by default; Lambda's timeout of
+    /// the function is 300 s.
     pub longest_turn: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! A question that was sent before: by a double click, or by a client that never heard an answer. It is
-//! not asked again; whoever sent it follows the turn that it began.
+//! Idempotency: a duplicate request (a double click, or a client's retry after a lost response) does not
+//! ask the model again, but follows the turn that the first request began.
 
 use axum::response::Response;
 use shared_core::chat::AnswerStatus;
@@ -15,21 +15,21 @@ use crate::reader::follow;
 use crate::replay::replay;
 use crate::turn::TurnContext;
 
-/// What is to be done about a question that could not be stored as a new one.
-pub(crate) enum Repeated {
-    /// It was asked before.
+/// How to go on with a question that could not be stored as a new one.
+pub(crate) enum Duplicate {
+    /// A duplicate request: the stream of the turn that the first one began.
     Follow(Response),
-    /// What was in its way is gone: it is to be stored as this.
-    Again(NewTurn),
+    /// The conflict is gone: retry storing, with this turn.
+    Retry(NewTurn),
 }
 
-/// Finds out what `turn` repeats. `why` is what the database said to it.
-pub(crate) async fn repeated(
+/// Finds the turn that `turn` duplicates. `why` is the database's error when storing it.
+pub(crate) async fn resolve_duplicate(
     deps: &Deps,
     context: &TurnContext,
     turn: &NewTurn,
     why: &DatabaseError,
-) -> Result<Repeated, TurnError> {
+) -> Result<Duplicate, TurnError> {
     let database = deps.database.request(&context.session, context.now);
     let known = database.duplicate_of(turn).await.map_err(turn_error)?;
     match (known, why) {
@@ -41,12 +41,12 @@ pub(crate) async fn repeated(
                 Some(running) if running.status == AnswerStatus::Streaming => {
                     in_the_way(deps, context, turn, running).await
                 }
-                // It has ended meanwhile, or was taken back.
-                Some(_) | None => Ok(Repeated::Again(turn.clone())),
+                // Race: it has ended meanwhile, or was withdrawn.
+                Some(_) | None => Ok(Duplicate::Retry(turn.clone())),
             }
         }
-        // It has been taken back meanwhile.
-        (None, DatabaseError::DuplicateTurn) => Ok(Repeated::Again(turn.clone())),
+        // Race: it was withdrawn meanwhile.
+        (None, DatabaseError::DuplicateTurn) => Ok(Duplicate::Retry(turn.clone())),
         (Some(_) | None, _) => Err(TurnError::MessageExists),
     }
 }
@@ -56,64 +56,64 @@ async fn attach(
     context: &TurnContext,
     turn: &NewTurn,
     DuplicateTurn { turn: known, is_by_key, .. }: DuplicateTurn,
-) -> Result<Repeated, TurnError> {
+) -> Result<Duplicate, TurnError> {
     if known.status == AnswerStatus::Streaming {
         return join(deps, context, turn, known).await;
     }
     let database = deps.database.request(&context.session, context.now);
     let answer = database.stored_answer(&known.answer).await.map_err(turn_error)?;
     let answer = answer.ok_or(TurnError::MessageExists)?;
-    // Nothing was said and nothing was charged: it is as if it had not been asked. (Known by its key is only
-    // what was charged.) Once: of a crowd that meets a failing model, nobody asks it for ever.
+    // A turn without any output was not charged, and may be asked again. (The idempotency key finds only
+    // charged turns.) Only once per request: many clients at a failing model must not retry forever.
     let broke_off = matches!(known.status, AnswerStatus::Failed | AnswerStatus::Interrupted);
     let is_again = matches!(turn.placement, Placement::Regenerate { .. });
     if broke_off && answer.parts.is_empty() && !is_by_key && !is_again {
         let placement = Placement::Regenerate { question: turn.placement.question().clone() };
-        return Ok(Repeated::Again(NewTurn { placement, ..turn.clone() }));
+        return Ok(Duplicate::Retry(NewTurn { placement, ..turn.clone() }));
     }
-    Ok(Repeated::Follow(ended(deps, context.session.user, &known.answer, answer).await))
+    Ok(Duplicate::Follow(ended(deps, context.session.user, &known.answer, answer).await))
 }
 
-/// The turn is running, unless whoever ran it is gone.
+/// Follows the running turn, or closes it if it is orphaned.
 async fn join(
     deps: &Deps,
     context: &TurnContext,
     turn: &NewTurn,
     running: TurnRef,
-) -> Result<Repeated, TurnError> {
+) -> Result<Duplicate, TurnError> {
     let user = context.session.user;
     if let Ok(true) = close_if_orphaned(deps, user, &running).await {
-        return Ok(Repeated::Again(turn.clone()));
+        return Ok(Duplicate::Retry(turn.clone()));
     }
     let followed = follow(deps.clone(), user, running, 0).await?;
-    followed.map(Repeated::Follow).ok_or(TurnError::MessageExists)
+    followed.map(Duplicate::Follow).ok_or(TurnError::MessageExists)
 }
 
-/// An answer that has ended: as it was told, if its log still has all of that, or else as it is stored. It may
-/// have come to its true end after its log was given one.
+/// Replays an ended answer: from its live log if that is complete, or else from the database. The log may say
+/// `interrupted` of an answer whose true end was stored later.
 async fn ended(deps: &Deps, user: UserId, id: &MessageId, answer: StoredAnswer) -> Response {
     match deps.cache.live_log(user, id).read_all().await {
-        Ok(said) if tells_all(&said.frames, answer.status) => event_stream(said.frames.into()),
+        Ok(log) if is_complete(&log.frames, answer.status) => event_stream(log.frames.into()),
         Ok(_) | Err(_) => replay(id, answer),
     }
 }
 
-fn tells_all(frames: &[u8], status: AnswerStatus) -> bool {
+fn is_complete(frames: &[u8], status: AnswerStatus) -> bool {
     let has_finished = || answer_of_frames(frames, None).finish_reason().is_some();
     frames.ends_with(DONE.as_bytes()) && (status != AnswerStatus::Complete || has_finished())
 }
 
-/// Another turn of the chat is running, unless it has died.
+/// Refuses the question because another turn of the chat is running; closes that turn if it is orphaned.
 async fn in_the_way(
     deps: &Deps,
     context: &TurnContext,
     turn: &NewTurn,
     running: TurnRef,
-) -> Result<Repeated, TurnError> {
+) -> Result<Duplicate, TurnError> {
     match close_if_orphaned(deps, context.session.user, &running).await {
-        Ok(true) => Ok(Repeated::Again(turn.clone())),
+        Ok(true) => Ok(Duplicate::Retry(turn.clone())),
         Err(CloseError::Database(error)) => Err(turn_error(error)),
-        // Without the cache nobody can tell whether it has died.
+        // Without the cache there is no way to know whether it is orphaned.
         Ok(false) | Err(CloseError::Cache(_)) => Err(TurnError::Running { answer: running.answer }),
     }
 }

@@ -1,4 +1,4 @@
-//! Listening to a model: each chunk is heard, told to the browser, and kept.
+//! Streams a model's answer: each chunk is parsed, sent to the browser, and kept.
 
 use shared_core::answer::{Answer, FinishReason, ModelEvent};
 use shared_core::model_error::ModelError;
@@ -8,27 +8,27 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use crate::writer::LogWriter;
 
-/// Why no more is to be heard.
+/// Why the model's stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StreamEnd {
-    /// The model was done.
+    /// The model finished.
     Done,
-    /// It broke off.
+    /// The model or the provider failed, or the deadline passed.
     Failed(ModelError),
-    /// The turn was cut short.
+    /// The turn was interrupted.
     Interrupted(Interruption),
 }
 
-/// Who cuts a turn short.
+/// The cause of an interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interruption {
-    /// The user, who has heard enough.
+    /// The user stopped the answer.
     Stop,
-    /// This process, which is about to end.
+    /// This process is shutting down.
     Shutdown,
 }
 
-/// Waits until somebody cuts the turn short.
+/// Waits for a stop request or the shutdown of this process.
 pub(crate) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interruption {
     tokio::select! {
         () = writer.stop_requested() => Interruption::Stop,
@@ -36,13 +36,13 @@ pub(crate) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interrupti
     }
 }
 
-/// How listening to a model ended.
+/// The outcome of a model's stream.
 pub(crate) struct StreamResult {
-    /// When its first word came, if it said any.
+    /// When its first output came, if any.
     pub(crate) first_word: Option<Instant>,
-    /// The longest that anything it said was on its way through here.
+    /// The longest time from receiving a chunk to sending it on.
     pub(crate) longest_delay: Duration,
-    /// Why there is no more.
+    /// Why it ended.
     pub(crate) end: StreamEnd,
 }
 
@@ -52,16 +52,16 @@ impl StreamResult {
     }
 }
 
-/// When to go on, and when not.
+/// The heartbeat and the deadline of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamTimeouts {
-    /// A reader is told this often that the stream is still there.
+    /// The interval of heartbeat comments in a quiet stream.
     pub(crate) heartbeat: Duration,
-    /// Whoever runs this is ended soon after, and what it holds would be lost.
+    /// Lambda kills the function instance soon after, and unsaved output would be lost.
     pub(crate) deadline: Instant,
 }
 
-/// Passes on what the model says until it is done, somebody cuts it short, or there is no more time.
+/// Forwards the model's events until it finishes, the turn is interrupted, or the deadline passes.
 #[tracing::instrument(target = "otel", skip_all)]
 pub(crate) async fn generate(
     stream: &mut ModelStream,
@@ -102,9 +102,9 @@ pub(crate) async fn generate(
             Received::Idle => out.comment(),
             Received::End => break,
         }
-        let is_told = out.flush();
+        let is_flushed = out.flush();
         let now = Instant::now();
-        if is_told {
+        if is_flushed {
             quiet.as_mut().reset(now + heartbeat);
             result.longest_delay = result.longest_delay.max(now - stream.received_at());
         }
@@ -113,9 +113,9 @@ pub(crate) async fn generate(
         }
     }
     match answer.finish_reason() {
-        // A stream that just stops, without the model's word that it is done, was cut.
+        // A stream that ends without a finish reason was truncated.
         None | Some(FinishReason::Error) => _ = failure.get_or_insert(ModelError::Broken),
-        // With its word, the answer is whole, whatever became of the connection after it.
+        // With a finish reason the answer is complete, even if the connection failed afterwards.
         Some(_) => failure = None,
     }
     result.end = failure.map_or(StreamEnd::Done, StreamEnd::Failed);

@@ -1,7 +1,7 @@
-//! `POST /api/chat`: one turn, from the question to the last word of the answer, as a stream; and beside it
-//! following one that runs (`GET /api/chat/{id}/stream`) and stopping it (`POST /api/chat/{id}/stop`).
+//! `POST /api/chat`: one turn, from the question to the end of the answer, as a stream; and beside it
+//! resuming a running turn (`GET /api/chat/{id}/stream`) and stopping it (`POST /api/chat/{id}/stop`).
 //!
-//! [`turn`] is where to start reading; `follow` is the other side of what it does.
+//! Start reading at [`turn`], which writes the live log; `reader` follows it.
 
 mod begin;
 mod byok;
@@ -41,28 +41,28 @@ use utoipa_axum::routes;
 
 pub use config::ChatConfig;
 
-/// What this function works with.
+/// Dependencies of this function.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time and chance.
+    /// Clock and randomness.
     pub app: AppContext,
     /// Verifies session tokens.
     pub tokens: Tokens,
-    /// For limits, and what running turns say.
+    /// Rate limits and live logs.
     pub cache: Cache,
     /// Chats and messages.
     pub database: Database,
-    /// Answers that the database does not take.
+    /// Holds finished turns while the database is unavailable.
     pub inbox: Inbox,
-    /// The models.
+    /// The model provider.
     pub openrouter: OpenRouter,
     /// Which models are offered.
     pub table: Arc<ModelTable>,
-    /// What users may.
+    /// The plans and their limits.
     pub plans: Arc<Plans>,
-    /// Opens the keys that users bring.
+    /// Decrypts users' own keys (BYOK).
     pub vault: Vault,
-    /// Turns go on when their reader is gone.
+    /// Runs turns, which go on after their client has disconnected.
     pub tasks: Tasks,
     /// Limits and the system prompt.
     pub config: Arc<ChatConfig>,
@@ -80,7 +80,7 @@ impl FromRef<Deps> for Tokens {
     }
 }
 
-/// The function's routes, wrapped for the wire.
+/// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
@@ -93,7 +93,7 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-/// The document cannot say what is inside a stream of events: the route's words name these.
+/// Schemas inside event streams, which `OpenAPI` cannot describe: the routes' descriptions name them.
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(MessageMetadata<'static>)))]
 struct InTheStream;

@@ -1,5 +1,5 @@
-//! Turns whose process is gone. Whoever comes upon one closes it: who resumes it, stops it, or asks the
-//! next question. Those that nobody comes upon are left to `sweep`.
+//! Orphaned turns: their process is gone. The next request that finds one (a resume, a stop, the next
+//! question) closes it; `sweep` closes the rest.
 
 use jiff::Timestamp;
 use shared_cache::{Batch, CacheError, LiveLog, LogState};
@@ -11,10 +11,10 @@ use tokio::time::{Duration, sleep};
 
 use crate::Deps;
 
-/// A cache that was restarted has forgotten who is alive, until they say so again.
+/// Grace period: after a cache restart the liveness keys are missing until the next heartbeat.
 pub(crate) const GRACE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Why a dead turn could not be looked at, or closed.
+/// Why an orphaned turn could not be checked or closed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CloseError {
     #[error(transparent)]
@@ -23,18 +23,18 @@ pub(crate) enum CloseError {
     Database(#[from] DatabaseError),
 }
 
-/// Whether nobody is known to be alive who runs `turn`, as its log has just said.
+/// Returns whether `turn` is orphaned, by the state that its live log has just returned.
 pub(crate) fn is_orphaned(turn: &TurnRef, state: LogState, now: Timestamp) -> bool {
     match state {
         LogState::Running | LogState::Ended => false,
         LogState::Orphaned => true,
-        // It has not begun its log yet, or cannot reach the cache, or knows of no logs: only time tells.
+        // Its log is not begun yet, its process cannot reach the cache or keeps no log: only its age decides.
         LogState::Absent => now - ORPHANED_AFTER > turn.began_at,
     }
 }
 
-/// Closes `turn` if nobody runs it any more; answers whether it was so. That goes for a turn that has ended
-/// and could not be stored, too: its log is whole, and what the inbox holds of it comes on top of that.
+/// Closes `turn` if it is orphaned; returns whether it was. Also closes a turn that has ended but could not be
+/// stored: its log is complete, and the sweep later stores its end from the inbox over this one.
 pub(crate) async fn close_if_orphaned(
     deps: &Deps,
     user: UserId,
@@ -55,27 +55,27 @@ pub(crate) async fn close_if_orphaned(
     Ok(true)
 }
 
-/// Closes a turn that is dead, with what it had said; answers whether it was open still.
+/// Closes an orphaned turn with the text in its log; returns whether it was still open.
 pub(crate) async fn close_orphaned(
     deps: &Deps,
     user: UserId,
     turn: &TurnRef,
     log: &LiveLog,
 ) -> Result<bool, CloseError> {
-    let said = log.read_all().await?;
-    let answer = answer_of_frames(&said.frames, said.generation.as_deref());
+    let logged = log.read_all().await?;
+    let answer = answer_of_frames(&logged.frames, logged.generation.as_deref());
     let now = deps.app.clock().now();
     let is_closed = deps.database.interrupt_turn(user, &turn.answer, &answer, now).await?;
     if !is_closed {
         return Ok(false);
     }
-    if said.frames.ends_with(DONE.as_bytes()) {
-        tracing::warn!(answer = %turn.answer, "what could not be stored is permit from the live log");
+    if logged.frames.ends_with(DONE.as_bytes()) {
+        tracing::warn!(answer = %turn.answer, "recovered a turn that could not be stored from its live log");
     } else {
-        tracing::warn!(answer = %turn.answer, "a turn had died, and is closed with what it had said");
+        tracing::warn!(answer = %turn.answer, "closed an orphaned turn with the text it had produced");
         deps.app.measure(&[Metric::one("TurnsOrphaned")], &[]);
-        // Whoever comes next is told the same.
-        let (number, end) = (said.last + 1, interrupted(said.last + 1));
+        // Later readers of the log get the same end.
+        let (number, end) = (logged.last + 1, interrupted(logged.last + 1));
         log.end(Some(Batch { first: number, last: number, frames: &end })).await?;
     }
     Ok(true)

@@ -1,4 +1,4 @@
-//! How a turn ends in the database, or beside it.
+//! Persists the end of a turn in the database, or in the inbox while the database is unavailable.
 
 use jiff::Timestamp;
 use shared_core::answer::Answer;
@@ -10,17 +10,17 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::Deps;
 
-/// The answer is in nobody's keeping but the reader's.
+/// The answer is stored neither in the database nor in the inbox.
 pub(crate) struct NotStored;
 
-/// How long to wait before each try: the server may be restarting.
+/// The delay before each try: the server may be restarting.
 const TRIES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
-/// A reader waits for the end of the answer; what takes longer goes to the inbox.
+/// A client waits for the end of the answer; a write that takes longer goes to the inbox.
 const STORE_WITHIN: Duration = Duration::from_millis(1500);
 
-/// Writes to the database until it is there to be written to.
-async fn patiently<F>(write: impl Fn() -> F) -> Result<(), DatabaseError>
+/// Retries a write while the database is unavailable.
+async fn with_retries<F>(write: impl Fn() -> F) -> Result<(), DatabaseError>
 where
     F: Future<Output = Result<(), DatabaseError>>,
 {
@@ -31,16 +31,16 @@ where
         }
         result = write().await;
         match &result {
-            // Somebody else closed it; trying again would not change that.
+            // Another process closed it, or it was deleted; a retry would not change that.
             Ok(()) | Err(DatabaseError::AnswerNotOpen | DatabaseError::AnswerGone) => break,
-            Err(error) => tracing::warn!(%error, "the end of a turn could not be stored"),
+            Err(error) => tracing::warn!(%error, "could not store the end of a turn"),
         }
     }
     result
 }
 
-/// Stores how the turn ended: in the database, or if that is away, in the inbox, from which the sweep
-/// stores it when it is back.
+/// Stores the turn's end in the database, or if that is unavailable in the inbox, from which the sweep
+/// stores it later.
 pub(crate) async fn store(
     deps: &Deps,
     begun: &BegunTurn,
@@ -49,22 +49,22 @@ pub(crate) async fn store(
 ) -> Result<(), NotStored> {
     let at = deps.app.clock().now();
     let end = TurnEnd { answer, outcome, at };
-    let store = || timeout(STORE_WITHIN, patiently(|| deps.database.finish_turn(begun, end)));
+    let store = || timeout(STORE_WITHIN, with_retries(|| deps.database.finish_turn(begun, end)));
     let about = [("answer", begun.answer.as_str())];
     match store().await {
-        // Who has deleted the chat meanwhile does not miss the answer.
+        // The user deleted the chat meanwhile.
         Ok(Ok(()) | Err(DatabaseError::AnswerGone)) => return Ok(()),
         Ok(Err(DatabaseError::AnswerNotOpen)) => {}
-        // Whether it was stored after all does not matter: what comes second changes nothing.
+        // It may have been committed after all: storing the end is idempotent.
         Ok(Err(_)) | Err(_) => {
             match deps.inbox.put_turn(&begun.finished(answer, outcome, at)).await {
                 Ok(()) => {
-                    tracing::warn!(answer = %begun.answer, "an answer is in the inbox, to be stored later");
+                    tracing::warn!(answer = %begun.answer, "put an answer into the inbox, to be stored later");
                     deps.app.measure(&[Metric::one("TurnInInbox")], &about);
                     return Ok(());
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the inbox is away, too");
+                    tracing::error!(%error, "the inbox is unavailable, too");
                     if let Ok(Ok(())) = store().await {
                         return Ok(());
                     }
@@ -72,22 +72,22 @@ pub(crate) async fn store(
             }
         }
     }
-    tracing::error!(answer = %begun.answer, "an answer is not stored");
-    // Of a model that said nothing, nothing is lost.
+    tracing::error!(answer = %begun.answer, "could not store an answer");
+    // An empty answer is no loss.
     if !answer.is_empty() {
         deps.app.measure(&[Metric::one("AnswerNotStored")], &about);
     }
     Err(NotStored)
 }
 
-/// The outcome of a turn whose reader was told of `error`: that the key is refused only if the provider was
-/// asked about it.
+/// The outcome of a turn that failed with `error`. `KeyRefused` marks the key as refused: by then the
+/// provider has confirmed it.
 pub(crate) fn failed(error: &ApiError) -> Outcome {
     let refused_key = error.code() == ErrorCode::KeyRefused;
     Outcome::Failed { code: error.code().as_str().into(), refused_key }
 }
 
-/// Takes back a turn that was never sent, and answers with why.
+/// Withdraws a turn that was never sent to the provider; returns the error for its client.
 pub(crate) async fn withdraw(
     deps: &Deps,
     begun: &BegunTurn,
@@ -95,9 +95,9 @@ pub(crate) async fn withdraw(
     now: Timestamp,
 ) -> ApiError {
     let code = why.code().as_str();
-    match patiently(|| deps.database.withdraw_turn(begun, code, now)).await {
+    match with_retries(|| deps.database.withdraw_turn(begun, code, now)).await {
         Ok(()) => why,
-        // Its credits come back all the same, when the sweep finds it.
+        // The sweep will release its credits.
         Err(error) => TurnError::Unavailable(error.into()).into(),
     }
 }

@@ -1,5 +1,5 @@
-//! What has to hold before a model is asked, beside what Postgres sees to: the plan's limits, and a key
-//! that can be read.
+//! Prepares the request to the model: checks what Postgres does not, the plan's limits, and decrypts the
+//! user's own key.
 
 use shared_cache::{CacheError, Permit};
 use shared_core::credits::{TurnDenied, Upgrade};
@@ -13,15 +13,15 @@ use shared_postgres::{BegunTurn, Request};
 use crate::Deps;
 use crate::byok::opened;
 
-/// All that a model is asked with.
+/// The input of a request to the model.
 pub(crate) struct Ready {
     pub(crate) prompt: Vec<PromptMessage>,
-    /// The user's own key, for this turn only.
+    /// The user's own key (BYOK), for this turn only.
     pub(crate) key: Option<ProviderKey>,
     pub(crate) rate_limit: RateLimit,
 }
 
-/// Whether the turn may be sent. `taken` is what the cache said while Postgres began it.
+/// Checks whether the turn may be sent. `permit` is the cache's result from while Postgres began the turn.
 pub(crate) async fn ready(
     deps: &Deps,
     database: &Request<'_>,
@@ -59,7 +59,7 @@ async fn within_limit(
     let own = permit.statuses().iter().find(|status| status.limit == limit).copied();
     let status = own.ok_or_else(|| TurnError::Unavailable("a plan without a limit".into()))?;
     if let Err(reached) = status.allowed() {
-        // What is refused does not count; if the cache is away now, it counts for a minute.
+        // A refused turn does not count; if the cache is unavailable now, it counts for a minute.
         deps.cache.release(permit).await.ok();
         return Err(reached.into());
     }

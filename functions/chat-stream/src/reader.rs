@@ -1,11 +1,11 @@
-//! Following a turn that runs elsewhere, or ran: its live log as a stream.
+//! Follows a turn that runs, or ran, in another process: its live log as a stream.
 //!
 //! ```text
-//! the log's next page ──▶ frames, as they were sent ──▶ the reader, when it wants more
-//!                    └──▶ nothing new: look again soon; nobody writes: say that it broke off
+//! the log's next page ──▶ frames, as they were sent ──▶ the client, when it wants more
+//!                    └──▶ no new frames: poll again; orphaned: close the turn, send its error
 //! ```
 //!
-//! The reader pulls. One that is slow makes nobody wait, and nothing gathers here for it.
+//! The client pulls (backpressure): a slow one delays no other, and nothing is buffered here for it.
 
 use std::convert::Infallible;
 
@@ -26,16 +26,15 @@ use tracing::{Instrument, Span};
 use crate::Deps;
 use crate::orphaned::{GRACE_PERIOD, close_orphaned, is_orphaned};
 
-/// How often a log is looked at. With the time for which frames gather before they are written, readers
-/// are some 50 ms behind.
+/// How often a log is polled. With the writer's batch window, readers are some 50 ms behind.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(30);
-/// What one user may begin to follow. Each takes a function's environment for as long as the answer runs.
+/// Rate limit of follows per user. Each occupies a function instance for as long as the answer runs.
 const FOLLOWS: Limit = Limit::per_minute(120);
-/// How often the cache may fail in a row.
-const PATIENCE: u32 = 3;
+/// How many retries follow a failed read of the cache.
+const RETRIES: u32 = 3;
 
-/// A response that tells what `turn` has said after frame `after`, and goes on to its end; or none if
-/// it has ended, and its log is not there any more.
+/// Returns a stream of the frames of `turn` after frame `after`, up to its end; or `None` if it has ended
+/// and its log has expired.
 pub(crate) async fn follow(
     deps: Deps,
     user: UserId,
@@ -44,8 +43,8 @@ pub(crate) async fn follow(
 ) -> Result<Option<Response>, TurnError> {
     let log = deps.cache.live_log(user, &turn.answer);
     let (subject, now) = (Subject::User(user), deps.app.clock().now());
-    let taking = deps.cache.acquire(&subject, "follows", &[FOLLOWS], now);
-    let (permit, page) = tokio::join!(taking, log.read(after));
+    let acquiring = deps.cache.acquire(&subject, "follows", &[FOLLOWS], now);
+    let (permit, page) = tokio::join!(acquiring, log.read(after));
     let unavailable = |error: CacheError| TurnError::ResumeUnavailable(error.into());
     permit.map_err(unavailable)?.map_err(TurnError::FollowedTooOften)?;
     let page = page.map_err(unavailable)?;
@@ -60,8 +59,8 @@ pub(crate) async fn follow(
         log,
         after,
         page: Some(page),
-        told_at: Instant::now(),
-        silent_since: None,
+        sent_at: Instant::now(),
+        orphaned_since: None,
         is_closed: false,
         is_over: false,
     };
@@ -82,20 +81,20 @@ struct LogReader {
     user: UserId,
     turn: TurnRef,
     log: LiveLog,
-    /// The last frame that the reader has.
+    /// The last frame that the client has.
     after: u64,
-    /// What was read and not told yet.
+    /// A page that was read and not sent yet.
     page: Option<Page>,
-    told_at: Instant,
-    /// Since when nobody is known to write.
-    silent_since: Option<Instant>,
-    /// Whether it was found dead, and closed already.
+    sent_at: Instant,
+    /// Since when the turn looks orphaned.
+    orphaned_since: Option<Instant>,
+    /// Whether another process was seen to have closed the orphaned turn.
     is_closed: bool,
     is_over: bool,
 }
 
 impl LogReader {
-    /// What the reader is told next. Waits until there is something.
+    /// Returns the next frames or a heartbeat, waiting for them; `None` after the end.
     async fn next(&mut self) -> Option<Bytes> {
         if self.is_over {
             return None;
@@ -103,7 +102,7 @@ impl LogReader {
         loop {
             let page = match self.page.take() {
                 Some(page) => page,
-                None => match self.look().await {
+                None => match self.poll().await {
                     Ok(page) => page,
                     Err(error) => {
                         return Some(self.break_off(TurnError::ResumeUnavailable(error.into())));
@@ -111,43 +110,43 @@ impl LogReader {
                 },
             };
             if !page.batches.is_empty() {
-                return Some(self.tell(&page));
+                return Some(self.send(&page));
             }
             if page.state == LogState::Ended {
                 return Some(self.end());
             }
             if !is_orphaned(&self.turn, page.state, self.deps.app.clock().now()) {
-                self.silent_since = None;
-            } else if self.silent_for() >= GRACE_PERIOD {
+                self.orphaned_since = None;
+            } else if self.orphaned_for() >= GRACE_PERIOD {
                 match close_orphaned(&self.deps, self.user, &self.turn, &self.log).await {
                     // Its log has an end now.
                     Ok(true) => continue,
-                    // Somebody else has closed it just now, and is about to end its log.
+                    // Race: another process has just closed it, and is about to end its log.
                     Ok(false) if !self.is_closed => {
                         self.is_closed = true;
-                        self.silent_since = None;
+                        self.orphaned_since = None;
                     }
-                    // It has ended otherwise, and its log does not know.
+                    // It was closed, but its log never got an end.
                     Ok(false) => return Some(self.break_off(gap())),
                     Err(error) => {
-                        tracing::warn!(%error, "a dead turn is left to the sweep");
+                        tracing::warn!(%error, "left an orphaned turn to the sweep");
                         return Some(self.break_off(TurnError::Interrupted));
                     }
                 }
             }
-            if self.told_at.elapsed() >= self.deps.config.heartbeat {
-                return Some(self.told(Bytes::from_static(COMMENT.as_bytes())));
+            if self.sent_at.elapsed() >= self.deps.config.heartbeat {
+                return Some(self.sent(Bytes::from_static(COMMENT.as_bytes())));
             }
             sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn look(&self) -> Result<Page, CacheError> {
+    async fn poll(&self) -> Result<Page, CacheError> {
         let mut failures = 0;
         loop {
             match self.log.read(self.after).await {
-                Err(error) if failures < PATIENCE => {
-                    tracing::debug!(%error, "a live log could not be read");
+                Err(error) if failures < RETRIES => {
+                    tracing::debug!(%error, "could not read a live log");
                     failures += 1;
                     sleep(POLL_INTERVAL).await;
                 }
@@ -156,26 +155,26 @@ impl LogReader {
         }
     }
 
-    fn tell(&mut self, page: &Page) -> Bytes {
+    fn send(&mut self, page: &Page) -> Bytes {
         let mut frames = BytesMut::new();
         for batch in &page.batches {
-            let Some(said) = batch.after(self.after) else {
+            let Some(unsent) = batch.after(self.after) else {
                 frames.extend_from_slice(&self.break_off(gap()));
                 return frames.freeze();
             };
-            frames.extend_from_slice(said);
+            frames.extend_from_slice(unsent);
             self.after = batch.last;
         }
         self.is_over = frames.ends_with(DONE.as_bytes());
-        self.told(frames.freeze())
+        self.sent(frames.freeze())
     }
 
-    fn told(&mut self, frames: Bytes) -> Bytes {
-        self.told_at = Instant::now();
+    fn sent(&mut self, frames: Bytes) -> Bytes {
+        self.sent_at = Instant::now();
         frames
     }
 
-    /// The reader had all of it already; unless it has had nothing.
+    /// Ends a log without new frames: the client has them all, or if it has none, the log has a gap.
     fn end(&mut self) -> Bytes {
         if self.after == 0 {
             return self.break_off(gap());
@@ -184,8 +183,8 @@ impl LogReader {
         Bytes::from_static(DONE.as_bytes())
     }
 
-    fn silent_for(&mut self) -> Duration {
-        self.silent_since.get_or_insert_with(Instant::now).elapsed()
+    fn orphaned_for(&mut self) -> Duration {
+        self.orphaned_since.get_or_insert_with(Instant::now).elapsed()
     }
 
     fn break_off(&mut self, why: TurnError) -> Bytes {

@@ -1,39 +1,39 @@
-//! An answer that has ended, told again as a stream, from what is stored.
+//! Replays an ended answer as a stream, from the database.
 
 use axum::response::Response;
 use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::chat::{AnswerStatus, Part};
 use shared_core::ids::MessageId;
 use shared_core::turn::TurnError;
-use shared_http::{ApiError, ErrorCode, FrameBuffer, Took, UiStream};
+use shared_http::{ApiError, ErrorCode, FrameBuffer, TurnSummary, UiStream};
 use shared_postgres::StoredAnswer;
 
-/// The stream of an answer, all at once.
+/// Returns the stream of an answer, all at once.
 pub(crate) fn replay(id: &MessageId, answer: StoredAnswer) -> Response {
     let (mut out, response) = UiStream::new(FrameBuffer::default());
     let model = answer.model.as_deref().unwrap_or_default();
     out.start(id, model);
-    for (part, said) in answer.parts.iter().enumerate() {
-        tell(&mut out, part, said);
+    for (index, part) in answer.parts.iter().enumerate() {
+        replay_part(&mut out, index, part);
     }
-    let took = answer.charge.map(|charge| Took { model, usage: answer.usage, charge });
-    let took = took.as_ref();
+    let summary = answer.charge.map(|charge| TurnSummary { model, usage: answer.usage, charge });
+    let summary = summary.as_ref();
     match answer.status {
         AnswerStatus::Complete => {
-            out.finish(answer.finish_reason.unwrap_or(FinishReason::Other), took);
+            out.finish(answer.finish_reason.unwrap_or(FinishReason::Other), summary);
         }
-        AnswerStatus::Stopped => out.abort(took),
+        AnswerStatus::Stopped => out.abort(summary),
         AnswerStatus::Streaming | AnswerStatus::Interrupted => {
-            out.error(&TurnError::Interrupted.into(), took);
+            out.error(&TurnError::Interrupted.into(), summary);
         }
-        AnswerStatus::Failed => out.error(&failure(answer.error_code.as_deref()), took),
+        AnswerStatus::Failed => out.error(&failure(answer.error_code.as_deref()), summary),
     }
     out.flush();
     response
 }
 
-fn tell(out: &mut UiStream, part: usize, said: &Part) {
-    match said {
+fn replay_part(out: &mut UiStream, part: usize, content: &Part) {
+    match content {
         Part::Text { text } => {
             out.event(&UiEvent::TextStart { part });
             out.event(&UiEvent::TextDelta { part, delta: text });
@@ -50,7 +50,7 @@ fn tell(out: &mut UiStream, part: usize, said: &Part) {
     }
 }
 
-/// Of the error that its reader was told, the code is kept; what it means is said in general.
+/// Restores an error from its code: only that is stored, so the message is the code's general one.
 fn failure(code: Option<&str>) -> ApiError {
     let code = ErrorCode::ALL.iter().find(|known| Some(known.as_str()) == code);
     let code = code.copied().unwrap_or(ErrorCode::ModelFailed);

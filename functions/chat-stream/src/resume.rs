@@ -1,4 +1,4 @@
-//! `GET /api/chat/{id}/stream`: the stream of a turn, once more.
+//! `GET /api/chat/{id}/stream`: resumes the stream of a turn.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,21 +11,22 @@ use crate::Deps;
 use crate::reader::follow;
 use crate::turn_ref::{TurnQuery, TurnSelector};
 
-/// Follow a running answer
+/// Resume a running answer
 ///
-/// Replays the chat's running answer from its `start`, with the same message id, and follows it to its
-/// end: for a page that was reloaded, a second tab, or a connection that broke. As many as like may follow
-/// at once. Answers with 204 if no answer is running, or the chat has no question yet; what has ended is
-/// in the chat.
+/// Replays the stream of the chat's running answer from its `start` event, with the same message id, and
+/// follows it to its end: after a page reload, in a second tab, or after a lost connection. Any number of
+/// clients may follow at once. Returns 204 if no answer is running, or the chat has no question yet; read an
+/// ended answer from the chat.
 ///
-/// A client that has part of an answer says so, by `after` or `last-event-id`: it gets what follows, also
-/// of an answer that has ended in the last hour. `after=0` asks for all of it.
+/// A client that already has part of the answer sends the number of its last frame in `after` or
+/// `last-event-id`, and gets the frames after it, also of an answer that ended within the last hour.
+/// `after=0` replays the whole answer.
 #[utoipa::path(
     get, path = "/api/chat/{id}/stream", tag = "chat",
-    params(("id" = String, Path, description = "The chat"), TurnQuery,
+    params(("id" = String, Path, description = "The chat's id"), TurnQuery,
         ("last-event-id" = Option<u64>, Header, description = "The same as `after`")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, from its beginning or from where the client is. Ends as the answer does; or with `answer_interrupted` if whoever wrote it is gone, or `resume_unavailable`"),
+        (status = 200, content_type = "text/event-stream", body = String, description = "The answer, from its beginning or from where the client is. Ends as the answer does; or with an `error` event: `answer_interrupted` if the process that wrote it is gone, or `resume_unavailable`"),
         (status = 204, description = "No answer is running"),
         (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
         (status = 404, body = ErrorBody, description = "With `message`: `chat_not_found` or `message_not_found`"),
@@ -41,11 +42,11 @@ pub(crate) async fn resume(
 ) -> Result<Response, ApiError> {
     let after = which.after;
     let turn = match which.find(&deps, &session).await {
-        // Pages ask when they open, also before the first question of their chat.
+        // A page tries to resume when it opens, also before its chat's first question.
         Err(TurnError::ChatNotFound) if which.message.is_none() => None,
         found => found?,
     };
-    // Somebody who has nothing of an answer that has ended finds it in the chat.
+    // A client that has no part of an ended answer reads it from the chat.
     let turn = turn.filter(|turn| turn.status == AnswerStatus::Streaming || after.is_some());
     let followed = match turn {
         Some(turn) => follow(deps, session.user, turn, after.unwrap_or(0)).await?,

@@ -1,4 +1,4 @@
-//! The route of a turn: from the wire to [`turn`](crate::turn) and back.
+//! `POST /api/chat`: parses the request and spawns its [`turn`](crate::turn).
 
 use axum::Extension;
 use axum::extract::State;
@@ -16,28 +16,27 @@ use crate::turn::{self, TurnContext};
 
 /// Ask a model
 ///
-/// Answers with the AI SDK's UI Message Stream v1 as server-sent events. An error before the model
-/// answers is an HTTP status; one after it is the stream's `error` event, whose `errorText` is the
-/// JSON of an error body. What was said until then is kept.
+/// Streams the answer as server-sent events, in the AI SDK's UI Message Stream v1. An error before the model
+/// answers is an HTTP status; a later one is the stream's `error` event, whose `errorText` is the JSON of an
+/// error body. The text received until then is kept.
 ///
 /// A chat has one turn at a time: while an answer is being written, another question is refused with 409.
-/// A question that was sent before, which its id says or the header `idempotency-key`, is not asked again:
-/// whoever sends it gets the stream of the turn that it began, from the beginning, also when that has ended.
-/// Its id and its text say which question it is, not the model. Only if it had broken off without a word, it
-/// is asked once more.
+/// Requests are idempotent: a duplicate request, recognised by the question's id or the header
+/// `idempotency-key`, does not ask the model again, but gets the stream of the turn that the first one began,
+/// from the beginning, also when that has ended. The question's id and text identify it; the model does not.
+/// Only if that turn broke off without any output, the model is asked once more.
 ///
-/// What the turn took is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish`
-/// event, or of a `message-metadata` event before an `error` or an `abort`, where
-/// that ends a turn that was stored. It says which model answered, the tokens and what they cost in US dollars, who paid, and
-/// what is left of the credits.
+/// The turn's summary is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish` event,
+/// or of a `message-metadata` event before an `error` or an `abort` that ends a stored turn. It contains the
+/// model that answered, the tokens and their cost in US dollars, who paid, and the credits left.
 #[utoipa::path(
     post, path = "/api/chat", tag = "chat", request_body = ChatRequest,
-    params(("idempotency-key" = Option<String>, Header, description = "the client's name for this attempt: 1 to 255 printable ASCII characters")),
+    params(("idempotency-key" = Option<String>, Header, description = "The client's idempotency key of this request, the same in each retry: 1 to 255 printable ASCII characters")),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description = "The answer, as it comes", headers(
-            ("ratelimit-limit" = u32, description = "turns that the plan allows in a minute"),
-            ("ratelimit-remaining" = u32, description = "how many of them are left"),
-            ("ratelimit-reset" = u64, description = "seconds until there is one more"),
+            ("ratelimit-limit" = u32, description = "turns that the plan allows per minute"),
+            ("ratelimit-remaining" = u32, description = "turns left"),
+            ("ratelimit-reset" = u64, description = "seconds until one more turn is allowed"),
         )),
         (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
         (status = 402, body = ErrorBody, description = "`credits_exhausted`, `key_exhausted` or `key_cap_reached`; or `model_out_of_credit`, of the platform's account"),
@@ -47,9 +46,9 @@ use crate::turn::{self, TurnContext};
         (status = 409, body = ErrorBody, description = "`turn_running`, or `message_exists` for another message with the same id; with `x-should-retry: false`"),
         (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
         (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id`, `invalid_message`, `invalid_idempotency_key` or `idempotency_key_reused`"),
-        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`; or `too_many_follows` for a question that was sent before; with `retry-after`"),
+        (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`; or `too_many_follows` for a duplicate request; with `retry-after`"),
         (status = 502, body = ErrorBody, description = "`model_failed`"),
-        (status = 503, body = ErrorBody, description = "`unavailable`, `model_unavailable`, or `resume_unavailable` for a question that was sent before; with `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, `model_unavailable`, or `resume_unavailable` for a duplicate request; with `retry-after`"),
         (status = 504, body = ErrorBody, description = "`model_timed_out`"),
     )
 )]
@@ -73,7 +72,7 @@ pub(crate) async fn send(
         Unreadable::Turn(error) => error.into(),
     })?;
 
-    // In a task of its own: a server drops a handler whose client hangs up, and a turn that has
+    // In a task of its own: the server drops a handler whose client disconnects, and a turn that has
     // begun must reach its end.
     let (respond, response) = oneshot::channel();
     let tasks = deps.tasks.clone();

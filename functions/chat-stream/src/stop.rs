@@ -1,4 +1,4 @@
-//! `POST /api/chat/{id}/stop`: a user has heard enough.
+//! `POST /api/chat/{id}/stop`: stops a running answer.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,28 +18,28 @@ use crate::orphaned::{CloseError, close_if_orphaned};
 use crate::reader::POLL_INTERVAL;
 use crate::turn_ref::TurnSelector;
 
-/// Whoever stops an answer wants to ask something else: so long is the end waited for.
+/// How long to wait for the end: a user who stops an answer wants to ask something else.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// An answer that was stopped.
+/// The stopped answer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stopped {
     /// The answer's id.
     #[schema(value_type = String)]
     message_id: MessageId,
-    /// Whether it has ended, and the chat takes the next question. If not, it will in a moment.
+    /// Whether the answer has ended and the chat accepts the next question. If not, it will in a moment.
     ended: bool,
 }
 
 /// Stop a running answer
 ///
-/// The model is asked for no more, what it has said is kept as `stopped`, and everybody who follows the
-/// answer gets `abort`. Closing a connection does not stop an answer; this does. To stop what has ended, or
-/// is being stopped, changes nothing.
+/// Cancels the request to the model, keeps the text received so far with the status `stopped`, and sends
+/// `abort` to every client that follows the answer. Closing a connection does not stop an answer; this does.
+/// Idempotent: stopping an answer that has ended, or is being stopped, changes nothing.
 #[utoipa::path(
     post, path = "/api/chat/{id}/stop", tag = "chat",
-    params(("id" = String, Path, description = "The chat"),
+    params(("id" = String, Path, description = "The chat's id"),
         ("message" = Option<String>, Query, description = "The answer's id; the chat's newest answer if left out")),
     responses(
         (status = 200, body = Stopped, description = "The answer that is stopped"),
@@ -67,13 +67,13 @@ pub(crate) async fn stop(
     Ok(Json(Stopped { message_id: turn.answer, ended }).into_response())
 }
 
-/// Waits for the end of a log, for a moment.
+/// Waits up to [`END_WITHIN`] for the end of a log.
 async fn has_ended(log: &LiveLog) -> bool {
     let began = Instant::now();
     while began.elapsed() < END_WITHIN {
         match log.read(u64::MAX).await.map(|page| page.state) {
             Ok(LogState::Ended) => return true,
-            // Nobody is there who could end it.
+            // No process is left that could end it.
             Ok(LogState::Orphaned) => return false,
             Ok(LogState::Running | LogState::Absent) | Err(_) => sleep(POLL_INTERVAL).await,
         }

@@ -1,4 +1,4 @@
-//! What a turn leaves in the log and in CloudWatch: how long it took, and what it cost.
+//! A turn's log line and CloudWatch metrics: its latencies, tokens and cost.
 
 use shared_core::answer::Answer;
 use shared_core::money::usd;
@@ -9,15 +9,15 @@ use tokio::time::Instant;
 use crate::Deps;
 use crate::generate::{StreamEnd, StreamResult};
 
-/// When things happened.
+/// The times of a turn.
 pub(crate) struct Times {
-    /// The question came.
+    /// The question arrived.
     pub(crate) began: Instant,
     /// The provider accepted it.
     pub(crate) accepted: Instant,
 }
 
-/// Says how it went, once the model is done.
+/// Logs and measures a turn once the model's stream has ended.
 pub(crate) fn report(
     deps: &Deps,
     begun: &BegunTurn,
@@ -43,7 +43,7 @@ pub(crate) fn report(
         byok = begun.payer.key().is_some(),
         failure = failure.map(tracing::field::display),
         interrupted = matches!(result.end, StreamEnd::Interrupted(_)),
-        "the model is done",
+        "the model's stream has ended",
     );
     let mut metrics = vec![
         Metric::time("ChunkDelay", result.longest_delay),
@@ -51,7 +51,7 @@ pub(crate) fn report(
         Metric::count("CompletionTokens", usage.completion_tokens.into()),
         Metric::count("TurnFailed", f64::from(u8::from(failure.is_some()))),
     ];
-    // What the platform pays; a user's own key is its owner's.
+    // Only the platform's cost; with BYOK the user pays.
     if begun.payer.key().is_none() {
         metrics.extend(usage.cost_nano_usd.map(|cost| Metric::usd("CostUsd", usd(cost))));
     }
@@ -59,7 +59,7 @@ pub(crate) fn report(
     deps.app.measure(&metrics, &[("model", begun.model.as_str())]);
 }
 
-/// Counts a turn that the provider would not begin; unless it is the user's own key that it would not take.
+/// Counts a turn that the provider refused, unless it refused the user's own key (BYOK).
 pub(crate) fn report_refusal(deps: &Deps, begun: &BegunTurn, error: &ApiError) {
     if matches!(error.code(), ErrorCode::KeyRefused | ErrorCode::KeyExhausted | ErrorCode::KeyBusy)
     {

@@ -1,22 +1,22 @@
 //! A chat turn.
 //!
 //! ```text
-//!            ┌─ cache: how often has this user asked?                    ┐ at once,
+//!            ┌─ cache: the user's rate limit                             ┐ at once,
 //!  begin ────┤─ postgres: who pays? question and open answer in, context out │ one round
 //!            └─ openrouter: a connection, if none is open                ┘ trip each
-//!                │  asked before? ──▶ follow that turn (repeated.rs)
+//!                │  duplicate request? ──▶ follow its turn (deduplicate.rs)
 //!                ▼
-//!  prepare ── system prompt + summary + context + question (ready.rs)
+//!  prepare ── system prompt + summary + context + question (prepare.rs)
 //!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
 //!                │
-//!   run ─────────┤  each chunk: heard, told to the browser, kept       (from here, an event)
-//!                │      └─ copied to the live log, which learns of a stop (recorder.rs)
+//!   run ─────────┤  each chunk: parsed, sent to the browser, kept      (from here, an event)
+//!                │      └─ copied to the live log, which receives stop requests (writer.rs)
 //!                ▼
-//!            postgres: answer, what it took, who paid ──▶ `finish`, [DONE]
-//!                └─ away? to the inbox instead (storing.rs)
+//!            postgres: answer, usage, charge ──▶ `finish`, [DONE]
+//!                └─ unavailable? to the inbox instead (persist.rs)
 //! ```
 //!
-//! The task that runs this outlives its reader: a closed tab does not end a turn.
+//! The task outlives its client: a closed tab does not end a turn.
 
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ use shared_core::ids::TraceId;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, TurnError};
-use shared_http::{ApiError, RateLimit, Took, UiStream};
+use shared_http::{ApiError, RateLimit, TurnSummary, UiStream};
 use shared_openrouter::{CompletionRequest, ModelStream};
 use shared_postgres::BegunTurn;
 use tokio::sync::oneshot;
@@ -43,27 +43,27 @@ use crate::prepare::{Ready, ready};
 use crate::telemetry::{Times, report, report_refusal};
 use crate::writer::LogWriter;
 
-/// Where the response goes, or why there is none.
+/// Receives the response, or the error instead of one.
 pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
 
-/// Who asks, and when.
+/// The context of a turn's request.
 #[derive(Clone, Copy, Debug)]
 pub struct TurnContext {
-    /// Whose turn it is.
+    /// The user's session.
     pub session: Session,
-    /// What the provider's record of it is to be found by.
+    /// The trace id, by which the provider's record of the turn can be found.
     pub trace: TraceId,
-    /// When the question came.
+    /// When the question arrived.
     pub now: Timestamp,
 }
 
-/// Runs a turn from its beginning to its end. `respond` is given the response as soon as the model
+/// Runs a turn from its beginning to its end. Sends the response to `respond` as soon as the model
 /// has accepted the question.
 pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
     let (begun, permit) = match begin(&deps, &context, &turn).await {
         Ok(Beginning::Begun(begun, permit)) => (begun, permit),
-        Ok(Beginning::Repeated(response)) => return drop(respond.send(Ok(response))),
+        Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
     let writer = LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
@@ -72,13 +72,14 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
-            // Whether anybody still waits for it does not matter.
+            // Ignore a closed channel: the client may have disconnected.
             let _ = respond.send(Ok((rate_limit, response).into_response()));
             run(&deps, &begun, stream, &mut out, &writer, began).await;
             writer.finish().await;
         }
         Err(error) => {
-            // For whoever follows this turn already. After the response, this process may be frozen.
+            // For clients that already follow this turn. First, because Lambda may freeze the process after the
+            // response.
             out.error(&error, None);
             out.flush();
             writer.finish().await;
@@ -87,13 +88,13 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
     }
 }
 
-/// A turn that has been sent, or was cut short before it was.
+/// A turn that was sent to the provider, or interrupted before that.
 struct Prepared {
     stream: Result<ModelStream, Interruption>,
     rate_limit: RateLimit,
 }
 
-/// Everything that can still be an HTTP status, once the question is stored.
+/// Sends the stored question to the provider. An error here is still an HTTP status.
 async fn prepare(
     deps: &Deps,
     TurnContext { session, trace, now }: &TurnContext,
@@ -128,7 +129,7 @@ async fn prepare(
     }
 }
 
-/// Everything that happens once bytes flow.
+/// Streams the answer and stores its end. An error here is an event of the stream.
 async fn run(
     deps: &Deps,
     begun: &BegunTurn,
@@ -149,7 +150,7 @@ async fn run(
             let result = generate(&mut stream, &mut answer, out, writer, cut, timeouts).await;
             match result.end {
                 StreamEnd::Done => deps.tasks.spawn(stream.hang_up()),
-                // Nobody listens any more; the provider need not wait for the answer to be stored.
+                // The rest is not read; cancel it at the provider before the answer is stored.
                 StreamEnd::Failed(_) | StreamEnd::Interrupted(_) => drop(stream),
             }
             result
@@ -172,17 +173,17 @@ async fn run(
         }
     };
     let stored = store(deps, begun, &answer, &outcome).await;
-    let took = Took {
+    let summary = TurnSummary {
         model: answer.model().unwrap_or(begun.model.as_str()),
         usage: answer.usage(),
         charge: begun.charge(&answer),
     };
     match (stored, error) {
         (Err(NotStored), _) => out.error(&TurnError::NotSaved.into(), None),
-        (Ok(()), Some(error)) => out.error(&error, Some(&took)),
-        (Ok(()), None) if outcome == Outcome::Stopped => out.abort(Some(&took)),
+        (Ok(()), Some(error)) => out.error(&error, Some(&summary)),
+        (Ok(()), None) if outcome == Outcome::Stopped => out.abort(Some(&summary)),
         (Ok(()), None) => {
-            out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), Some(&took));
+            out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), Some(&summary));
         }
     }
     out.flush();

@@ -1,4 +1,4 @@
-//! Which turn of a chat a request is about.
+//! Selects the turn of a chat that a request is about.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
@@ -13,25 +13,25 @@ use utoipa::IntoParams;
 use crate::Deps;
 use crate::begin::turn_error;
 
-/// The header in which a browser's `EventSource` says what it has.
+/// The header in which a browser's `EventSource` sends the id of its last frame.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Which turn, and from where on.
+/// The turn, and the frame to resume after.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TurnQuery {
     /// The answer's id; the chat's newest answer if left out.
     message: Option<String>,
-    /// The `id` of the last frame that the client has; the header `last-event-id` says the same.
+    /// The `id` of the last frame that the client has; the header `last-event-id` is an alternative.
     #[param(value_type = Option<u64>)]
     after: Option<String>,
 }
 
-/// A turn that is asked for.
+/// The turn that a request selects.
 pub(crate) struct TurnSelector {
     pub(crate) chat: ChatId,
     pub(crate) message: Option<MessageId>,
-    /// The last frame that the client has, if it says so.
+    /// The last frame that the client has, if it resumes.
     pub(crate) after: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TurnSelector {
 }
 
 impl TurnSelector {
-    /// The turn, if the chat has one.
+    /// Returns the selected turn, or `None` if the chat has no turn yet. An unknown `message` is an error.
     pub(crate) async fn find(
         &self,
         deps: &Deps,

@@ -1,8 +1,8 @@
-//! The live log of a turn: what its reader is told is written there too, for readers that have another
-//! connection, or come back to one.
+//! Writes the live log of a turn: a copy of its response's frames, for clients that follow on another
+//! connection, or resume.
 //!
-//! A task of its own: whoever reads this response never waits for the cache. What it could not write it
-//! writes later, as long as that is bounded; a log that has a gap is seen to have one.
+//! In a task of its own: the client of the response never waits for the cache. Failed writes are retried
+//! from a bounded buffer; beyond it the log has a gap, which readers detect by the frames' numbers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,22 +15,22 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// What is said within this time is written together, unless it is much.
+/// Frames within this window are written as one batch; many bytes are written earlier.
 const BATCH_WINDOW: Duration = Duration::from_millis(20);
-/// How often a silent turn says that it is alive, and asks whether it is to stop.
+/// How often a quiet turn renews its liveness key and checks for a stop request.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
-/// What one answer may take of the cache. More than a hundred thousand words.
+/// The size limit of one answer's log. More than a hundred thousand words.
 const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
-/// What may wait here for a cache that is away.
+/// The size limit of the buffer while the cache is unavailable.
 const MAX_UNWRITTEN_BYTES: usize = 1024 * 1024;
-/// How long the end of a response may wait for the end of its log.
+/// How long the end of a response waits for the end of its log.
 const END_WITHIN: Duration = Duration::from_millis(600);
-/// The same, where the cache did not take what was said before.
+/// The same while the cache is unavailable.
 const END_WITHIN_AN_OUTAGE: Duration = Duration::from_millis(20);
-/// How often the end is tried: a cache that refuses connections says so at once.
+/// How often writing the end is tried: refused connections fail at once.
 const END_TRIES: u32 = 5;
 
-/// Writes a turn's live log, until it is told that the turn is over.
+/// Writes a turn's live log until [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct LogWriter {
     frame_buffer: FrameBuffer,
@@ -38,7 +38,7 @@ pub struct LogWriter {
     over: oneshot::Receiver<()>,
 }
 
-/// What the turn and the task that writes its log tell each other.
+/// State shared by the turn and its log's task.
 #[derive(Debug, Default)]
 struct Shared {
     generation: OnceLock<String>,
@@ -47,7 +47,7 @@ struct Shared {
 }
 
 impl LogWriter {
-    /// Begins a log.
+    /// Begins the log of `answer`, and spawns its task.
     pub fn start(
         cache: &Cache,
         tasks: &Tasks,
@@ -75,24 +75,24 @@ impl LogWriter {
         Self { frame_buffer, shared, over }
     }
 
-    /// What is written into it.
+    /// The buffer whose frames are written to the log.
     pub fn frame_buffer(&self) -> FrameBuffer {
         self.frame_buffer.clone()
     }
 
-    /// Keeps the provider's name for the answer, by which its record can be looked up.
+    /// Stores the provider's generation id, by which its record of the answer can be looked up.
     pub fn identify(&self, generation: &str) {
         if self.shared.generation.get().is_none() {
             let _ = self.shared.generation.set(generation.to_owned());
         }
     }
 
-    /// Waits until somebody asks the turn to stop.
+    /// Waits for a stop request.
     pub(crate) async fn stop_requested(&self) {
         self.shared.stop.cancelled().await;
     }
 
-    /// Ends the log. Waits until that is written: whoever runs this may be frozen after the response.
+    /// Ends the log. Waits until that is written: Lambda may freeze the process after the response.
     pub async fn finish(self) {
         self.frame_buffer.end();
         let is_behind = self.shared.is_behind.load(Ordering::Relaxed);
@@ -101,18 +101,18 @@ impl LogWriter {
     }
 }
 
-/// The task.
+/// The task that writes the log.
 struct LogWriterTask {
     log: LiveLog,
     frame_buffer: FrameBuffer,
     shared: Arc<Shared>,
-    /// What the cache has not taken yet.
+    /// Frames that are not written yet.
     unwritten: Frames,
-    /// How many bytes it has taken.
+    /// Bytes written.
     written: usize,
-    /// Whether it knows the provider's name for the answer.
+    /// Whether the generation id is written.
     is_identified: bool,
-    /// Whether there is a gap: what is said now is not written any more.
+    /// Whether the log has a gap: later frames are not written, except the last ones.
     is_lost: bool,
     app: AppContext,
 }
@@ -128,7 +128,7 @@ impl LogWriterTask {
             if is_over {
                 return self.end().await;
             }
-            // A cache that did not take it is not asked again at once.
+            // After a failed write, wait for the heartbeat before the retry.
             let is_behind = self.shared.is_behind.load(Ordering::Relaxed) || self.is_lost;
             let has_news = !self.unwritten.is_empty() && !is_behind;
             if has_news || written_at.elapsed() >= HEARTBEAT_INTERVAL {
@@ -145,7 +145,7 @@ impl LogWriterTask {
                 self.lose();
             }
         } else if !frames.is_empty() {
-            // The last ones are written in the end: by them, readers see that there is a gap.
+            // The last frames are written at the end: by their numbers, readers detect the gap.
             self.unwritten = frames;
         }
     }
@@ -155,14 +155,14 @@ impl LogWriterTask {
         let generation = self.shared.generation.get().filter(|_| !self.is_identified);
         let (has_batch, identifies) = (batch.is_some(), generation.is_some());
         match self.log.append(batch, generation.map(String::as_str)).await {
-            Ok(is_stop_asked) => {
+            Ok(is_stop_requested) => {
                 if has_batch {
                     self.written += self.unwritten.bytes.len();
                     self.unwritten = Frames::default();
                 }
                 self.is_identified |= identifies;
                 self.is_behind(None);
-                if is_stop_asked {
+                if is_stop_requested {
                     self.shared.stop.cancel();
                 }
             }
@@ -181,8 +181,8 @@ impl LogWriterTask {
         self.app.measure(&[Metric::one("LogLost")], &[]);
     }
 
-    /// Tries again for as long as somebody waits for it: who follows a log without an end takes the turn
-    /// for dead.
+    /// Writes the end, with retries while [`LogWriter::finish`] waits: readers of a log without an end take
+    /// the turn for orphaned.
     async fn end(mut self) {
         for _ in 0..END_TRIES {
             match self.log.end(batch(&self.unwritten)).await {
@@ -193,14 +193,14 @@ impl LogWriterTask {
         }
     }
 
-    /// An outage is told of once.
+    /// Logs the beginning and the end of an outage, once each.
     fn is_behind(&mut self, why: Option<&shared_cache::CacheError>) {
         let was_behind = self.shared.is_behind.swap(why.is_some(), Ordering::Relaxed);
         match why {
             Some(error) if !was_behind => {
-                tracing::warn!(%error, "the live log waits for the cache");
+                tracing::warn!(%error, "the live log falls behind: the cache is unavailable");
             }
-            None if was_behind => tracing::info!("the live log goes on"),
+            None if was_behind => tracing::info!("the live log has caught up"),
             Some(_) | None => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Functions that are killed in the middle of turns, by a provider that fails in every way it can.
+//! Chaos: functions are killed in the middle of turns, against a provider that fails in every way it can.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use shared_http::system_entropy;
 use testkit::{Function, TestStack, question_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask.
+/// The model in the events.
 const MODEL: &str = "openai/gpt-5-mini";
-/// Functions at once, each with one turn.
+/// Concurrent functions, each with one turn.
 const FUNCTIONS: usize = 4;
 
 fn scripts() -> [Script; 5] {
@@ -31,7 +31,7 @@ fn scripts() -> [Script; 5] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_every_credit_is_accounted_for() {
+async fn the_ledger_is_right_whichever_process_is_killed() {
     let stack = TestStack::start().await;
     let session = stack.session("ada@example.com").await;
     stack.premium(&session).await;
@@ -54,7 +54,7 @@ async fn whatever_is_killed_every_credit_is_accounted_for() {
             tokio::time::sleep(Duration::from_millis(entropy.below(120).into())).await;
             functions.pop();
         }
-        // Of the others, one reader leaves; its turn goes on.
+        // Of the others, one client disconnects; its turn goes on.
         turns.pop();
         let mut answered = 0;
         let timeouts = tokio::time::sleep(Duration::from_secs(2));
@@ -71,14 +71,14 @@ async fn whatever_is_killed_every_credit_is_accounted_for() {
         stack.assert_books_are_right().await;
     }
 
-    // All functions are gone; what is open now has died, and nobody says to be alive. Two sweep at once.
+    // All functions are gone, and no liveness key is left: every open turn is orphaned. Two sweeps race.
     tokio::time::sleep(LiveLog::ALIVE_FOR).await;
     stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(1));
     let owner = stack.owner_url();
     let (first, second) = tokio::join!(stack.sweep(&owner), stack.sweep(&owner));
     assert!(
         first.orphaned_turns_closed + second.orphaned_turns_closed > 0,
-        "nobody was killed in the middle of a turn"
+        "no function was killed in the middle of a turn"
     );
     stack.until_count(0, "select count(*) from turns where state = 'open'").await;
     stack.assert_books_are_right().await;

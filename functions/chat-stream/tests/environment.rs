@@ -1,5 +1,5 @@
-//! What happens to a Lambda environment: it starts with secrets, it sleeps, its stream breaks, it is
-//! given several requests at once.
+//! The life of a Lambda environment: it starts with secrets, it is frozen, its stream breaks, it gets
+//! concurrent requests.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -14,7 +14,7 @@ use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use testkit::{Answer, Function, TestStack, question_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask.
+/// The model in the events.
 const MODEL: &str = "openai/gpt-5-mini";
 
 async fn cookie(stack: &TestStack) -> String {
@@ -29,22 +29,22 @@ async fn answer(invocation: Invocation) -> Answer {
     invocation.collect().await.unwrap().into()
 }
 
-/// Ends every connection of the app's, from the servers' side.
+/// Closes every connection of the app, from the servers' side.
 async fn cut_every_connection(stack: &mut TestStack, servers: &PrivateServers) {
     let ended = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where usename = 'app_user'";
     let (client, connection) =
         tokio_postgres::connect(&servers.owner_url(), tokio_postgres::NoTls).await.unwrap();
     tokio::select! {
         count = client.query_one(ended, &[]) => {
-            assert!(count.unwrap().get::<_, i64>(0) > 0, "nobody was connected to postgres");
+            assert!(count.unwrap().get::<_, i64>(0) > 0, "no connection to postgres");
         }
-        _ = connection => unreachable!("the connection is as long as its client"),
+        _ = connection => unreachable!("the connection lives as long as its client"),
     }
     let mut cache = redis::Client::open(servers.cache_url()).unwrap().get_connection().unwrap();
     let killed: i64 =
         redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut cache).unwrap();
-    assert!(killed > 0, "nobody was connected to the cache");
-    // The provider hangs up on everybody, and is back at the same address.
+    assert!(killed > 0, "no connection to the cache");
+    // The provider closes every connection, and is back at the same address.
     let address = stack.provider.address();
     let meanwhile = FakeOpenRouter::start().await.unwrap();
     std::mem::replace(&mut stack.provider, meanwhile).shutdown().await;
@@ -52,7 +52,7 @@ async fn cut_every_connection(stack: &mut TestStack, servers: &PrivateServers) {
 }
 
 #[tokio::test]
-async fn an_environment_that_slept_for_hours_answers_its_first_request() {
+async fn an_environment_that_was_frozen_for_hours_answers_its_first_request() {
     let servers = PrivateServers::start().await.unwrap();
     migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
     let mut stack = TestStack::start().await;
@@ -69,15 +69,15 @@ async fn an_environment_that_slept_for_hours_answers_its_first_request() {
         let after = answer(ask(&lambda, &cookie, sleep)).await;
         assert_eq!(after.text(), "How do ships float?", "{}", function.log());
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        // One question, however often it had to connect.
+        // One request to the provider, however often the function had to reconnect.
         assert_eq!(stack.provider.requests().len(), 1);
     }
-    // The cache was there too: without it, the log says so.
+    // The cache was reconnected too: an outage would be logged.
     assert!(!function.log().contains("without the cache"), "{}", function.log());
 }
 
 #[tokio::test]
-async fn an_answer_whose_stream_breaks_is_stored_and_its_environment_goes() {
+async fn an_answer_whose_stream_breaks_is_stored_and_its_environment_exits() {
     let stack = TestStack::start().await;
     let cookie = cookie(&stack).await;
     let lambda = RuntimeApi::start().await.unwrap();
@@ -95,7 +95,7 @@ async fn an_answer_whose_stream_breaks_is_stored_and_its_environment_goes() {
     while !String::from_utf8_lossy(&broken.chunk().await.unwrap().unwrap().bytes).contains("half") {
     }
     broken.break_stream();
-    // The runtime gives up on its connection; the function ends when what it has begun is done.
+    // The runtime gives up on its connection; the function exits when its turns are done.
     function.exit().await;
     stack
         .until_count(1, "select count(*) from messages where status = 'complete' and parts::text like '%half of it, and the rest%'")
@@ -106,7 +106,7 @@ async fn an_answer_whose_stream_breaks_is_stored_and_its_environment_goes() {
 }
 
 #[tokio::test]
-async fn secrets_come_in_one_call_before_the_first_request() {
+async fn secrets_are_fetched_in_one_call_before_the_first_request() {
     let aws = FakeAws::start().await.unwrap();
     let mut stack = TestStack::start().await;
     let cookie = cookie(&stack).await;
@@ -131,7 +131,7 @@ async fn secrets_come_in_one_call_before_the_first_request() {
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_had_is_named() {
+async fn a_secret_that_cannot_be_fetched_is_named() {
     let aws = FakeAws::start().await.unwrap();
     let mut stack = TestStack::start().await;
     for (name, value) in aws.variables() {
@@ -151,7 +151,7 @@ async fn a_secret_that_cannot_be_had_is_named() {
 }
 
 #[tokio::test]
-async fn an_environment_of_managed_instances_answers_several_at_once() {
+async fn an_environment_of_managed_instances_answers_concurrent_requests() {
     let mut stack = TestStack::start().await;
     stack.set("AWS_LAMBDA_MAX_CONCURRENCY", "4");
     let cookie = cookie(&stack).await;

@@ -1,4 +1,4 @@
-//! The built binary on Lambda: AWS's emulator runs it, and ours shows how its chunks travel.
+//! The built binary on Lambda: under AWS's emulator, and under ours, which shows when each chunk arrives.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,10 +18,10 @@ use testkit::{
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask.
+/// The model in the events.
 const MODEL: &str = "openai/gpt-5-mini";
 
-/// The function in an environment of an emulated Lambda, and somebody who is logged in.
+/// The function in an environment of an emulated Lambda, and a logged-in user.
 struct Environment {
     stack: TestStack,
     lambda: RuntimeApi,
@@ -66,13 +66,13 @@ async fn chunks(mut invocation: Invocation) -> Vec<Chunk> {
     chunks
 }
 
-fn says(chunk: &Chunk, what: &str) -> bool {
+fn contains(chunk: &Chunk, what: &str) -> bool {
     String::from_utf8_lossy(&chunk.bytes).contains(what)
 }
 
-/// When the chunk arrived that says `what`.
+/// When the chunk that contains `what` arrived.
 fn arrival(chunks: &[Chunk], what: &str) -> Instant {
-    chunks.iter().find(|chunk| says(chunk, what)).expect(what).arrived
+    chunks.iter().find(|chunk| contains(chunk, what)).expect(what).arrived
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -93,7 +93,7 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
     let answer = rie.post(event.clone()).await;
     assert_eq!(answer.text(), "How do ships float?");
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    // Sent again, it is told again; it is over, and there is nothing to follow or to stop.
+    // Idempotent: a duplicate request replays the answer. It has ended: nothing to resume or to stop.
     assert_eq!(rie.post(event).await.body, answer.body);
     let resumed = rie.post(event_json("chat-stream-resume").replace(SESSION, &cookie)).await;
     assert_eq!(resumed.refusal(), (404, "message_not_found".to_owned()), "another answer's id");
@@ -102,17 +102,17 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
 }
 
 #[tokio::test]
-async fn chunks_leave_one_by_one_as_the_model_says_them() {
+async fn each_chunk_is_sent_as_soon_as_the_model_produces_it() {
     const DELTAS: u32 = 8;
     const GAP: Duration = ms(30);
     let environment = Environment::start().await;
     environment.script(Script::Paced { chunks: DELTAS, gap: GAP });
-    // On a busy machine some may be late, or come together, for once; if the function held them
-    // back, they would each time.
+    // On a busy machine some chunks may be late or merged, once; if the function buffered them, they
+    // would be in every try.
     let mut tries = Vec::new();
     for turn in 0..5 {
         let mut chunks = chunks(environment.ask(turn)).await;
-        chunks.retain(|chunk| says(chunk, "\"text-delta\""));
+        chunks.retain(|chunk| contains(chunk, "\"text-delta\""));
         let gaps = chunks.windows(2).map(|pair| pair[1].arrived - pair[0].arrived);
         let gaps: Vec<_> = gaps.collect();
         if gaps.len() == DELTAS as usize - 1 && gaps.iter().all(|gap| gap.abs_diff(GAP) < ms(10)) {
@@ -124,7 +124,7 @@ async fn chunks_leave_one_by_one_as_the_model_says_them() {
 }
 
 #[tokio::test]
-async fn the_prelude_leaves_before_the_model_says_a_word() {
+async fn the_prelude_is_sent_before_the_models_first_output() {
     let environment = Environment::start().await;
     environment.script([processing(), pause(ms(300)), delta("at last"), stop(), done()]);
     let chunks = chunks(environment.ask(0)).await;
@@ -134,7 +134,7 @@ async fn the_prelude_leaves_before_the_model_says_a_word() {
 }
 
 #[tokio::test]
-async fn the_first_chunks_are_not_held_back() {
+async fn the_first_chunks_are_not_delayed_by_nagles_algorithm() {
     let environment = Environment::start().await;
     environment.script([
         processing(),
@@ -146,7 +146,7 @@ async fn the_first_chunks_are_not_held_back() {
         stop(),
         done(),
     ]);
-    // What the model says 0, 5 and 30 ms after it accepted, which is when the prelude leaves.
+    // The model's output 0, 5 and 30 ms after it accepted, which is when the prelude leaves.
     let due = [("\"start\"", ms(0)), ("one ", ms(5)), ("two", ms(30))];
     let mut late = due.map(|_| Vec::new());
     for turn in 0..9 {
@@ -156,7 +156,7 @@ async fn the_first_chunks_are_not_held_back() {
             late.push((arrival(&chunks, what) - prelude).saturating_sub(*due));
         }
     }
-    // Nagle's algorithm would keep them until 40 ms after the prelude, all three.
+    // Nagle's algorithm would delay all three until 40 ms after the prelude.
     let late = late.map(median);
     assert!(late.iter().all(|late| *late < ms(5)), "late by {late:?}");
 }
@@ -164,9 +164,9 @@ async fn the_first_chunks_are_not_held_back() {
 #[tokio::test]
 async fn an_error_before_the_model_answers_is_an_ordinary_response() {
     let environment = Environment::start().await;
-    let nobody = event_json("chat-stream");
-    let nobody: Answer = environment.lambda.invoke(nobody).collect().await.unwrap().into();
-    assert_eq!(nobody.refusal(), (401, "unauthenticated".to_owned()));
+    let anonymous = event_json("chat-stream");
+    let anonymous: Answer = environment.lambda.invoke(anonymous).collect().await.unwrap().into();
+    assert_eq!(anonymous.refusal(), (401, "unauthenticated".to_owned()));
 
     environment.script(status(429).header("retry-after", "7"));
     let busy = environment.answer("chat-stream").await;
@@ -186,7 +186,7 @@ async fn a_body_that_is_too_large_is_refused_as_json() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_is_an_event_and_nothing_of_the_runtimes() {
+async fn an_error_in_mid_stream_is_an_event_and_not_the_runtimes_error() {
     let environment = Environment::start().await;
     let endings =
         [("model_busy", error(429, "slow down", "rate_limit_exceeded")), ("model_failed", cut())];
@@ -195,7 +195,7 @@ async fn an_error_in_the_middle_is_an_event_and_nothing_of_the_runtimes() {
         let answer: Answer = environment.ask(turn).collect().await.unwrap().into();
         assert_eq!(answer.text(), "Because ");
         assert_eq!(answer.stream_error()["error"]["code"], code);
-        // What the Lambda runtime writes into a body whose stream yields an error.
+        // The Lambda runtime writes this into a body whose stream yields an error.
         assert!(!answer.body.contains("Lambda-Runtime-Function-Error"), "{}", answer.body);
     }
 }
@@ -211,11 +211,11 @@ async fn an_environment_answers_one_event_after_the_other() {
         let answer = environment.answer(event).await;
         assert_eq!(answer.text(), text, "{event}");
     }
-    // The history that the third was sent with is not the one that the model was told.
+    // The third request's history is untrusted: the model gets the stored one.
     let requests = environment.stack.provider.requests();
     assert_eq!(requests.len(), 3);
-    let told = requests[2].body.to_string();
-    assert!(!told.contains("They weigh less"), "{told}");
+    let prompt = requests[2].body.to_string();
+    assert!(!prompt.contains("They weigh less"), "{prompt}");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn both_forms_of_event_get_the_same_answer() {
     assert_eq!(comparable(rest), comparable(url));
 }
 
-/// An answer without what is different in every one.
+/// An answer without the values that differ in every one.
 fn comparable(mut answer: Answer) -> (u16, Vec<(String, String)>, Vec<serde_json::Value>) {
     for one_off in ["x-request-id", "ratelimit-remaining"] {
         answer.headers.remove(one_off).expect(one_off);
@@ -247,13 +247,13 @@ fn comparable(mut answer: Answer) -> (u16, Vec<(String, String)>, Vec<serde_json
 }
 
 #[tokio::test]
-async fn a_turn_leaves_metrics_and_its_trace_in_everything() {
+async fn a_turn_leaves_metrics_and_its_trace_id_in_every_log_line_and_upstream_request() {
     let environment = Environment::start().await;
     environment.script([role(), delta("Buoyancy."), stop(), usage(9, 2, 0.001), done()]);
     for turn in 0..2 {
         environment.ask(turn).collect().await.unwrap();
     }
-    // Written before the last chunk leaves, but read by another thread.
+    // Written before the last chunk is sent, but read by another thread.
     let metric = |name: &str| {
         let lines = environment.function.log();
         let lines = lines.lines().filter(|line| line.starts_with('{') && line.contains("\"_aws\""));
@@ -288,7 +288,7 @@ async fn a_turn_leaves_metrics_and_its_trace_in_everything() {
     }
     assert_eq!(metric("TurnFailed"), [0.0, 0.0, 1.0, 1.0]);
 
-    // Every line of a request's says which, and so does what the provider was asked.
+    // Every log line of a request has its trace id, and so has the request to the provider.
     let lines = environment.function.log();
     for request in environment.stack.provider.requests() {
         let trace = format!("\"trace_id\":{}", request.body["trace"]["trace_id"]);

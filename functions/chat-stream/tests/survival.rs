@@ -1,4 +1,4 @@
-//! Turns whose process is killed, or whose reader is cut off, at any point: what the model had said is there.
+//! Turns whose process is killed, or whose client is disconnected, at any point: the model's text is kept.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it breaks")]
 
@@ -20,14 +20,14 @@ use tokio::sync::Semaphore;
 use crate::app::app;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
-/// The model that the events ask.
+/// The model in the events.
 const MODEL: &str = "openai/gpt-5-mini";
 const CHUNKS: u32 = 200;
 const GAP: Duration = Duration::from_millis(5);
 const POINTS: usize = 20;
-/// What may be lost: what came in so shortly before the end.
+/// Chunks that arrived within this time before the kill may be lost.
 const LOSABLE: Duration = Duration::from_millis(50);
-/// Functions at once.
+/// Concurrent functions.
 const AT_ONCE: usize = 4;
 
 fn words() -> impl Iterator<Item = String> {
@@ -39,7 +39,7 @@ fn script() -> Vec<Step> {
     words.chain([stop(), usage(9, CHUNKS, 0.001), done()]).collect()
 }
 
-/// The product around functions that do not live long.
+/// The platform around short-lived functions.
 struct Scene {
     stack: TestStack,
     cookie: String,
@@ -65,7 +65,7 @@ impl Scene {
         (lambda, function)
     }
 
-    /// What another process tells of the turn, from its beginning to its end.
+    /// The turn's stream, resumed from its beginning at another process.
     async fn resumed(&self, number: usize) -> String {
         let path = format!("/api/chat/chat-{number:08}/stream?after=0");
         let resumed = self.elsewhere.get(&path).await;
@@ -74,7 +74,7 @@ impl Scene {
         resumed.body
     }
 
-    /// Status and text of the answers as they are stored, by chat.
+    /// Status and text of the chat's stored answer.
     async fn stored(&self, number: usize) -> (String, String) {
         let sql = "select status, coalesce(parts -> 0 ->> 'text', '') from messages
                     where role = 'assistant' and chat_id = $1";
@@ -84,7 +84,7 @@ impl Scene {
     }
 }
 
-/// Reads until so many words have come.
+/// Reads until `words` words have come.
 async fn until(invocation: &mut Invocation, words: usize) -> Vec<Chunk> {
     let (mut chunks, mut result) = (Vec::new(), 0);
     while result < words {
@@ -106,13 +106,13 @@ fn text_of(frames: &[u8]) -> String {
 
 fn points() -> Vec<usize> {
     let entropy = system_entropy();
-    // One in each part of the stream, so that no luck leaves its end untried.
+    // One in each part of the stream, so that the random points always cover its end.
     let part = CHUNKS as usize / POINTS;
     (0..POINTS).map(|n| n * part + entropy.below(u32::try_from(part).unwrap()) as usize).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_killed_loses_no_more_than_what_had_just_come() {
+async fn an_orphaned_turn_keeps_all_but_the_last_50_ms_of_its_text() {
     let scene = Scene::start().await;
     let whole: String = words().collect();
     let places = Semaphore::new(AT_ONCE);
@@ -164,7 +164,7 @@ async fn a_process_that_is_killed_loses_no_more_than_what_had_just_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_is_cut_off_misses_nothing() {
+async fn a_client_that_is_disconnected_resumes_without_a_gap() {
     let scene = Scene::start().await;
     let whole: String = words().collect();
     let places = Semaphore::new(AT_ONCE);
@@ -175,7 +175,7 @@ async fn a_reader_that_is_cut_off_misses_nothing() {
         until(&mut turn, words.max(1)).await;
         turn.break_stream();
         let resumed = scene.resumed(number).await;
-        // The runtime gives up on its connection; the function ends when what it has begun is done.
+        // The runtime gives up on its connection; the function exits when its turns are done.
         function.exit().await;
         resumed
     }))

@@ -1,4 +1,4 @@
-//! Traces by parameter, of a stream: they wait until it is over.
+//! Traces of a stream, switched on by a parameter: they are exported after its end.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const MODEL: &str = "openai/gpt-5-mini";
 const PAUSE: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn a_streams_spans_leave_after_its_last_chunk_and_delay_none() {
+async fn a_streams_spans_are_exported_after_its_last_chunk_and_delay_none() {
     let mut stack = TestStack::start().await;
     let cookie = stack.cookie(&stack.session("ada@example.com").await);
     let takes = Duration::from_millis(400);
@@ -50,13 +50,13 @@ async fn a_streams_spans_leave_after_its_last_chunk_and_delay_none() {
     assert_eq!(attribute(&model.attributes, "gen_ai.request.model"), MODEL);
     let spans = export.spans();
     let count = |name| spans.iter().filter(|span| span.name == name).count();
-    // Of what the live log is written with, the end alone.
+    // Of the writes to the live log, only the end has a span.
     assert_eq!((count("transaction"), count("script"), count("generate")), (2, 2, 1));
     assert!(spans.iter().all(|span| span.trace_id == request.trace_id));
 
-    // Neither what was asked, nor what was answered, nor whose it is.
+    // No question, no answer, no personal data.
     let token = cookie.split_once('=').unwrap().1;
     for private in ["ships", "Archimedes", "buoyancy", "ada", "example.com", token, "sk-or-"] {
-        assert!(!export.says(private), "{private} is told");
+        assert!(!export.says(private), "{private} is exported");
     }
 }

@@ -1,4 +1,4 @@
-//! A key on the wire: what is shown of it, and what may be changed of it.
+//! JSON bodies of the user's own key (BYOK): its metadata, and the settings that can be changed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -8,39 +8,39 @@ use shared_http::{KeyStatusSchema, key_policy_schema};
 use shared_postgres::{KeyChange, StoredKey};
 use utoipa::ToSchema;
 
-/// A key, without the key. Amounts are in US dollars.
+/// A stored key's settings and metadata, without the key itself. Amounts are in US dollars.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = EncryptedKey)]
+#[schema(as = ProviderKey)]
 pub(crate) struct KeyBody {
-    /// What its owner knows it by: its last four characters.
+    /// The key, masked: only its last four characters are readable.
     #[schema(example = "sk-or-...1c96")]
     masked: String,
     #[serde(rename = "policy")]
     #[schema(schema_with = key_policy_schema)]
     policy: KeyPolicy,
-    /// What it may spend here in a calendar month (UTC), or null: as much as `OpenRouter` lets it.
+    /// Cap on its spending here per calendar month (UTC), or null: no cap but `OpenRouter`'s.
     #[schema(example = 20)]
     monthly_cap_usd: Option<f64>,
-    /// What it, and keys that it replaced, spent here in this calendar month (UTC).
+    /// Spent here with it, and with keys that it replaced, in this calendar month (UTC).
     #[schema(example = 3.25)]
     spent_this_month_usd: f64,
-    /// What `OpenRouter` calls it.
+    /// Its label at `OpenRouter`.
     #[schema(example = "sk-or-v1-0e6...1c96")]
     label: Option<String>,
-    /// Its limit at `OpenRouter`, for all apps together, or null: all that its account has. This and
-    /// what follows is as it was at `checkedAt`.
+    /// Its limit at `OpenRouter`, for all apps together, or null: its account's balance. This field and
+    /// the following ones are as of `checkedAt`.
     #[schema(example = 100)]
     limit: Option<f64>,
-    /// What was left of that limit, or null if it has none.
+    /// Rest of that limit, or null if it has none.
     #[schema(example = 74.5)]
     limit_remaining: Option<f64>,
-    /// What it had spent at `OpenRouter`, ever.
+    /// Total spent with it at `OpenRouter`.
     #[schema(example = 25.5)]
     usage: f64,
-    /// When it stops working, or null.
+    /// When it expires, or null.
     expires_at: Option<Timestamp>,
-    /// When `OpenRouter` was asked about it: when it was stored.
+    /// When it was checked with `OpenRouter`: when it was stored.
     checked_at: Timestamp,
     /// Whether turns can be paid with it.
     #[schema(value_type = KeyStatusSchema)]
@@ -69,8 +69,8 @@ impl From<StoredKey> for KeyBody {
     }
 }
 
-/// Reads a field that is there. With `serde(default)`, one that is left out is `None`, and one that is
-/// null is whatever `T` makes of it.
+/// Deserializes a field that is present. With `serde(default)`, an omitted one is `None`, and a null one is
+/// deserialized by `T`.
 pub(crate) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -79,7 +79,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// What to change of a key's settings.
+/// Validates a change of a key's settings.
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
 pub(crate) fn key_change(
     policy: Option<KeyPolicy>,

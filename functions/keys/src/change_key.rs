@@ -1,4 +1,4 @@
-//! Changes when one's key pays, and how much.
+//! Changes the policy and the monthly cap of the user's own key (BYOK).
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::body::{KeyBody, given, key_change};
 use crate::unreadable::unquoted;
 use crate::{Deps, key_error};
 
-/// What to change; what is left out stays as it is.
+/// Settings to change; an omitted one stays unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
@@ -18,17 +18,17 @@ pub(crate) struct KeySettingsChange {
     #[serde(default, rename = "policy", deserialize_with = "given")]
     #[schema(schema_with = key_policy_schema, required = false)]
     policy: Option<KeyPolicy>,
-    /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
+    /// Cap on the key's spending here per calendar month (UTC), 0.01 to 100000 US dollars, or null for
     /// no cap.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f64>, example = 20)]
     monthly_cap_usd: Option<Option<f64>>,
 }
 
-/// Change when one's key pays
+/// Change the settings of the user's own key
 ///
-/// Asks `OpenRouter` nothing and does not count as a change of the key. A cap is compared with what has
-/// been spent when a turn begins.
+/// Does not call `OpenRouter` and does not count as a change of the key. A cap is compared with the
+/// month's spending when a turn begins.
 #[utoipa::path(
     patch, path = "/api/keys/openrouter", tag = "keys", request_body = KeySettingsChange,
     responses(

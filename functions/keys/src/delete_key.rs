@@ -1,4 +1,4 @@
-//! Forgets one's key.
+//! Deletes the user's own key (BYOK).
 
 use axum::extract::State;
 use http::StatusCode;
@@ -6,11 +6,11 @@ use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::{Deps, key_error};
 
-/// Remove one's key
+/// Remove the user's own key
 ///
-/// For good: only its ciphertext was here, and that is deleted. Turns that have begun with it go on.
-/// Nothing limits it, and it needs neither the cache nor what seals keys: whoever wants their key back
-/// gets it back. Removing it at `OpenRouter`, too, is up to its owner.
+/// Permanent: only its ciphertext was stored here, and that is deleted. Turns that have begun with it go
+/// on. There is no rate limit, and neither the cache nor the vault is needed: a user can always withdraw
+/// the key. Revoking it at `OpenRouter`, too, is up to its owner.
 #[utoipa::path(
     delete, path = "/api/keys/openrouter", tag = "keys",
     responses(

@@ -1,8 +1,8 @@
-//! The key that a person brings for `OpenRouter`: `GET`, `PUT`, `PATCH` and `DELETE
+//! The user's own `OpenRouter` key (BYOK, bring your own key): `GET`, `PUT`, `PATCH` and `DELETE
 //! /api/keys/openrouter`.
 //!
-//! A key comes in with `PUT` and never goes out: answers show its last four characters. What happens to
-//! it on its way into the database is in `put_key.rs`; the turns that it pays for are `chat-stream`'s.
+//! A key comes in with `PUT` and is never returned: responses show its last four characters. How it is
+//! checked, encrypted and stored is in `put_key.rs`; the turns that it pays for run in `chat-stream`.
 
 mod body;
 mod change_key;
@@ -31,22 +31,22 @@ use utoipa_axum::routes;
 /// A key has some hundred bytes.
 const BODY_LIMIT_BYTES: usize = 8 * 1024;
 
-/// What this function works with.
+/// Dependencies of this function.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time and chance.
+    /// Clock and randomness.
     pub app: AppContext,
     /// Verifies session tokens.
     pub tokens: Tokens,
-    /// For limits.
+    /// Rate limits.
     pub cache: Cache,
-    /// Keys, sealed.
+    /// Encrypted keys.
     pub database: Database,
-    /// Says what a key is worth. Needs no key of the platform's.
+    /// Checks keys. Needs no platform key.
     pub openrouter: OpenRouter,
-    /// Seals keys.
+    /// Encrypts keys.
     pub vault: Vault,
-    /// How often users may change their key.
+    /// Rate limits of key changes.
     pub plans: Arc<Plans>,
 }
 
@@ -62,7 +62,7 @@ impl FromRef<Deps> for Tokens {
     }
 }
 
-/// The function's routes, wrapped for the wire.
+/// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();
@@ -83,7 +83,7 @@ fn routes() -> OpenApiRouter<Deps> {
     ))
 }
 
-/// What the database's errors mean for a key.
+/// Maps a database error to a key error.
 fn key_error(error: DatabaseError) -> KeyError {
     match error {
         DatabaseError::SessionEnded => SessionError::Ended.into(),
@@ -99,7 +99,7 @@ fn key_error(error: DatabaseError) -> KeyError {
     }
 }
 
-/// A system that this needs is away.
+/// A backend is unavailable.
 fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> KeyError {
     KeyError::Unavailable(error.into())
 }

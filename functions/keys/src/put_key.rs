@@ -1,8 +1,8 @@
-//! Takes a key in: the one request that has it in the clear.
+//! Stores a key: the only request that has it in plaintext.
 //!
 //! ```text
-//! body ──parse──▶ key ──▶ Postgres: plan, data key ──▶ Valkey: one change less ──▶ OpenRouter: good?
-//!                  └──────────────── sealed by the vault ──▶ Postgres: ciphertext
+//! body ──parse──▶ key ──▶ Postgres: plan, data key ──▶ Valkey: rate limit ──▶ OpenRouter: check
+//!                  └──────────────── encrypted by the vault ──▶ Postgres: ciphertext
 //! ```
 
 use axum::extract::State;
@@ -23,42 +23,42 @@ use crate::body::{KeyBody, given, key_change};
 use crate::unreadable::unquoted;
 use crate::{Deps, key_error, unavailable};
 
-/// A key, and when it pays. Of the settings, what is left out stays as it is; a first key pays
-/// `fallback`, without a cap.
+/// A key and its settings. An omitted setting stays unchanged; for a first key it is `fallback`, without
+/// a cap.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[expect(clippy::option_option, reason = "left out, null, or a cap")]
-pub(crate) struct OwnKeyRequest {
+pub(crate) struct ProviderKeyRequest {
     /// The key, as openrouter.ai/settings/keys shows it once: `sk-or-…`.
     #[schema(value_type = String, format = Password, write_only)]
     key: SecretString,
     #[serde(default, rename = "policy", deserialize_with = "given")]
     #[schema(schema_with = key_policy_schema, required = false)]
     policy: Option<KeyPolicy>,
-    /// What the key may spend here in a calendar month (UTC), 0.01 to 100000 US dollars, or null to have
+    /// Cap on the key's spending here per calendar month (UTC), 0.01 to 100000 US dollars, or null for
     /// no cap.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f64>, example = 20)]
     monthly_cap_usd: Option<Option<f64>>,
 }
 
-impl OwnKeyRequest {
-    /// Takes the request, so that its copy of the key is wiped here.
+impl ProviderKeyRequest {
+    /// Consumes the request, so that its copy of the key is zeroized here.
     fn parse(self) -> Result<(ProviderKey, KeyChange), KeyError> {
         let key = ProviderKey::parse(self.key.expose_secret())?;
         Ok((key, key_change(self.policy, self.monthly_cap_usd)?))
     }
 }
 
-/// Store one's own key
+/// Store the user's own key
 ///
-/// `OpenRouter` is asked about it first, with the key itself; one that cannot ask models is not stored,
-/// and an earlier key stays. A key with nothing left to spend is stored: that may change.
+/// The key is first checked with `OpenRouter`; one that cannot call models is rejected, and an earlier
+/// key stays. A key with nothing left to spend is stored: that may change.
 ///
-/// Each key that `OpenRouter` is to be asked about counts as a change, whatever comes of it: the plan
-/// says how many there may be in 24 hours.
+/// Each well-formed key counts as a change, whatever the result of the check: the plan limits the changes
+/// in 24 hours.
 #[utoipa::path(
-    put, path = "/api/keys/openrouter", tag = "keys", request_body = OwnKeyRequest,
+    put, path = "/api/keys/openrouter", tag = "keys", request_body = ProviderKeyRequest,
     responses(
         (status = 200, body = KeyBody, headers(
             ("ratelimit-limit" = u32, description = "changes of the key that the plan allows in 24 hours"),
@@ -74,7 +74,7 @@ impl OwnKeyRequest {
 pub(crate) async fn put_key(
     State(deps): State<Deps>,
     CurrentUser(session): CurrentUser,
-    request: Result<Json<OwnKeyRequest>, ApiError>,
+    request: Result<Json<ProviderKeyRequest>, ApiError>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Json(request) =
         request.map_err(|error| unquoted(error, "\"key\", a text, and if you like"))?;
@@ -84,12 +84,12 @@ pub(crate) async fn put_key(
     let status = database.key_overview(Some(deps.vault.master())).await.map_err(key_error)?;
     let rate_limit = take_change(&deps, &session, status.plan.as_ref(), now).await?;
     let stored = store(&deps, &session, key, change, status.data_key, now).await;
-    // What is left is told also where the key was refused: that has counted.
+    // The rate-limit headers are also sent if the key was rejected: the attempt has counted.
     Ok((rate_limit, stored.map(|key| Json(KeyBody::from(key))).map_err(ApiError::from)))
 }
 
-/// Without the cache there is no change: this answers whether a key is good, and whoever has a list of
-/// stolen ones must not learn that here, nor have `OpenRouter` hold it against us. It can wait.
+/// Fails closed without the cache: this route reveals whether a key is valid. An attacker must not check a
+/// list of stolen keys here, nor have `OpenRouter` hold it against us. A change can wait.
 async fn take_change(
     deps: &Deps,
     session: &Session,
@@ -105,7 +105,7 @@ async fn take_change(
     Ok(RateLimit::from(*status))
 }
 
-/// Asks about the key, seals it and stores it.
+/// Checks, encrypts and stores the key.
 async fn store(
     deps: &Deps,
     session: &Session,
@@ -125,8 +125,8 @@ async fn store(
     deps.database.request(session, now).put_key(&new).await.map_err(key_error)
 }
 
-/// The first key under a master key needs a data key. Of two who come at once, both seal under the data
-/// key of the one who was first.
+/// Creates the data key that the first key under a master key needs. In a race, both requests encrypt under
+/// the data key that was stored first.
 async fn add_data_key(
     deps: &Deps,
     session: &Session,
@@ -137,8 +137,8 @@ async fn add_data_key(
     deps.database.request(session, now).add_data_key(&made).await.map_err(key_error)
 }
 
-/// Takes the key, so that this copy of it is wiped when this is over. The bytes that the key came in, and
-/// those that the HTTP client sent, are not this code's to wipe.
+/// Consumes the key, so that this copy is zeroized on return. The bytes of the request, and those that the
+/// HTTP client sent, are out of this code's reach.
 async fn seal(
     deps: &Deps,
     data_key: &WrappedKey,

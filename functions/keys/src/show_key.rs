@@ -1,4 +1,4 @@
-//! Shows what is known of one's key, which is not the key.
+//! Returns the metadata of the user's own key (BYOK), never the key.
 
 use axum::extract::State;
 use shared_core::keys::KeyError;
@@ -7,10 +7,10 @@ use shared_http::{ApiError, CurrentUser, ErrorBody, Json};
 use crate::body::KeyBody;
 use crate::{Deps, key_error};
 
-/// One's own key
+/// The user's own key
 ///
-/// What is stored of it, and what `OpenRouter` said of it when it was stored. The key itself is not
-/// shown to anybody.
+/// Its settings, and its metadata at `OpenRouter` as of when it was stored. The key itself is never
+/// returned.
 #[utoipa::path(
     get, path = "/api/keys/openrouter", tag = "keys",
     responses(

@@ -1,9 +1,9 @@
-//! What is said about a body that is JSON and not what a route takes.
+//! Error message for a JSON body of the wrong shape.
 
 use shared_http::{ApiError, ErrorCode};
 
-/// Says what the settings may be, in place of serde's words: these quote what was not expected, and in
-/// these bodies that may be the key in the wrong place. `before` is what is said before the settings.
+/// Replaces serde's message by one that lists the fields: serde quotes the unexpected value, and in these
+/// bodies that may be a misplaced key. `before` is the text before the settings.
 pub(crate) fn unquoted(rejection: ApiError, before: &str) -> ApiError {
     if rejection.code() == ErrorCode::InvalidRequest {
         let fields = format!(

@@ -1,4 +1,4 @@
-//! `/api/keys/openrouter`, against a real database, a real cache and a stand-in for `OpenRouter`.
+//! `/api/keys/openrouter`, against a real database, a real cache and a fake `OpenRouter`.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 

@@ -60,7 +60,7 @@ async fn it_works_without_the_platforms_key() {
 }
 
 #[tokio::test]
-async fn at_its_most_talkative_it_does_not_log_the_key() {
+async fn at_trace_level_it_does_not_log_the_key() {
     let stack = TestStack::start().await;
     let cookie = stack.cookie(&stack.session("ada@example.com").await);
     let mut variables = stack.variables();
@@ -72,7 +72,7 @@ async fn at_its_most_talkative_it_does_not_log_the_key() {
     assert_eq!(rie.post(event).await.status, 422);
     let log = rie.log();
     assert!(log.contains("TRACE") && log.contains("/api/keys/openrouter"), "{log}");
-    // Nor, while one is at it, the session.
+    // Nor the session cookie.
     assert!(!log.contains(&KEY[9..40]) && !log.contains(&cookie), "{log}");
 }
 

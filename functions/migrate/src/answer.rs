@@ -1,4 +1,4 @@
-//! What CloudFormation is told. It waits for it, up to an hour, and for nothing else.
+//! The response to CloudFormation, which waits for it, up to an hour, and for nothing else.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use serde::Serialize;
 use crate::Report;
 use crate::event::ResourceEvent;
 
-/// The schema is one thing, whatever its version: another id would have CloudFormation delete this one.
+/// One id for all versions of the schema: a new id would make CloudFormation delete the old resource.
 const SCHEMA: &str = "schema";
-/// The whole answer may have 4,096 bytes.
+/// The whole response is limited to 4,096 bytes.
 const REASON_CHARS: usize = 800;
 const SENT_WITHIN: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
-/// CloudFormation's answers go to S3, whose certificate is of a public authority.
+/// Responses to CloudFormation are uploaded to S3, whose certificate is from a public authority.
 pub(crate) fn http_client() -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -45,7 +45,7 @@ pub(crate) struct Answer<'a> {
     data: Option<Data<'a>>,
 }
 
-/// Of the report, what stays short however many migrations there are; the log has all of it.
+/// The part of the report that stays short for any number of migrations; the log has all of it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'a> {
@@ -87,7 +87,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Puts the answer where CloudFormation looks for it.
+    /// Uploads the response to CloudFormation's pre-signed URL, with retries.
     pub(crate) async fn send(
         &self,
         http: &reqwest::Client,
@@ -95,13 +95,13 @@ impl<'a> Answer<'a> {
     ) -> Result<(), reqwest::Error> {
         let mut tries = 1;
         loop {
-            // The address is signed for no content type at all.
+            // The URL is signed for an empty content type.
             let request = http.put(url).header(CONTENT_TYPE, "").timeout(SENT_WITHIN);
             let body = serde_json::to_vec(self).unwrap_or_default();
             let sent = request.body(body).send().await;
             match sent.and_then(reqwest::Response::error_for_status) {
                 Ok(_) => return Ok(()),
-                // Not the whole error: the address in it is a right to write.
+                // Without its URL, which is pre-signed and so grants write access.
                 Err(error) if tries == TRIES => return Err(error.without_url()),
                 Err(_) => {
                     tokio::time::sleep(BETWEEN_TRIES * tries).await;

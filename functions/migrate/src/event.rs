@@ -1,4 +1,4 @@
-//! What this function is asked: by CloudFormation, or by a person with `aws lambda invoke`.
+//! Events: from CloudFormation, or from an operator with `aws lambda invoke`.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -7,9 +7,9 @@ use shared_postgres::Destructive;
 /// An event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A custom resource is made, changed or deleted.
+    /// A custom resource is created, updated or deleted.
     Resource(ResourceEvent),
-    /// A person asks.
+    /// Invoked by an operator.
     Direct(Value),
 }
 
@@ -23,12 +23,12 @@ pub(crate) struct ResourceEvent {
     pub(crate) stack_id: String,
     pub(crate) request_id: String,
     pub(crate) logical_resource_id: String,
-    /// Read by [`Properties::read`] when somebody can be told that they make no sense.
+    /// Parsed later, by [`Properties::read`], when an error can be reported to CloudFormation.
     #[serde(rename = "ResourceProperties", default)]
     pub(crate) properties: Value,
 }
 
-/// What happens to the resource.
+/// The operation on the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum RequestType {
     Create,
@@ -36,13 +36,13 @@ pub(crate) enum RequestType {
     Delete,
 }
 
-/// What the template says of the schema.
+/// The resource's properties in the template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Properties {
-    /// Changes with the schema; CloudFormation asks only when a property has changed.
+    /// Changes with the schema; CloudFormation updates only when a property has changed.
     pub(crate) schema_hash: Option<String>,
-    /// Whether a migration may lose what is stored.
+    /// Whether a migration may lose stored data.
     #[serde(deserialize_with = "yes_or_no")]
     pub(crate) allow_destructive: bool,
 }
@@ -57,7 +57,7 @@ impl Properties {
     }
 }
 
-/// CloudFormation makes every value a string; people write a boolean.
+/// CloudFormation makes every value a string; operators write a boolean.
 fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let value = Value::deserialize(deserializer)?;
     match value.as_bool() {

@@ -1,7 +1,7 @@
-//! The `migrate` function: brings the schema to where this deployment's code needs it to be.
+//! The `migrate` function: migrates the schema to the version that this deployment's code needs.
 //!
-//! CloudFormation asks it as a custom resource, before any other function's new code gets a request:
-//! old code has to get along with the new schema, so a migration only adds. A person may ask too:
+//! CloudFormation invokes it as a custom resource, before any other function's new code gets a request:
+//! old code has to work with the new schema, so a migration only adds. An operator may invoke it too:
 //!
 //! ```text
 //! aws lambda invoke --function-name chat-migrate --cli-binary-format raw-in-base64-out \
@@ -25,20 +25,20 @@ use shared_postgres::{DatabaseConfig, MigrateError, Migrated, migrate, schema_ha
 use crate::answer::{Answer, http_client};
 use crate::event::{Event, Properties, RequestType};
 
-/// What is kept back of an invocation's time, to say that there was not enough of it.
+/// Part of an invocation's time that is reserved to report a timeout.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
-/// What the function works with.
+/// Dependencies of this function.
 #[derive(Debug)]
 pub struct Deps {
-    /// The variables, and the secrets they refer to; asked anew each time, because RDS changes the
+    /// The variables, and the secrets they refer to; read on each invocation, because RDS rotates the
     /// owner's password by itself.
     pub init: Init,
-    /// Dates tokens and deadlines.
+    /// Clock for tokens and deadlines.
     pub clock: Clock,
 }
 
-/// How it went.
+/// Result of a migration.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -46,11 +46,11 @@ pub struct Report {
     migrated: Migrated,
     /// The schema that this code knows.
     schema_hash: String,
-    /// What AWS says of the cache: that a deployment is whole is said in one place.
+    /// State of the cache according to AWS: one report shows whether a deployment is complete.
     cache: Option<String>,
 }
 
-/// Why nothing came of it.
+/// Why an event failed.
 #[derive(Debug, thiserror::Error)]
 enum HandlerError {
     #[error("this is no event of CloudFormation's, and not {{\"AllowDestructive\": …}}: {0}")]
@@ -63,11 +63,11 @@ enum HandlerError {
     Migrate(#[from] MigrateError),
     #[error("the database took too long; what is done is done, and running this again goes on")]
     TimedOut,
-    #[error("CloudFormation cannot be told: {0}")]
-    Untold(#[from] reqwest::Error),
+    #[error("CloudFormation did not get the response: {0}")]
+    ResponseNotSent(#[from] reqwest::Error),
 }
 
-/// Handles one event. An error here is one that nobody else was told of.
+/// Handles one event. Returns only errors that were not reported to CloudFormation.
 pub async fn handle(
     deps: &Deps,
     event: LambdaEvent<Value>,
@@ -80,12 +80,12 @@ pub async fn handle(
                 RequestType::Create | RequestType::Update => {
                     migrate_within(deps, &event.properties, deadline).await.map(Some)
                 }
-                // The stack goes; what people have written stays in the database's last snapshot.
+                // The stack is deleted; the users' data stays in the database's last snapshot.
                 RequestType::Delete => Ok(None),
             };
             let result = result.map_err(|failure| {
-                tracing::error!(error = %failure, "the schema is not what it should be");
-                // The invocation is no error, or Lambda would try it twice more.
+                tracing::error!(error = %failure, "the migration failed");
+                // The invocation itself succeeds, or Lambda would retry it twice.
                 measure(deps.clock.now(), &[Metric::one("MigrationFailed")], &[]);
                 failure.to_string()
             });
@@ -112,8 +112,8 @@ async fn migrate_within(
 async fn migrated(deps: &Deps, properties: &Properties) -> Result<Report, HandlerError> {
     let hash = schema_hash();
     if properties.schema_hash.as_ref().is_some_and(|expected| *expected != hash) {
-        // While a deployment is rolled back, code and template may belong to two of them.
-        tracing::warn!(schema_hash = hash, "the template asks for another schema than this code's");
+        // During a rollback, code and template may belong to different deployments.
+        tracing::warn!(schema_hash = hash, "the template expects another schema than this code's");
     }
     let env = deps.init.with_secrets().await?;
     let database = DatabaseConfig::of_owner(&env)?;

@@ -1,4 +1,4 @@
-//! The built binary on Lambda: what CloudFormation asks, and what it is told.
+//! The built binary on Lambda: CloudFormation's requests, and the responses.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_migrate");
 
-/// S3, where CloudFormation looks for answers.
+/// A fake S3, to which responses to CloudFormation are uploaded.
 #[derive(Clone, Default)]
 struct Answers(Arc<Mutex<Received>>);
 
 #[derive(Default)]
 struct Received {
-    /// How many times S3 is out of order before it takes an answer.
+    /// Failed uploads before S3 takes a response.
     failures: usize,
     answers: Vec<Value>,
 }
@@ -35,7 +35,7 @@ impl Answers {
         let answers = self.clone();
         let put = move |method: Method, headers: HeaderMap, body: Bytes| async move {
             assert_eq!(method, Method::PUT);
-            assert_eq!(headers["content-type"], "", "the address is signed for no type");
+            assert_eq!(headers["content-type"], "", "the URL is signed for an empty type");
             let mut received = answers.0.lock().unwrap();
             if received.failures > 0 {
                 received.failures -= 1;
@@ -54,7 +54,7 @@ impl Answers {
     }
 }
 
-/// An account with a database that nobody has migrated.
+/// An AWS account with an unmigrated database.
 struct Account {
     servers: PrivateServers,
     aws: FakeAws,
@@ -85,7 +85,7 @@ impl Account {
         variables
     }
 
-    /// An event whose answer comes here.
+    /// An event whose response comes to the fake S3.
     fn event(&self, name: &str) -> String {
         let mut event: Value = serde_json::from_str(&event_json(name)).unwrap();
         event["ResponseURL"] = json!(self.url);
@@ -106,7 +106,7 @@ impl Account {
 }
 
 #[tokio::test]
-async fn a_stack_is_made_changed_and_deleted() {
+async fn a_stack_is_created_updated_and_deleted() {
     let account = Account::new().await;
     let mut rie = Rie::start(BINARY, &account.variables()).await;
 
@@ -126,16 +126,16 @@ async fn a_stack_is_made_changed_and_deleted() {
     rie.invoke(account.event("migrate-update")).await;
     let answer = account.answers.last();
     assert_eq!((&answer["Status"], &answer["Data"]["applied"]), (&json!("SUCCESS"), &json!(0)));
-    // The same thing as before: a new id would be a new thing, and the old one would be deleted.
+    // The same id as before: a new one would be a new resource, and the old one would be deleted.
     assert_eq!(answer["PhysicalResourceId"], "schema");
 
     rie.invoke(account.event("migrate-delete")).await;
     assert_eq!(account.answers.last()["Status"], "SUCCESS");
-    assert_eq!(account.tables().await, tables, "what people have written stays");
+    assert_eq!(account.tables().await, tables, "the users' data stays");
 }
 
 #[tokio::test]
-async fn a_person_may_ask_and_is_answered() {
+async fn an_operator_may_invoke_it_and_gets_the_report() {
     let account = Account::new().await;
     let mut rie = Rie::start(BINARY, &account.variables()).await;
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("migrate")).await).unwrap();
@@ -146,7 +146,7 @@ async fn a_person_may_ask_and_is_answered() {
 }
 
 #[tokio::test]
-async fn what_fails_is_said_to_cloudformation_which_would_wait_an_hour() {
+async fn a_failure_is_reported_to_cloudformation_which_would_wait_an_hour() {
     let account = Account::new().await;
     let mut rie = Rie::start(BINARY, &account.variables()).await;
 
@@ -171,7 +171,7 @@ async fn what_fails_is_said_to_cloudformation_which_would_wait_an_hour() {
 
     account.servers.postgres().start().await.unwrap();
     rie.invoke(account.event("migrate-create")).await;
-    assert_eq!(account.answers.last()["Status"], "SUCCESS", "the next try finds all well");
+    assert_eq!(account.answers.last()["Status"], "SUCCESS", "the retry succeeds");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The list, kept for a while: models change a few times a week, and an old list is better than none.
+//! The list of models, cached: models change a few times a week, and an expired list is better than none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use shared_core::catalogue::{CatalogueError, ModelId, ModelTable, OfferedModel};
 use shared_openrouter::OpenRouter;
 use tokio::sync::Mutex;
 
-/// How long a list is good.
+/// How long a list is fresh.
 pub(crate) const FRESH_FOR: Duration = Duration::from_mins(10);
-/// How long an old list is given out before the provider is asked again, while it does not answer.
+/// How long an expired list is served before a retry, while the provider does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     openrouter: OpenRouter,
     table: Arc<ModelTable>,
-    /// Held while the list is fetched, so that a crowd fetches it once.
+    /// Locked while the list is fetched, so that concurrent requests fetch it once.
     kept: Mutex<Option<Kept>>,
 }
 
@@ -36,7 +36,7 @@ impl Catalogue {
         self.table.default_model()
     }
 
-    /// What is offered: at most [`FRESH_FOR`] old, or older while the provider does not answer.
+    /// Returns the offered models: at most [`FRESH_FOR`] old, or older while the provider does not answer.
     pub(crate) async fn models(
         &self,
         now: Timestamp,
@@ -48,7 +48,7 @@ impl Catalogue {
         let (models, good_for) = match (self.openrouter.models().await, kept.take()) {
             (Ok(listed), _) => (self.table.offer(listed).into(), FRESH_FOR),
             (Err(error), Some(old)) => {
-                tracing::warn!(%error, "giving out an old list of models");
+                tracing::warn!(%error, "serving an expired list of models");
                 (old.models, PATIENCE)
             }
             (Err(error), None) => return Err(CatalogueError(error.into())),

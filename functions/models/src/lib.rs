@@ -15,14 +15,14 @@ use utoipa_axum::routes;
 
 use crate::catalogue::Catalogue;
 
-/// What this function works with.
+/// Dependencies of this function.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Time.
+    /// Clock and randomness.
     pub app: AppContext,
-    /// Lists what there is.
+    /// Lists the provider's models.
     pub openrouter: OpenRouter,
-    /// Says what is offered.
+    /// Which models are offered, and their pricing.
     pub table: Arc<ModelTable>,
 }
 
@@ -32,7 +32,7 @@ struct AppState {
     catalogue: Arc<Catalogue>,
 }
 
-/// The function's routes, wrapped for the wire.
+/// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();

@@ -1,4 +1,4 @@
-//! The list of models, for people to choose from. Public, so that the CDN can keep it.
+//! The list of models, for users to choose from. Public, so that the CDN can cache it.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 
 use crate::AppState;
 
-/// The models on offer.
+/// The offered models.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ModelList {
     /// The models, in the operator's order.
     items: Vec<ModelItem>,
-    /// The model that is asked when a turn names none.
+    /// The model of a turn that names none.
     default_model: String,
     /// Always null: the list is one page.
     next_cursor: Option<String>,
@@ -26,28 +26,28 @@ pub(crate) struct ModelList {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ModelItem {
-    /// What a turn calls it.
+    /// The model's id, as a turn names it.
     #[schema(example = "anthropic/claude-sonnet-4.5")]
     id: String,
-    /// What people call it.
+    /// Display name.
     name: String,
-    /// Tokens of conversation and answer together.
+    /// Context window: tokens of conversation and answer together.
     context_length: u64,
-    /// What it reads and writes.
+    /// Its input and output.
     modalities: Modalities,
     /// Whether it can show its reasoning.
     reasoning: bool,
-    /// What the provider asks for it.
+    /// The provider's price.
     price: Price,
-    /// Whose plan includes it: `free` means everybody's.
+    /// Tier of the plans that include it: `free` means every plan.
     #[schema(value_type = String, example = "free")]
     tier: Tier,
-    /// Credits that one message costs, where the plan pays for it.
+    /// Credits that one turn costs, if it is paid with credits.
     #[schema(example = 1)]
     credits: u32,
 }
 
-/// What a model reads and writes.
+/// A model's input and output.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Modalities {
     /// Such as `text`, `image`, `file`.
@@ -67,7 +67,7 @@ pub(crate) struct Price {
     completion: String,
 }
 
-/// The models on offer
+/// List the offered models
 #[utoipa::path(
     get, path = "/api/models", tag = "chat",
     responses(

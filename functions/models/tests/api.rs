@@ -36,7 +36,7 @@ fn listed(id: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn what_the_table_offers_of_what_the_provider_has() {
+async fn the_list_has_the_providers_models_that_the_table_offers() {
     let stack = TestStack::start().await;
     stack
         .provider
@@ -60,7 +60,7 @@ async fn what_the_table_offers_of_what_the_provider_has() {
 }
 
 #[tokio::test]
-async fn the_list_is_kept_for_ten_minutes_and_outlives_the_provider() {
+async fn the_list_is_cached_for_ten_minutes_and_survives_an_outage_of_the_provider() {
     let mut stack = TestStack::start().await;
     stack.provider.set_models(json!({ "data": [listed("a/one")] }));
     let client = client(&stack);
@@ -82,18 +82,18 @@ async fn the_list_is_kept_for_ten_minutes_and_outlives_the_provider() {
 }
 
 #[tokio::test]
-async fn without_a_list_it_says_when_to_try_again() {
+async fn without_a_list_it_answers_503_with_retry_after() {
     let mut stack = TestStack::start().await;
     stack.set("OPENROUTER_BASE_URL", "http://127.0.0.1:1");
     let answer = client(&stack).get("/api/models").await;
     assert_eq!(answer.refusal(), (503, "models_unavailable".into()));
     assert_eq!(answer.header("retry-after"), Some("5"));
-    // An error is not kept by the CDN.
+    // The CDN must not cache an error.
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]
-async fn it_can_only_be_read() {
+async fn only_get_is_allowed() {
     let stack = TestStack::start().await;
     let answer = client(&stack).post("/api/models", &json!({})).await;
     assert_eq!(answer.refusal(), (405, "method_not_allowed".into()));

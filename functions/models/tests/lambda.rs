@@ -18,7 +18,7 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
 }
 
 #[tokio::test]
-async fn an_environment_keeps_the_list_from_one_event_to_the_next() {
+async fn a_function_instance_caches_the_list_between_events() {
     let stack = TestStack::start().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
     let first = rie.post(event_json("models")).await;

@@ -12,20 +12,20 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What this function works with.
+/// Dependencies of this function.
 #[derive(Clone)]
 pub struct Deps {
-    /// Time and chance.
+    /// Clock and randomness.
     pub app: AppContext,
-    /// For limits.
+    /// Rate limits.
     pub cache: Cache,
-    /// The codes that wait to be entered.
+    /// The pending one-time codes.
     pub codes: Codes,
     /// Sends the mails.
     pub mailer: Arc<dyn Mailer>,
 }
 
-/// The function's routes, wrapped for the wire.
+/// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let app = deps.app.clone();
     let (routes, _) = routes().split_for_parts();

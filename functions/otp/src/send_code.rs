@@ -1,4 +1,4 @@
-//! Sends a code, and tells nobody whether the address is known: this function does not know either.
+//! Sends a one-time code. Reveals no account (user enumeration): this function does not know which exist.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::Deps;
 
-/// Who wants to log in.
+/// The request for a login code.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct OtpRequest {
     /// The address to send the code to.
@@ -23,21 +23,20 @@ pub(crate) struct OtpRequest {
     email: String,
 }
 
-/// The code is on its way.
+/// The code was sent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OtpSent {
     /// Seconds until the code expires.
     expires_in: u64,
-    /// Seconds until another one may be asked for.
+    /// Seconds until another code may be requested.
     retry_after: u64,
 }
 
 /// Send a login code
 ///
-/// Sends six digits to the address. The newest code is the only one that counts; it works once,
-/// within ten minutes, and is gone after three wrong guesses. The answer is the same whether or not
-/// the address has an account.
+/// Sends a six-digit code to the address. Only the newest code is valid; it works once, within ten minutes,
+/// and expires after three wrong guesses. The response is the same whether or not the address has an account.
 #[utoipa::path(
     post, path = "/api/auth/otp", tag = "login", request_body = OtpRequest,
     responses(
@@ -60,8 +59,9 @@ pub(crate) async fn send_code(
     Ok((StatusCode::ACCEPTED, Json(sent)))
 }
 
-/// The source first: one that is over its limit must not use up the codes of other people's
-/// addresses. Everybody's limit last, which nobody alone can use up.
+/// Checks the rate limits, stores the code and mails it. The source's limit comes first: a source over its
+/// limit must not use up the codes of other users' addresses. The global limit comes last: no single source
+/// can exhaust it.
 async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginError> {
     take(deps, &source, &CODES_PER_SOURCE).await?;
     take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;

@@ -39,7 +39,7 @@ async fn a_code_is_sent_and_the_answer_says_how_long_it_lasts() {
 }
 
 #[tokio::test]
-async fn the_answer_is_the_same_for_known_and_unknown_addresses_and_no_user_is_made() {
+async fn the_answer_is_the_same_for_known_and_unknown_addresses_and_creates_no_user() {
     let (stack, _mailbox, client) = started().await;
     stack.session("known@example.com").await;
     let known = client.post("/api/auth/otp", &json!({ "email": "known@example.com" })).await;
@@ -51,7 +51,7 @@ async fn the_answer_is_the_same_for_known_and_unknown_addresses_and_no_user_is_m
 #[tokio::test]
 async fn a_thousand_requests_for_one_address_send_one_mail_then_five_an_hour_and_twenty_a_day() {
     let (stack, mailbox, client) = started().await;
-    // From everywhere at once, so that no source reaches its own limit.
+    // Each from its own source, so that no source reaches its limit.
     let ask = async |number: u32| {
         let client = client.clone().from(&format!("203.0.{}.{}", number / 256, number % 256));
         client.post("/api/auth/otp", &json!({ "email": "ada@example.com" })).await
@@ -77,7 +77,7 @@ async fn a_thousand_requests_for_one_address_send_one_mail_then_five_an_hour_and
 }
 
 #[tokio::test]
-async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
+async fn one_source_gets_thirty_codes_an_hour_whatever_its_forged_headers_say() {
     let (_stack, mailbox, client) = started().await;
     for number in 0..1000 {
         let forged = client
@@ -89,7 +89,7 @@ async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
             .await;
     }
     assert_eq!(mailbox.mails().len(), 30);
-    // Somebody else is not held back by it.
+    // Another source is not limited by it.
     let other = client
         .from("203.0.113.8")
         .post("/api/auth/otp", &json!({ "email": "bob@example.com" }))
@@ -98,7 +98,7 @@ async fn one_source_asks_for_thirty_codes_an_hour_whatever_it_says_of_itself() {
 }
 
 #[tokio::test]
-async fn a_source_over_its_limit_uses_up_nobody_elses() {
+async fn a_source_over_its_limit_does_not_use_up_the_limit_of_an_address() {
     let (_stack, mailbox, client) = started().await;
     let (attacker, owner) = (client.clone().from("203.0.113.7"), client.from("203.0.113.8"));
     for number in 0..30 {
@@ -113,7 +113,7 @@ async fn a_source_over_its_limit_uses_up_nobody_elses() {
 }
 
 #[tokio::test]
-async fn the_gateways_word_on_the_source_counts() {
+async fn the_source_is_the_gateways_and_not_the_forwarded_for_header() {
     let (_stack, mailbox, client) = started().await;
     for number in 0..40 {
         let (mut parts, _) = event("otp-forged-forwarded-for").into_parts();
@@ -128,15 +128,16 @@ async fn the_gateways_word_on_the_source_counts() {
 const DISTRIBUTION: &str = "the-distributions-secret-0123456789";
 
 #[tokio::test]
-async fn behind_the_distribution_readers_are_told_apart_by_its_word() {
+async fn behind_the_distribution_the_client_ip_is_its_viewer_address() {
     let (mut stack, mailbox, _) = started().await;
     stack.set("ORIGIN_SECRET", DISTRIBUTION);
     let client = client(&stack, &mailbox);
     for number in 0..62 {
-        // All through one server of the distribution's; every other is one and the same reader.
+        // All through one server of the distribution; every second request is from the same client.
         let (mut parts, _) = event("otp").into_parts();
-        let reader = if number % 2 == 0 { "203.0.113.7" } else { &format!("198.51.100.{number}") };
-        parts.headers.insert("x-viewer-address", reader.parse().unwrap());
+        let client_ip =
+            if number % 2 == 0 { "203.0.113.7" } else { &format!("198.51.100.{number}") };
+        parts.headers.insert("x-viewer-address", client_ip.parse().unwrap());
         let body = json!({ "email": format!("user{number}@example.com") });
         client.send(Request::from_parts(parts, Body::from(body.to_string()))).await;
     }
@@ -144,18 +145,18 @@ async fn behind_the_distribution_readers_are_told_apart_by_its_word() {
 }
 
 #[tokio::test]
-async fn past_the_distribution_nobody_is_let_in() {
+async fn requests_without_the_origin_secret_are_refused() {
     let (mut stack, mailbox, _) = started().await;
     stack.set("ORIGIN_SECRET", DISTRIBUTION);
     let client = client(&stack, &mailbox);
-    for said in [None, Some("a-guess-a-guess-a-guess-a-guess-a-g"), Some("")] {
+    for secret in [None, Some("a-guess-a-guess-a-guess-a-guess-a-g"), Some("")] {
         let (mut parts, body) = event("otp").into_parts();
         parts.headers.remove("x-origin-secret");
-        if let Some(said) = said {
-            parts.headers.insert("x-origin-secret", said.parse().unwrap());
+        if let Some(secret) = secret {
+            parts.headers.insert("x-origin-secret", secret.parse().unwrap());
         }
         let answer = client.send(Request::from_parts(parts, body)).await;
-        assert_eq!(answer.refusal(), (403, "not_the_front_door".into()), "{said:?}");
+        assert_eq!(answer.refusal(), (403, "not_the_front_door".into()), "{secret:?}");
     }
     assert!(mailbox.mails().is_empty());
 }
@@ -189,7 +190,7 @@ async fn bad_input_is_refused_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_mail_that_cannot_be_sent_is_said() {
+async fn a_mail_that_cannot_be_sent_is_a_502() {
     let (_stack, mailbox, client) = started().await;
     mailbox.break_down();
     let answer = client.post("/api/auth/otp", &json!({ "email": "ada@example.com" })).await;
@@ -197,7 +198,7 @@ async fn a_mail_that_cannot_be_sent_is_said() {
 }
 
 #[tokio::test]
-async fn without_the_cache_nobody_logs_in() {
+async fn without_the_cache_login_is_unavailable() {
     let (mut stack, mailbox) = (TestStack::start().await, Mailbox::default());
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let answer = client(&stack, &mailbox)

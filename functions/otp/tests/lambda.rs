@@ -1,4 +1,4 @@
-//! The built binary on Lambda, with AWS's SDK on its way to an SES.
+//! The built binary on Lambda, with AWS's SDK against a fake SES.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_otp");
 
-/// What SES answers, and what it was asked.
+/// A fake SES: its refusal, if any, and the requests that it received.
 #[derive(Clone, Default)]
 struct Ses {
     refusal: Option<&'static str>,
@@ -25,7 +25,7 @@ struct Ses {
 }
 
 impl Ses {
-    /// Listens until the set is dropped; says where.
+    /// Listens until the set is dropped; returns the URL.
     async fn listen(&self, server: &mut JoinSet<()>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -85,7 +85,7 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
 }
 
 #[tokio::test]
-async fn what_is_refused_sends_no_mail() {
+async fn a_refused_request_sends_no_mail() {
     let (ses, mut server) = (Ses::default(), JoinSet::new());
     let stack = environment(&ses, &mut server).await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
@@ -113,14 +113,14 @@ async fn a_mail_that_ses_refuses_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_forged_forwarded_for_is_no_other_source() {
+async fn a_forged_forwarded_for_does_not_change_the_source() {
     let (ses, mut server) = (Ses::default(), JoinSet::new());
     let stack = environment(&ses, &mut server).await;
     let lambda = RuntimeApi::start().await.unwrap();
     let _function = Function::start(BINARY, &stack.variables(), &lambda);
     let forged = event_json("otp-forged-forwarded-for");
     let mut last = None;
-    // 30 codes an hour for one source, each for another address.
+    // The limit is 30 codes an hour for one source; each request has another address.
     for turn in 0..31 {
         let event = forged
             .replace("198.51.100.66", &format!("198.51.100.{turn}"))

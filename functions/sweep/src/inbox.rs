@@ -1,7 +1,7 @@
-//! Turns that ended while Postgres was away wait in the inbox, and are stored.
+//! Drains the inbox: persists turns that ended while Postgres was unavailable.
 //!
-//! Storing one twice changes nothing, and what is stored is taken out after that: a run that is killed
-//! between the two, or that meets another one, does no harm.
+//! Storing a turn is idempotent, and it is removed from the inbox after that: a run that is killed between
+//! the two, or that races another one, does no harm.
 
 use shared_inbox::WaitingTurn;
 use shared_postgres::{DatabaseError, Stored};
@@ -11,7 +11,7 @@ use crate::{Run, WorkError};
 pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), WorkError> {
     let mut unreadable = 0;
     let drained = store_all(run, &mut unreadable).await;
-    // Also if Postgres is away: that is when somebody wants to know.
+    // Also if Postgres is unavailable: that is when operators need the depth.
     let depth = run.deps.inbox.depth().await?;
     run.swept.inbox_waiting = Some(depth.waiting);
     run.swept.inbox_failed = Some(depth.failed + unreadable);
@@ -53,8 +53,8 @@ async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), WorkError
     Ok(deps.inbox.done(waiting, ended, deps.clock.now()).await?)
 }
 
-/// A turn that Postgres does not take keeps nobody from storing those behind it. While Postgres takes
-/// nothing at all, they wait, and nothing is held against any of them.
+/// A turn that Postgres rejects does not block those behind it. While Postgres is unavailable, all wait,
+/// and no attempt is counted for any of them.
 async fn refused(
     run: &Run<'_>,
     waiting: &WaitingTurn,

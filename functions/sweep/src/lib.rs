@@ -1,15 +1,14 @@
-//! The `sweep` function: work that no request does. A schedule runs it, and a person may too:
+//! The `sweep` function: background work. A schedule runs it, and an operator may too:
 //!
 //! ```text
 //! aws lambda invoke --function-name chat-sweep /dev/stdout
 //! ```
 //!
-//! Each kind of work is a file, and a line in [`sweep`]. None of it minds being run twice at once, or
-//! being killed anywhere: each step is one statement that changes a row which still is what was read,
-//! and what was not reached is there for the next run.
+//! Each kind of work is a file, and a line in [`sweep`]. All of it is idempotent: runs may race or be killed
+//! anywhere, because each step is one statement that changes a row only if it still is what was read
+//! (compare-and-set), and what was not reached is left to the next run.
 //!
-//! What waits in the inbox comes first: it is how turns really ended, of which their logs hold only the
-//! beginning.
+//! The inbox comes first: it has how turns really ended, of which their live logs have only the beginning.
 
 mod inbox;
 mod missing_usage;
@@ -33,33 +32,33 @@ use shared_vault::{Vault, VaultError};
 
 pub use report::SweepReport;
 
-/// What is kept back of an invocation's time: as long as a statement may take that was just begun.
+/// Part of an invocation's time that is reserved for the last statement: as long as one may take.
 const LAST_STATEMENT: Duration = Duration::from_secs(20);
 
-/// What the function works with.
+/// Dependencies of this function.
 #[derive(Debug)]
 pub struct Deps {
     /// The database, for jobs.
     pub jobs: Jobs,
-    /// Opens and seals the keys that people bring.
+    /// Decrypts and encrypts the users' own keys (BYOK).
     pub vault: Vault,
-    /// What turns said that have died.
+    /// Live logs of orphaned turns.
     pub cache: Cache,
-    /// Turns that Postgres has not taken.
+    /// Turns that could not be stored in Postgres.
     pub inbox: Inbox,
-    /// Knows what turns took.
+    /// Looks up the usage of turns.
     pub openrouter: OpenRouter,
-    /// Dates what is done, and ends a run in time.
+    /// Clock for timestamps and the run's deadline.
     pub clock: Clock,
-    /// Draws ids.
+    /// Generates ids.
     pub entropy: Entropy,
 }
 
-/// Some kinds of work failed; the others were done.
+/// Some kinds of work failed; the others succeeded.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", failures.join("; "))]
 pub struct SweepError {
-    /// What was done nevertheless.
+    /// Report of the work that succeeded.
     pub swept: SweepReport,
     failures: Vec<String>,
 }
@@ -79,7 +78,7 @@ enum WorkError {
     OpenRouter(#[from] LookupError),
 }
 
-/// Handles one event, whatever it says, within the invocation's time.
+/// Handles one event, whatever its content, within the invocation's time.
 pub async fn handle(
     deps: &Deps,
     event: LambdaEvent<Value>,
@@ -93,18 +92,18 @@ pub async fn handle(
     };
     swept.log();
     swept.measure(deps.clock.now());
-    // The runtime logs it; as words, because it would log another error as its fields.
+    // As text: the runtime logs any other error as its fields.
     result.map_err(|error| error.to_string().into())
 }
 
-/// Does each kind of work, also if another has failed. Begins nothing new after `time`.
+/// Does each kind of work, even if another has failed. Begins nothing new after `time`.
 pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepError> {
     let mut run = Run { deps, began: deps.clock.now(), time, swept: SweepReport::default() };
-    // Boxed: side by side they are deeper than the compiler looks.
+    // Boxed: unboxed, their nesting exceeds the compiler's recursion limit.
     let results = [
         ("inbox", Box::pin(inbox::drain(&mut run)).await),
-        ("stale turns", Box::pin(orphaned_turns::close(&mut run)).await),
-        ("missing_usage turns", Box::pin(missing_usage::ask(&mut run)).await),
+        ("orphaned turns", Box::pin(orphaned_turns::close(&mut run)).await),
+        ("missing usage", Box::pin(missing_usage::ask(&mut run)).await),
         ("provider keys", Box::pin(provider_keys::rotate_keys(&mut run)).await),
         // The next kind of work goes here.
     ];
@@ -118,17 +117,17 @@ pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepErro
     if failures.is_empty() { Ok(swept) } else { Err(SweepError { swept, failures }) }
 }
 
-/// A run, as each kind of work finds it and leaves it to the next.
+/// State of a run, passed from one kind of work to the next.
 struct Run<'a> {
     deps: &'a Deps,
     began: Timestamp,
     time: Duration,
-    /// Written as things are done, so that a failure hides nothing that came before it.
+    /// Updated as work is done, so that a failure hides nothing that came before it.
     swept: SweepReport,
 }
 
 impl Run<'_> {
-    /// Whether it is time to leave the rest to the next run, which the report then says.
+    /// Whether the deadline has passed, so that the rest is left to the next run; noted in the report.
     fn is_out_of_time(&mut self) -> bool {
         let taken = self.deps.clock.now().duration_since(self.began);
         let is_over = taken.unsigned_abs() >= self.time;
@@ -136,7 +135,7 @@ impl Run<'_> {
         is_over
     }
 
-    /// Whether what Postgres has just refused says nothing about what comes next.
+    /// Whether Postgres is available, so that the statement it just rejected says nothing about the next one.
     async fn is_postgres_there(&self) -> bool {
         self.deps.jobs.ping().await.is_ok()
     }

@@ -1,4 +1,4 @@
-//! What an answer took that was not heard to its end, because it was stopped or whoever heard it died:
+//! Backfills the usage of turns whose stream was not read to its end, because they were stopped or orphaned:
 //! `OpenRouter` is asked, with the key that paid.
 
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::{Deps, Run, WorkError};
 
 const PAGE: usize = 100;
 
-/// `OpenRouter` has to notice first that it was hung up on.
+/// `OpenRouter` has to notice the disconnect first.
 const KNOWN_AFTER: Duration = Duration::from_secs(5);
-/// What it does not know by then is asked for once an hour, so that what it will never know does not take
+/// Usage that is unknown by then is looked up once an hour, so that what will never be known does not take
 /// the time of each run.
 const ASKED_EACH_RUN_FOR: Duration = Duration::from_mins(15);
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(24);
@@ -39,12 +39,12 @@ pub(crate) async fn ask(run: &mut Run<'_>) -> Result<(), WorkError> {
     }
 }
 
-/// A schedule runs once a minute.
+/// The schedule runs once a minute.
 fn begins_an_hour(now: Timestamp) -> bool {
     now.as_second().rem_euclid(3600) < 60
 }
 
-/// Answers whether it is known now.
+/// Returns whether the usage is known now.
 async fn price(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
     let key = match &turn.byok {
         None => None,
@@ -59,20 +59,20 @@ async fn price(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
             Ok(true)
         }
         Ok(None) => Ok(false),
-        // Its owner has deleted it there, and no other key may ask.
+        // Its owner has deleted the key at OpenRouter, and no other key may ask.
         Err(LookupError::KeyRefused) if key.is_some() => Ok(false),
-        // It keeps nobody from asking for the others.
+        // Does not block the lookups of the others.
         Err(error @ LookupError::Unexpected(_)) => {
             let error = error_chain(&error);
-            tracing::warn!(answer = %turn.answer, error, "what a turn took cannot be found out");
+            tracing::warn!(answer = %turn.answer, error, "the usage of a turn cannot be looked up");
             Ok(false)
         }
-        // The same for all that follow, and perhaps over by the next run.
+        // The same for all that follow; a retry by the next run may succeed.
         Err(error @ (LookupError::KeyRefused | LookupError::Unavailable(_))) => Err(error.into()),
     }
 }
 
-/// Nothing, if it cannot be opened: that is found, and said, when a turn or a new master key needs it.
+/// Returns `None` if the key cannot be decrypted: a turn or the key rotation that needs it logs that.
 async fn opened(
     deps: &Deps,
     user: UserId,

@@ -1,5 +1,5 @@
-//! Turns that died with whoever ran them are closed with what they had said, as their live logs have it.
-//! One that had said nothing is free.
+//! Closes orphaned turns, whose process is gone, with the text in their live logs. A turn without text is
+//! released, so it is free.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::{Run, WorkError};
 
 const PAGE: usize = 100;
 
-/// A log is kept for an hour after its last word. Until then it may be read yet, once the cache is back.
+/// A live log is kept for an hour after its last frame. Until then it may be readable once the cache is back.
 const LOG_IS_GONE_AFTER: Duration = Duration::from_mins(70);
 
-/// Each run tries. One that is open for so long cannot be closed.
+/// Each run retries. A turn that is open for so long cannot be closed.
 const ALARM_AFTER: Duration = Duration::from_mins(10);
 
 pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
-    let (mut after, mut stale) = (None, 0);
+    let (mut after, mut stuck) = (None, 0);
     let mut state = RunState { logs: Some(run.deps.cache.clone()), failure: None };
     loop {
         let now = run.deps.clock.now();
@@ -34,22 +34,22 @@ pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
             }
             let age = now.duration_since(turn.began_at).unsigned_abs();
             let is_open = close_one(run, turn, now, age, &mut state).await?;
-            stale += u64::from(is_open && age > ALARM_AFTER);
+            stuck += u64::from(is_open && age > ALARM_AFTER);
         }
     }
-    run.swept.orphaned_turns_stuck = Some(stale);
+    run.swept.orphaned_turns_stuck = Some(stuck);
     state.failure.map_or(Ok(()), Err)
 }
 
-/// What keeps turns open.
+/// Why turns stay open.
 struct RunState {
-    /// Where the live logs are. A cache that is away takes its time to say so, and is not asked again.
+    /// The live logs; `None` once the cache has failed: an unavailable one is slow to fail, so no retry.
     logs: Option<Cache>,
-    /// Why the last one of them is open still.
+    /// Why the last one of them could not be closed.
     failure: Option<WorkError>,
 }
 
-/// Answers whether it is open still, and should not be.
+/// Returns whether the turn is still open, although it should be closed.
 async fn close_one(
     run: &mut Run<'_>,
     turn: &OrphanedTurn,
@@ -73,9 +73,9 @@ async fn close_one(
             }
             Ok(false)
         }
-        // It keeps nobody from closing those that began later.
+        // Does not block the closing of turns that began later.
         Err(error) if run.is_postgres_there().await => {
-            tracing::error!(answer = %turn.answer, %error, "a turn that died cannot be closed");
+            tracing::error!(answer = %turn.answer, %error, "an orphaned turn cannot be closed");
             state.failure = Some(error.into());
             Ok(true)
         }
@@ -84,7 +84,7 @@ async fn close_one(
 }
 
 enum LogSnapshot {
-    /// Somebody runs it still.
+    /// The turn is still running.
     NotYet,
     Were(LogContents),
     Unknown,
@@ -100,13 +100,13 @@ impl RunState {
         })
     }
 
-    /// Whoever follows the turn is told that it broke off.
+    /// Ends the live log with a frame that tells its readers of the interruption.
     async fn end_log(&self, turn: &OrphanedTurn, said: &LogContents) {
         let Some(logs) = &self.logs else { return };
         let (number, end) = (said.last + 1, interrupted(said.last + 1));
         let end = Batch { first: number, last: number, frames: &*end };
         if let Err(error) = logs.live_log(turn.user, &turn.answer).end(Some(end)).await {
-            tracing::warn!(answer = %turn.answer, %error, "a live log has no end");
+            tracing::warn!(answer = %turn.answer, %error, "a live log could not be ended");
         }
     }
 }
@@ -115,7 +115,7 @@ async fn log_snapshot(cache: &Cache, turn: &OrphanedTurn) -> Result<LogSnapshot,
     let log = cache.live_log(turn.user, &turn.answer);
     match log.read(u64::MAX).await?.state {
         LogState::Running => Ok(LogSnapshot::NotYet),
-        // One that has ended could not be stored, not even in the inbox.
+        // A turn whose log has ended could not be stored, not even in the inbox.
         LogState::Ended | LogState::Orphaned | LogState::Absent => {
             Ok(LogSnapshot::Were(log.read_all().await?))
         }

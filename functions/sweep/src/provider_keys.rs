@@ -1,6 +1,6 @@
-//! Keys that people bring are sealed anew under the current master key, so that a former one can be
-//! taken away. Keys are read in pages, in the order of their users; each is replaced if it still is
-//! the key that was read.
+//! Key rotation: re-encrypts the users' own keys (BYOK) under the current master key, so that a former one
+//! can be removed. Keys are read in pages, in the order of their users; each is replaced only if it still
+//! is the key that was read (compare-and-set).
 
 use std::collections::HashSet;
 
@@ -40,7 +40,7 @@ pub(crate) async fn rotate_keys(run: &mut Run<'_>) -> Result<(), WorkError> {
     Ok(())
 }
 
-/// The data key under the current master key. Whoever makes it at the same time makes it for both.
+/// Returns the data key under the current master key, or creates it; racing runs share the one stored first.
 async fn data_key(deps: &Deps) -> Result<WrappedKey, WorkError> {
     if let Some(key) = deps.jobs.data_key(deps.vault.master()).await? {
         return Ok(key);
@@ -50,44 +50,44 @@ async fn data_key(deps: &Deps) -> Result<WrappedKey, WorkError> {
     Ok(deps.jobs.add_data_key(&key, now).await?)
 }
 
-/// What became of a key.
+/// Result of rotating a key.
 enum Sealing {
-    /// It is under the current master key.
+    /// Re-encrypted under the current master key.
     Done,
-    /// Somebody else did it, or its user has replaced or deleted it meanwhile.
+    /// Another run did it, or its user has replaced or deleted it meanwhile.
     NotNeeded,
-    /// It stays as it is: nobody knows what is in it, and a master key may yet come back.
+    /// Left unchanged: it cannot be decrypted, but its master key may yet come back.
     Unreadable,
 }
 
-/// `locked` are the data keys that KMS refuses to open: it is asked once for each, not for each user.
+/// `locked` has the data keys that KMS refuses to decrypt: it is called once for each, not for each user.
 async fn seal_one(
     deps: &Deps,
-    stale: &UserKey,
+    former: &UserKey,
     current: &WrappedKey,
     locked: &mut HashSet<DataKeyId>,
 ) -> Result<Sealing, WorkError> {
-    let UserKey { user, key } = stale;
+    let UserKey { user, key } = former;
     if locked.contains(&key.data_key.id) {
         return Ok(Sealing::Unreadable);
     }
     let secret = match deps.vault.open(&key.data_key, *user, &key.sealed).await {
         Ok(secret) => secret,
-        // The same for every key, and perhaps over by the next run.
+        // The same for every key; a retry by the next run may succeed.
         Err(error @ VaultError::Unavailable(_)) => return Err(error.into()),
         Err(error @ (VaultError::Denied(_) | VaultError::MasterUnusable(_))) => {
             let data_key = key.data_key.id;
-            tracing::error!(%data_key, %error, "no key under this data key can be opened");
+            tracing::error!(%data_key, %error, "no key under this data key can be decrypted");
             locked.insert(data_key);
             return Ok(Sealing::Unreadable);
         }
         Err(error @ (VaultError::UnknownMaster(_) | VaultError::Forged)) => {
-            tracing::error!(%user, %error, "a key cannot be opened");
+            tracing::error!(%user, %error, "a key cannot be decrypted");
             return Ok(Sealing::Unreadable);
         }
     };
     let sealed = deps.vault.seal(current, *user, &secret).await?;
     drop(secret);
-    let is_replaced = deps.jobs.replace_key(stale, &sealed).await?;
+    let is_replaced = deps.jobs.replace_key(former, &sealed).await?;
     Ok(if is_replaced { Sealing::Done } else { Sealing::NotNeeded })
 }

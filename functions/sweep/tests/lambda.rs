@@ -1,4 +1,4 @@
-//! The built binary on Lambda: what a schedule sends, and what comes of it.
+//! The built binary on Lambda: the schedule's event, and the report.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -11,8 +11,8 @@ use testkit::{Function, Rie, TestStack, event_json, next_turn};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_sweep");
 
-/// A turn that began so long before now that it has died.
-async fn with_a_dead_turn() -> TestStack {
+/// A turn that began so long ago that it counts as orphaned.
+async fn with_an_orphaned_turn() -> TestStack {
     let mut stack = TestStack::start().await;
     stack.set("DATABASE_URL", stack.owner_url());
     let now = stack.clock.now();
@@ -24,7 +24,7 @@ async fn with_a_dead_turn() -> TestStack {
     stack
 }
 
-/// What is logged is read a moment after the answer.
+/// Waits for a log line: the log is read a moment after the response.
 async fn until_logged(rie: &Rie, said: &str) {
     for _ in 0..100 {
         if rie.log().contains(said) {
@@ -36,13 +36,13 @@ async fn until_logged(rie: &Rie, said: &str) {
 }
 
 #[tokio::test]
-async fn a_schedule_ends_dead_turns_and_it_is_reported() {
-    let stack = with_a_dead_turn().await;
+async fn a_scheduled_run_closes_orphaned_turns_and_reports_it() {
+    let stack = with_an_orphaned_turn().await;
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     assert_eq!((&report["orphanedTurnsClosed"], &report["outOfTime"]), (&1.into(), &false.into()));
-    let counts = r#""turns.stored":0,"inbox.waiting":0,"inbox.failed":0,"turns.ended":1,"answers.kept":0,"streams.stale":0"#;
+    let counts = r#""turns.stored":0,"inbox.waiting":0,"inbox.failed":0,"orphaned_turns.closed":1,"answers.kept":0,"orphaned_turns.stuck":0"#;
     let metrics = [
         r#""TurnsStored":0.0"#,
         r#""InboxWaiting":0.0"#,
@@ -55,7 +55,7 @@ async fn a_schedule_ends_dead_turns_and_it_is_reported() {
         until_logged(&rie, said).await;
     }
 
-    // A person's event is as good as a schedule's.
+    // An operator's event works like the schedule's.
     let report: Value = serde_json::from_slice(&rie.invoke("{}").await).unwrap();
     assert_eq!(report["orphanedTurnsClosed"], 0);
 }
@@ -68,9 +68,9 @@ async fn a_run_that_fails_is_an_error_of_the_function_and_still_reported() {
     let mut rie = Rie::start(BINARY, &stack.variables()).await;
     let error: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     let said = error["errorMessage"].as_str().unwrap();
-    assert!(said.contains("stale turns: postgres: "), "{said}");
+    assert!(said.contains("orphaned turns: postgres: "), "{said}");
     until_logged(&rie, r#""TurnsOrphaned":0.0"#).await;
-    assert!(!rie.log().contains("OrphanedTurnsStuck"), "nobody knows");
+    assert!(!rie.log().contains("OrphanedTurnsStuck"), "an unknown count is no zero");
 }
 
 #[tokio::test]

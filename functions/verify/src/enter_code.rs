@@ -1,4 +1,4 @@
-//! Checks a code, makes the user on their first login, and opens a session.
+//! Checks a code, creates the user on their first login, and opens a session.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::Deps;
 
-/// A code, and the address that it was sent to.
+/// A code and the address that it was sent to.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct VerifyRequest {
     /// The address.
@@ -28,21 +28,21 @@ pub(crate) struct VerifyRequest {
     code: String,
 }
 
-/// Who is logged in now.
+/// The login's result.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Verified {
-    /// The user.
+    /// The user who is now logged in.
     user: UserBody,
 }
 
 /// Log in with a code
 ///
-/// Answers with the session cookie `__Host-session` (`HttpOnly`, `Secure`, `SameSite=Lax`), which is
-/// good for 30 days, or for 7 without use. The first login of an address makes its account.
+/// Sets the session cookie `__Host-session` (`HttpOnly`, `Secure`, `SameSite=Lax`), which is valid for
+/// 30 days, or for 7 without use. The first login of an address creates its account.
 #[utoipa::path(
     post, path = "/api/auth/verify", tag = "login", request_body = VerifyRequest,
     responses(
-        (status = 200, body = Verified, headers(("set-cookie" = String, description = "the session"))),
+        (status = 200, body = Verified, headers(("set-cookie" = String, description = "the session cookie"))),
         (status = 401, body = ErrorBody, description = "`code_wrong` or `code_expired`"),
         (status = 422, body = ErrorBody, description = "`invalid_email` or `invalid_code`"),
         (status = 429, body = ErrorBody, description = "`too_many_codes`, with `retry-after`"),
@@ -64,7 +64,7 @@ pub(crate) async fn enter_code(
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let signed_in = sign_in(&deps, &email, user_agent, now).await;
     if signed_in.is_err() {
-        // The code was right and is spent; whoever tries again in a minute needs it.
+        // The right code is used up; issue it again, for the user's retry in a minute.
         deps.codes.issue(&email, &code, now).await.map_err(unavailable)?;
     }
     let (user, session) = signed_in?;

@@ -33,7 +33,7 @@ async fn enter(client: &Client, code: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_right_code_makes_the_user_and_opens_a_session() {
+async fn a_right_code_creates_the_user_and_opens_a_session() {
     let stack = TestStack::start().await;
     let client = client(&stack);
     issue(&stack, "123456").await;
@@ -74,7 +74,7 @@ async fn a_code_works_once() {
 }
 
 #[tokio::test]
-async fn two_at_once_with_one_code_open_one_session() {
+async fn a_race_of_two_requests_with_one_code_opens_one_session() {
     let stack = TestStack::start().await;
     let client = client(&stack);
     for round in 0..10 {
@@ -88,7 +88,7 @@ async fn two_at_once_with_one_code_open_one_session() {
 }
 
 #[tokio::test]
-async fn three_wrong_guesses_burn_the_code() {
+async fn three_wrong_guesses_invalidate_the_code() {
     let stack = TestStack::start().await;
     let client = client(&stack);
     issue(&stack, "123456").await;
@@ -99,7 +99,7 @@ async fn three_wrong_guesses_burn_the_code() {
     }
     assert_eq!(enter(&client, "000000").await.refusal(), (401, "code_expired".into()));
     assert_eq!(enter(&client, "123456").await.refusal(), (401, "code_expired".into()));
-    // The burnt code says nothing about the next one.
+    // The next code is valid, with its own guesses.
     issue(&stack, "654321").await;
     assert_eq!(enter(&client, "654321").await.status, 200);
 }
@@ -127,7 +127,7 @@ async fn only_the_newest_code_counts() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_for_its_own_address() {
+async fn a_code_is_valid_for_its_own_address_only() {
     let stack = TestStack::start().await;
     let client = client(&stack);
     issue(&stack, "123456").await;
@@ -152,7 +152,7 @@ async fn guesses_from_one_source_are_limited_over_all_addresses() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_and_costs_no_try() {
+async fn bad_input_is_refused_and_uses_up_no_guess() {
     let stack = TestStack::start().await;
     let client = client(&stack);
     issue(&stack, "123456").await;
@@ -176,17 +176,17 @@ async fn bad_input_is_refused_and_costs_no_try() {
 }
 
 #[tokio::test]
-async fn a_right_code_outlives_an_outage_of_postgres() {
+async fn a_right_code_is_still_valid_after_an_outage_of_postgres() {
     let mut stack = TestStack::start().await;
     issue(&stack, "123456").await;
-    let there = client(&stack);
+    let available = client(&stack);
     stack.set("DATABASE_URL", "postgres://u@127.0.0.1:1/x");
     assert_eq!(enter(&client(&stack), "123456").await.refusal(), (503, "login_unavailable".into()));
-    assert_eq!(enter(&there, "123456").await.status, 200);
+    assert_eq!(enter(&available, "123456").await.status, 200);
 }
 
 #[tokio::test]
-async fn without_a_store_it_says_when_to_try_again() {
+async fn without_the_cache_or_the_database_the_refusal_has_retry_after() {
     for variable in ["CACHE_URL", "DATABASE_URL"] {
         let mut stack = TestStack::start().await;
         issue(&stack, "123456").await;

@@ -7,7 +7,7 @@ use testkit::{Function, Rie, TestStack, event_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_verify");
 
-/// The code that `verify.json` enters.
+/// The code in `verify.json`.
 const CODE: &str = "123456";
 
 #[tokio::test]

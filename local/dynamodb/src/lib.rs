@@ -1,9 +1,8 @@
-//! DynamoDB on one machine: [dynoxide], which stores in `SQLite`, on a loopback port, with the table that
+//! A local DynamoDB: [dynoxide], which stores in `SQLite`, on a loopback port, with the table that
 //! `infra/data.yaml` deploys.
 //!
-//! It is reached through AWS's own SDK, so that conditions, transactions and the wire are as they are in
-//! production. It checks the form of signatures and not their values. What it does not do is remove
-//! items whose `ttl` has passed.
+//! It is used through AWS's own SDK, so that conditions, transactions and the wire are as in production. It
+//! checks the form of signatures, not their values. It does not delete items whose `ttl` has passed.
 //!
 //! [dynoxide]: https://crates.io/crates/dynoxide-rs
 
@@ -30,31 +29,31 @@ pub struct LocalDynamoDb {
     serving: Mutex<Option<Serving>>,
 }
 
-/// Why there is none.
+/// Why it cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DynamoDbError {
-    /// There is no port for it, or no directory.
+    /// No free port, or the directory cannot be created.
     #[error("DynamoDB's stand-in cannot start: {0}")]
     Io(#[from] io::Error),
-    /// The file is none of its own, or is damaged; or the table cannot be made.
+    /// The file is damaged or not a database of dynoxide, or the table cannot be created.
     #[error("DynamoDB's stand-in cannot use its data: {0}")]
     Database(#[from] DynoxideError),
-    /// What `infra/data.yaml` says of the table cannot be read.
+    /// The table in `infra/data.yaml` cannot be parsed.
     #[error("infra/data.yaml has no table to make: {0}")]
     Template(#[from] serde_norway::Error),
-    /// The same, as a request.
+    /// The table in `infra/data.yaml` is not a valid request.
     #[error("infra/data.yaml has no table that can be made: {0}")]
     Request(#[from] serde_json::Error),
 }
 
 impl LocalDynamoDb {
-    /// Starts one on a free port. It forgets everything when it is dropped.
+    /// Starts one in memory, on a free port. Its data is lost when it is dropped.
     pub async fn start() -> Result<Self, DynamoDbError> {
         Self::serving(Database::memory()?).await
     }
 
-    /// Starts one on a free port that keeps its data in `file`, which is made where it is missing, and finds
-    /// there what an earlier one has kept.
+    /// Starts one on a free port that persists its data in `file`, which is created if missing and may hold
+    /// the data of an earlier one.
     pub async fn keeping(file: &Path) -> Result<Self, DynamoDbError> {
         if let Some(directory) = file.parent() {
             std::fs::create_dir_all(directory)?;
@@ -70,13 +69,12 @@ impl LocalDynamoDb {
         Ok(Self { address, database, serving })
     }
 
-    /// Where it listens: `AWS_ENDPOINT_URL_DYNAMODB`.
+    /// The endpoint: `AWS_ENDPOINT_URL_DYNAMODB`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The variables with which the inbox is found here: an account's, whose values are made up, and the
-    /// table's.
+    /// The environment variables of the inbox: made-up credentials, the endpoint and the table.
     pub fn variables(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_REGION", "ap-south-1".to_owned()),
@@ -87,14 +85,14 @@ impl LocalDynamoDb {
         ]
     }
 
-    /// Lets nobody reach it, whoever is connected included. Its data stays.
+    /// Stops serving, and closes all connections. The data stays.
     pub async fn stop(&self) {
         if let Some(serving) = self.serving.lock().await.take() {
             serving.end().await;
         }
     }
 
-    /// Lets it be reached again, on the same port.
+    /// Serves again, on the same port.
     pub async fn start_again(&self) -> io::Result<()> {
         let mut serving = self.serving.lock().await;
         if serving.is_none() {
@@ -111,7 +109,7 @@ impl fmt::Debug for LocalDynamoDb {
     }
 }
 
-/// The accept loop. It ends when this is dropped, as nobody holds the other end of `end` then.
+/// The accept loop. Dropping this drops the sender `end`, which ends the loop.
 struct Serving {
     end: oneshot::Sender<()>,
     ended: JoinHandle<()>,
@@ -123,7 +121,7 @@ impl Serving {
         let (end, asked) = oneshot::channel::<()>();
         let ended = tokio::spawn(async {
             let asked = async { drop(asked.await) };
-            // Closes the connections that are idle, and lets the others come to their end.
+            // Closes idle connections, and lets the others finish.
             let _ = dynoxide::server::serve_with_shutdown(listener, database, asked).await;
         });
         Self { end, ended }
@@ -131,12 +129,12 @@ impl Serving {
 
     async fn end(self) {
         drop(self.end);
-        // A panic of its own has ended it as well.
+        // Ignore a panic of the task: it has ended as well.
         let _ = self.ended.await;
     }
 }
 
-/// Makes the table as it is deployed, if it is not there yet.
+/// Creates the table as it is deployed, if it is missing.
 fn make_table(database: &Database) -> Result<(), DynamoDbError> {
     if database.get_table_metadata(TABLE)?.is_some() {
         return Ok(());

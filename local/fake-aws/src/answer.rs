@@ -1,18 +1,18 @@
-//! Answers in the two protocols: JSON 1.1 and Query, whose answers are XML.
+//! Responses in the two protocols: JSON 1.1 and Query, whose responses are XML.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-/// Which protocol a service speaks.
+/// The protocol of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Json,
     Query,
 }
 
-/// An error, before it is one of a protocol. Services name the common ones differently.
+/// An error, independent of the protocol. The protocols name the common ones differently.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: u16,
@@ -22,7 +22,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// An error that one service alone has.
+    /// A service-specific error, which has only one name.
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, json_code: code, query_code: code, message: message.into() }
     }
@@ -112,7 +112,7 @@ pub(crate) fn answer(status: u16, content_type: &'static str, body: String) -> R
         .into_response()
 }
 
-/// `text`, as it stands between two tags.
+/// Escapes `text` for XML content.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

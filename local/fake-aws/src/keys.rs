@@ -15,18 +15,18 @@ use crate::{ACCOUNT, REGION};
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Whether a key of KMS can be used.
+/// State of a KMS key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It can.
+    /// It can be used.
     Enabled,
-    /// Somebody has switched it off, and can switch it on again.
+    /// An operator has disabled it, and can enable it again.
     Disabled,
-    /// It will be deleted, and can do nothing until then.
+    /// It is scheduled for deletion, and cannot be used until then.
     PendingDeletion,
 }
 
-/// A key, and what it encrypts with: never seen outside, as KMS has it.
+/// A key with its key material, which never leaves the server, as in KMS.
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) arn: String,
@@ -40,7 +40,8 @@ impl Key {
         Self { arn, state: KeyState::Enabled, cipher: Aes256Gcm::new(&random::<32>().into()) }
     }
 
-    /// Names the key, then nonce, ciphertext and tag. The context is bound to it and not in it.
+    /// Encrypts a data key. The blob holds the key's ARN, nonce, ciphertext and tag; the context is
+    /// authenticated, but not included.
     fn wrap(&self, data_key: &[u8], context: &Context) -> Option<Vec<u8>> {
         let nonce = random::<NONCE>();
         let mut text = data_key.to_vec();
@@ -129,7 +130,7 @@ pub(crate) fn decrypt(memory: &Memory, parameters: &Value) -> Result<Response, R
     ))
 }
 
-/// The ARN at a blob's beginning, and the rest.
+/// Splits a blob into the key's ARN and the rest.
 fn named(blob: &[u8]) -> Option<(&str, &[u8])> {
     let (&length, rest) = blob.split_first()?;
     let (arn, sealed) = rest.split_at_checked(length.into())?;

@@ -1,10 +1,10 @@
-//! A stand-in for the parts of AWS that the functions call: Secrets Manager's `BatchGetSecretValue`,
-//! `ElastiCache`'s `DescribeServerlessCaches`, and KMS's `GenerateDataKey` and `Decrypt`. It is a real
-//! server on a loopback port, driven by AWS's own SDK, so that protocols, signing, retries and timeouts
-//! are real too.
+//! A fake of the parts of AWS that the functions call: Secrets Manager's `BatchGetSecretValue`,
+//! `ElastiCache`'s `DescribeServerlessCaches`, and KMS's `GenerateDataKey` and `Decrypt`. It is a real server
+//! on a loopback port, driven by AWS's own SDK, so that protocols, signing, retries and timeouts are real
+//! too.
 //!
-//! A request has to be signed (the form of the signature is checked, not its value), and it is
-//! recorded. A test puts secrets, caches and keys in, and scripts what goes wrong with [`Trouble`].
+//! A request has to be signed (the form of the signature is checked, not its value), and is recorded. A test
+//! adds secrets, caches and keys, and scripts failures and delays with [`Trouble`].
 
 mod answer;
 mod caches;
@@ -26,9 +26,9 @@ pub use crate::keys::KeyState;
 pub use crate::memory::Call;
 use crate::memory::Memory;
 
-/// The region of what is put in.
+/// The region of all resources.
 pub const REGION: &str = "ap-south-1";
-/// The account that owns it.
+/// The account that owns all resources.
 pub const ACCOUNT: &str = "111122223333";
 
 /// A running server. It stops when this is dropped.
@@ -39,18 +39,18 @@ pub struct FakeAws {
     _server: JoinSet<()>,
 }
 
-/// What goes wrong with one call.
+/// A scripted failure or delay of one call.
 #[derive(Debug, Clone)]
 pub enum Trouble {
-    /// Too many calls; the SDK tries again.
+    /// Too many calls; the SDK retries.
     Throttled,
-    /// A failure inside of AWS; the SDK tries again.
+    /// A failure inside AWS; the SDK retries.
     Broken,
     /// The caller has no permission for the operation.
     Denied,
-    /// The answer comes, but only after this long.
+    /// The usual response, delayed by this long.
     Slow(Duration),
-    /// This instead of an answer, whatever was asked.
+    /// This response, whatever the request.
     Answer {
         /// The HTTP status.
         status: u16,
@@ -74,7 +74,7 @@ impl FakeAws {
         Ok(Self { address, memory, _server: server })
     }
 
-    /// What stands for all of AWS's endpoints: `AWS_ENDPOINT_URL`.
+    /// The endpoint in place of all of AWS's: `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -115,17 +115,17 @@ impl FakeAws {
         self.memory.put_key(id)
     }
 
-    /// Lets a key be used, or not; there is nothing to do for one that does not exist.
+    /// Sets the state of a key; ignores one that does not exist.
     pub fn set_key_state(&self, arn: &str, state: KeyState) {
         self.memory.set_key_state(arn, state);
     }
 
-    /// Lets the next `calls` calls go wrong, after those that earlier scripts are about.
+    /// Applies `trouble` to the next `calls` calls, after those of earlier scripts.
     pub fn script(&self, calls: usize, trouble: &Trouble) {
         self.memory.script(calls, trouble);
     }
 
-    /// All calls in the order of their arrival, also those that were refused or retried.
+    /// All calls in the order of their arrival, including refused and retried ones.
     pub fn calls(&self) -> Vec<Call> {
         self.memory.calls()
     }

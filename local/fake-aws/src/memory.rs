@@ -1,4 +1,4 @@
-//! What the server remembers: secrets, caches, keys, calls, and what is to go wrong.
+//! The server's state: secrets, caches, keys, calls, and scripted failures.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use crate::caches::Cache;
 use crate::keys::{Key, KeyState};
 use crate::secrets::{Content, Secret};
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// Such as `BatchGetSecretValue`.
+    /// The operation, such as `BatchGetSecretValue`.
     pub operation: String,
-    /// The region that its signature names; empty for a request without one.
+    /// The region that its signature names; empty for an unsigned request.
     pub region: String,
     /// Its parameters, by name.
     pub parameters: Value,
@@ -92,7 +92,7 @@ impl Memory {
     }
 }
 
-/// Nothing is left half done under these locks, so one that a panic poisoned is still good.
+/// Ignores poisoning: no panic can leave the data under these locks half updated.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

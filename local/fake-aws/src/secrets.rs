@@ -9,7 +9,7 @@ use crate::answer::{Refusal, json_answer};
 use crate::memory::Memory;
 use crate::{ACCOUNT, REGION};
 
-/// AWS draws six characters; here they are always these.
+/// Suffix of an ARN: AWS draws six random characters; here they are fixed.
 const SUFFIX: &str = "AbCdEf";
 
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Secret {
     }
 }
 
-/// Values, and beside them errors for the secrets that there are none for.
+/// Returns the values, and an error for each secret that cannot be read.
 pub(crate) fn batch_get(memory: &Memory, parameters: &Value) -> Result<Response, Refusal> {
     let ids: Vec<&str> = parameters["SecretIdList"]
         .as_array()
@@ -71,7 +71,7 @@ pub(crate) fn batch_get(memory: &Memory, parameters: &Value) -> Result<Response,
         return Err(Refusal::new(400, "ValidationException", message));
     }
     let (mut values, mut errors) = (Vec::new(), Vec::new());
-    // Not in the order of the question: the API promises none.
+    // Not in the order of the request: the API guarantees none.
     for id in ids.into_iter().rev() {
         let (code, message) = match memory.secret(id).map(|secret| secret.document()) {
             Some(Some(document)) => {

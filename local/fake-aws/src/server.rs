@@ -1,5 +1,4 @@
-//! One endpoint for all services, as `AWS_ENDPOINT_URL` wants it: the request itself says which
-//! operation it asks for.
+//! One endpoint for all services, as `AWS_ENDPOINT_URL` requires: the request itself names its operation.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ pub(crate) fn router(memory: Arc<Memory>) -> Router {
     Router::new().fallback(serve).with_state(memory)
 }
 
-/// What is asked for, and of whom.
+/// A parsed request.
 struct Request {
     protocol: Protocol,
     operation: String,

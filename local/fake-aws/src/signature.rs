@@ -1,10 +1,10 @@
-//! The `authorization` header of `SigV4`. Its form is checked and what it is for, not its value: the SDK
-//! signs, and whether it can is not for us to test.
+//! The `authorization` header of `SigV4`. Its form and scope are checked, not its value: the SDK signs, and
+//! these tests need not test the SDK.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-/// What a signature says about itself.
+/// The scope of a signature.
 #[derive(Debug)]
 pub(crate) struct Signature {
     pub(crate) region: String,
@@ -12,7 +12,7 @@ pub(crate) struct Signature {
 }
 
 impl Signature {
-    /// Reads the header; `None` where there is none, or one that AWS would not read.
+    /// Parses the header; `None` if it is missing or malformed.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;

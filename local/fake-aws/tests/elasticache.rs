@@ -68,7 +68,7 @@ async fn an_unknown_cache_is_the_sdks_own_error() {
 }
 
 #[tokio::test]
-async fn no_permission_is_not_tried_again_and_the_rest_is() {
+async fn a_denied_call_is_not_retried_but_throttled_and_failed_ones_are() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_cache("chat", "available", ("chat.example.com", 6379));
     let client = client(&fake);
@@ -85,7 +85,7 @@ async fn no_permission_is_not_tried_again_and_the_rest_is() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_is_refused() {
+async fn an_unsigned_request_is_refused() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_cache("chat", "available", ("chat.example.com", 6379));
     let unsigned = Config::builder()
@@ -99,7 +99,7 @@ async fn what_is_not_signed_is_refused() {
     assert_eq!(fake.calls()[0].region, "");
 }
 
-/// A request as it is on the wire, for what the SDK cannot be made to send.
+/// Sends a raw request, for what the SDK cannot be made to send.
 fn send(address: &str, authorization: &str) -> String {
     let body = "Action=DescribeServerlessCaches";
     let head = format!("POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
@@ -112,7 +112,7 @@ fn send(address: &str, authorization: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_signed_for_another_service_or_in_another_form_is_refused() {
+async fn a_signature_for_another_service_or_in_another_form_is_refused() {
     let fake = FakeAws::start().await.unwrap();
     let address = fake.url().strip_prefix("http://").unwrap().to_owned();
     let signed = |date: &str, service: &str, signature: &str| {

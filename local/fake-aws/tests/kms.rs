@@ -28,7 +28,7 @@ async fn generate(client: &Client, arn: &str, pairs: &[(&str, &str)]) -> Generat
     asked.set_encryption_context(Some(context(pairs))).send().await.unwrap()
 }
 
-/// The plaintext, or KMS's code for its refusal. An empty `arn` leaves the key to the blob.
+/// Returns the plaintext, or KMS's error code. With an empty `arn`, the blob names the key.
 async fn decrypt(
     client: &Client,
     arn: &str,
@@ -49,7 +49,7 @@ fn code<T>(code: &str) -> Result<T, String> {
 }
 
 #[tokio::test]
-async fn a_data_key_is_new_and_its_blob_gives_it_back() {
+async fn each_data_key_is_new_and_its_blob_decrypts_to_it() {
     let fake = FakeAws::start().await.unwrap();
     let (arn, client) = (fake.put_key("chat"), client(&fake));
     let first = generate(&client, &arn, &[("a", "1"), ("b", "2")]).await;
@@ -61,21 +61,21 @@ async fn a_data_key_is_new_and_its_blob_gives_it_back() {
     assert_eq!(plain.len(), 32);
     assert!(!blob.as_ref().windows(8).any(|window| plain.starts_with(window)));
     for named in [&*arn, ""] {
-        let opened = decrypt(&client, named, blob.as_ref(), &[("b", "2"), ("a", "1")]).await;
-        assert_eq!(opened.as_ref(), Ok(&plain));
+        let decrypted = decrypt(&client, named, blob.as_ref(), &[("b", "2"), ("a", "1")]).await;
+        assert_eq!(decrypted.as_ref(), Ok(&plain));
     }
     let operations: Vec<_> = fake.calls().into_iter().map(|call| call.operation).collect();
     assert_eq!(operations, ["GenerateDataKey", "GenerateDataKey", "Decrypt", "Decrypt"]);
 }
 
 #[tokio::test]
-async fn a_blob_opens_in_its_context_only() {
+async fn a_blob_decrypts_in_its_context_only() {
     let fake = FakeAws::start().await.unwrap();
     let (arn, client) = (fake.put_key("chat"), client(&fake));
     let blob = generate(&client, &arn, &[("a", "1")]).await.ciphertext_blob.unwrap();
     for pairs in [&[][..], &[("a", "2")], &[("b", "1")], &[("a", "1"), ("b", "2")]] {
-        let opened = decrypt(&client, &arn, blob.as_ref(), pairs).await;
-        assert_eq!(opened, code("InvalidCiphertextException"), "{pairs:?}");
+        let decrypted = decrypt(&client, &arn, blob.as_ref(), pairs).await;
+        assert_eq!(decrypted, code("InvalidCiphertextException"), "{pairs:?}");
     }
 }
 
@@ -96,20 +96,20 @@ async fn a_damaged_blob_is_refused() {
 }
 
 #[tokio::test]
-async fn a_blob_opens_under_its_own_key_only() {
+async fn a_blob_decrypts_under_its_own_key_only() {
     let fake = FakeAws::start().await.unwrap();
     let (arn, other) = (fake.put_key("chat"), fake.put_key("other"));
     let client = client(&fake);
     let blob = generate(&client, &arn, &[]).await.ciphertext_blob.unwrap();
     assert_eq!(decrypt(&client, &other, blob.as_ref(), &[]).await, code("IncorrectKeyException"));
-    // Another key of the same name is another key.
+    // A new key of the same id has other key material.
     fake.put_key("chat");
-    let opened = decrypt(&client, &arn, blob.as_ref(), &[]).await;
-    assert_eq!(opened, code("InvalidCiphertextException"));
+    let decrypted = decrypt(&client, &arn, blob.as_ref(), &[]).await;
+    assert_eq!(decrypted, code("InvalidCiphertextException"));
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_used_says_why() {
+async fn an_unusable_key_is_refused_with_the_reason() {
     let fake = FakeAws::start().await.unwrap();
     let (arn, client) = (fake.put_key("chat"), client(&fake));
     let blob = generate(&client, &arn, &[]).await.ciphertext_blob.unwrap();
@@ -130,7 +130,7 @@ async fn a_key_that_cannot_be_used_says_why() {
 }
 
 #[tokio::test]
-async fn how_long_a_key_is_to_be_has_to_be_said() {
+async fn a_data_key_needs_a_key_spec() {
     let fake = FakeAws::start().await.unwrap();
     let arn = fake.put_key("chat");
     let error = client(&fake).generate_data_key().key_id(arn).send().await.unwrap_err();

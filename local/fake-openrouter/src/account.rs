@@ -1,4 +1,4 @@
-//! Whose key it is: the `Authorization` header, and `GET /key`.
+//! Keys and their accounts: the `Authorization` header, and `GET /key`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::memory::Memory;
 
 /// How long `GET /key` takes for a key that ends in `slow`.
 const SLOW: Duration = Duration::from_secs(5);
-/// When a key that ends in `expired` did.
+/// Expiry of a key that ends in `expired`.
 const EXPIRED_AT: &str = "2026-01-01T00:00:00Z";
 
 /// A key that `OpenRouter` knows.
@@ -24,7 +24,7 @@ pub(crate) struct Key<'a> {
     account: Account,
 }
 
-/// What is particular about a key or its account; the key's end says it.
+/// State of a key or its account, chosen by the key's suffix.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Account {
     Good,
@@ -53,7 +53,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl<'a> Key<'a> {
-    /// The key of a request. Only the prefix is checked: the real length has changed before.
+    /// Authenticates a request. Only the key's prefix is checked: the real length has changed before.
     pub(crate) fn of(headers: &'a HeaderMap, memory: &Memory) -> Result<Self, ApiError> {
         let text =
             bearer(headers).ok_or_else(|| ApiError::plain(401, "Missing Authentication header"))?;
@@ -65,7 +65,7 @@ impl<'a> Key<'a> {
         Ok(Self { text, account })
     }
 
-    /// Whether models may be asked with it.
+    /// Refuses a key that cannot be used for completions.
     pub(crate) fn may_ask(&self) -> Result<(), ApiError> {
         match self.account {
             Account::Good | Account::Slow | Account::Down => Ok(()),
@@ -79,7 +79,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// All of it.
+    /// The whole key.
     pub(crate) fn text(&self) -> &'a str {
         self.text
     }

@@ -1,4 +1,4 @@
-//! What `GET /models` lists, and the prices that every answer is charged by.
+//! The models of `GET /models`, and the prices of all answers.
 
 use serde_json::{Value, json};
 
@@ -21,8 +21,7 @@ const TEXT: &[&str] = &["text"];
 const TEXT_AND_IMAGE: &[&str] = &["text", "image"];
 const ANY_INPUT: &[&str] = &["text", "image", "file"];
 
-/// The models of other people, which answer like `fake/echo`. Prices are of the right size, and
-/// theirs to change.
+/// Real models, which answer like `fake/echo`. Their prices have the right magnitude, but may be outdated.
 const REAL: &[Listed] = &[
     Listed {
         id: "openai/gpt-5-mini",
@@ -98,7 +97,7 @@ const REAL: &[Listed] = &[
     },
 ];
 
-/// A fake model; `list` writes one into the document for each of [`FAKES`].
+/// Template of a fake model; [`document`] lists one for each of [`FAKES`].
 const FAKE: Listed = Listed {
     id: "",
     name: "",
@@ -112,7 +111,7 @@ const FAKE: Listed = Listed {
     reasons: false,
 };
 
-/// The fake models that are listed; more statuses and paces work than are listed.
+/// The fake models that are listed; other statuses and paces work, too.
 const FAKES: &[&str] = &[
     "fake/echo",
     "fake/echo:free",
@@ -152,7 +151,7 @@ const FAKES: &[&str] = &[
     "fake/bench-200-10",
 ];
 
-/// The whole `/models` document.
+/// The whole response body of `GET /models`.
 pub(crate) fn document() -> Value {
     let fakes = FAKES.iter().map(|&id| {
         let price = |price| if id.ends_with(":free") { 0 } else { price };
@@ -174,17 +173,17 @@ pub(crate) fn is_real(id: &str) -> bool {
     REAL.iter().any(|listed| listed.id == id)
 }
 
-/// Who answers for this model.
+/// The provider of this model.
 pub(crate) fn provider(id: &str) -> &'static str {
     listed(id).provider
 }
 
-/// Whether who answers goes on, and charges for it, when the client hangs up.
+/// Whether the provider goes on, and charges for it, when the client disconnects.
 pub(crate) fn goes_on(id: &str) -> bool {
     provider(id) == "Google" || without_shortcut(id).starts_with("fake/unstoppable")
 }
 
-/// US dollars for so many tokens; more than 0 except for `:free`.
+/// Cost of these tokens in US dollars; more than 0 except for `:free`.
 pub(crate) fn cost(id: &str, prompt_tokens: u32, completion_tokens: u32) -> f64 {
     if id.ends_with(":free") {
         return 0.0;
@@ -269,7 +268,7 @@ fn entry(listed: &Listed) -> Value {
     entry
 }
 
-/// Billionths of a dollar as `OpenRouter` writes a price: `"0.00000025"`.
+/// Formats billionths of a dollar as `OpenRouter` writes a price: `"0.00000025"`.
 fn per_token(billionths: u32) -> String {
     if billionths == 0 {
         return "0".to_owned();

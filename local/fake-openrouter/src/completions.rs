@@ -1,4 +1,4 @@
-//! `POST /chat/completions`: is the request acceptable, which model answers, in which form.
+//! `POST /chat/completions`: validates the request, selects the model, and answers streamed or whole.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::request::{Prompt, RecordedRequest};
 use crate::script::{Script, Step, Stream, delta, pause, stop};
 use crate::{frames, models, playback, whole_answer};
 
-/// A paced answer told as a whole is its text at once, of which this is enough.
+/// Maximum number of chunks of a paced answer that is not streamed: its text is built in memory.
 const MOST_CHUNKS_AT_ONCE: u32 = 1_000_000;
 
-/// Names the generation before its first chunk does, also where no chunk will come.
+/// Carries the generation's id before its first chunk does, also where no chunk will follow.
 pub(crate) const GENERATION_ID: HeaderName = HeaderName::from_static("x-generation-id");
 
 pub(crate) async fn complete(
@@ -51,7 +51,7 @@ pub(crate) async fn complete(
     turn.answer(&asked_models(&body)?).await
 }
 
-/// `model`, then the fallbacks of `models`, each once.
+/// Returns `model`, then the fallbacks of `models`, each once.
 fn asked_models(body: &Value) -> Result<Vec<&str>, ApiError> {
     let fallbacks = body["models"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = Some(&body["model"]).filter(|model| !model.is_null());
@@ -81,7 +81,7 @@ struct Turn {
 }
 
 impl Turn {
-    /// The first model that does not refuse answers; if all refuse, the last refusal is the answer.
+    /// Answers with the first model that does not refuse; if all refuse, returns the last refusal.
     async fn answer(self, ids: &[&str]) -> Result<Response, ApiError> {
         let scripts = ids.iter().map(|id| self.script(id)).collect::<Result<Vec<_>, _>>()?;
         let mut refusal = None;
@@ -89,7 +89,7 @@ impl Turn {
             match script {
                 Script::Status(status) => {
                     refusal = Some(errors::scripted(&status, id));
-                    // These are about the account, and no other model would help it.
+                    // Errors of the account: no fallback model would help.
                     if matches!(status.status, 401 | 402) {
                         break;
                     }
@@ -132,7 +132,7 @@ impl Turn {
         Ok(event_stream(acts, generation, self.scissors))
     }
 
-    /// Ends when the client leaves; held until then, the generation counts as an open stream.
+    /// Hangs until the client disconnects; held until then, the generation counts as an open stream.
     async fn hang(self, id: &str) -> Result<Response, ApiError> {
         let _generation = self.open(id);
         std::future::pending().await

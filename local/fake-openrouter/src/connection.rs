@@ -44,23 +44,22 @@ async fn answer(socket: TcpStream, router: Router) {
         request.extensions_mut().insert(scissors.clone());
         router.clone().oneshot(request.map(Body::new))
     });
-    // An error is a client that left or a cut that was asked for: both belong to the fake's day.
+    // An error is a client that disconnected or a scripted cut: both are expected.
     let _ = http1::Builder::new()
         .writev(false) // `Connection::poll_write` needs a whole write in one buffer.
         .serve_connection(TokioIo::new(connection), service)
         .await;
 }
 
-/// Cuts the connection that a request came by.
+/// Cuts the connection of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scissors {
-    /// How many bytes of the next write's end stay unsent; 0 while nothing is to be cut.
+    /// Number of bytes at the end of the next write that stay unsent; 0 without a cut.
     held_back: Arc<AtomicUsize>,
 }
 
 impl Scissors {
-    /// Makes `chunk`, which must be the next and last thing written, stop half way, and the
-    /// connection end there.
+    /// Sends only half of `chunk`, which must be the next and last write, then ends the connection.
     pub(crate) fn cut_within(&self, chunk: &[u8]) {
         // The line ending which closes an HTTP chunk stays behind too.
         self.held_back.store(chunk.len() / 2 + "\r\n".len(), Ordering::Release);

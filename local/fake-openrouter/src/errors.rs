@@ -1,5 +1,5 @@
-//! `OpenRouter`'s errors: `{"error":{"code","message","metadata"}}`, the texts and types of each
-//! status, and the headers that tell a client when to come back.
+//! `OpenRouter`'s errors: `{"error":{"code","message","metadata"}}`, the texts and types of each status, and
+//! the headers that tell a client when to retry.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::script::Status;
 
-/// An error answer before it is a response.
+/// An error, before it becomes an HTTP response.
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) message: String,
@@ -19,8 +19,7 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// The two refusals whose recorded bodies carry no metadata are made with this: a missing key
-    /// and an unknown model.
+    /// An error without metadata, as in the recorded bodies for a missing key and an unknown model.
     pub(crate) fn plain(status: u16, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), metadata: Value::Null }
     }
@@ -29,7 +28,7 @@ impl ApiError {
         Self { status, message: message.into(), metadata: json!({ "error_type": error_type }) }
     }
 
-    /// The error that `OpenRouter` gives with this status when `model` is to blame.
+    /// `OpenRouter`'s usual error with this status, about `model`.
     pub(crate) fn usual(status: u16, model: &str) -> Self {
         let (message, error_type) = match status {
             400 => ("Provider returned error: invalid request", "invalid_request"),
@@ -99,14 +98,14 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A scripted status: the usual answer, with what the script replaces.
+/// Returns the usual error response, with the script's body and headers.
 pub(crate) fn scripted(script: &Status, model: &str) -> Response {
     let mut response = ApiError::usual(script.status, model).into_response();
     if let Some(body) = &script.body {
         *response.body_mut() = Body::from(body.clone());
     }
     for (name, value) in &script.headers {
-        // A header that HTTP cannot carry is left out: a mistake in a script must not end the fake.
+        // Skip an invalid header: a mistake in a script must not end the fake.
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
             response.headers_mut().insert(name, value);
         }
@@ -114,7 +113,7 @@ pub(crate) fn scripted(script: &Status, model: &str) -> Response {
     response
 }
 
-/// 1xx counts as no answer at all, so it is a mistake like any number that is no status.
+/// Falls back to 500 for an invalid status, and for 1xx, which is no final response.
 fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status)
         .ok()

@@ -1,4 +1,4 @@
-//! From steps to bytes: what each step looks like on the wire, and which of them share a write.
+//! Encodes steps as bytes, and groups them into writes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::generation::{Identity, Progress};
 use crate::request::words;
 use crate::script::{Citation, ErrorCode, LineEnding, Step, Stream, Usage, Writes};
 
-/// What the server does next in a stream.
+/// One action of the server in a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Write(Bytes, Progress),
@@ -22,7 +22,7 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    /// How far the answer comes by it.
+    /// Returns the progress that it adds to the answer.
     pub(crate) fn progress(self) -> Progress {
         match self {
             Self::Write(_, progress) => progress,
@@ -75,7 +75,7 @@ pub(crate) fn paced(
     ])
 }
 
-/// What every paced chunk says.
+/// The text of every paced chunk.
 pub(crate) const PACED_TEXT: &str = "tok ";
 
 fn writes(frames: Vec<(Bytes, Progress)>, writes: Writes) -> Vec<Act> {

@@ -11,15 +11,15 @@ use crate::clock;
 use crate::memory::Memory;
 use crate::script::Usage;
 
-/// When an abandoned answer has been counted.
+/// Delay after which a cancelled answer can be looked up.
 const CANCELLED_IS_KNOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// An answer on its way. Dropped before [`end`](Self::end), it was abandoned by the client.
+/// An answer in progress. Dropping it before [`end`](Self::end) records it as cancelled by the client.
 pub(crate) struct Generation {
     pub(crate) identity: Identity,
     pub(crate) prompt_tokens: u32,
     memory: Arc<Memory>,
-    /// Who pays.
+    /// The key that pays.
     key: String,
     streamed: bool,
     opened: Instant,
@@ -27,7 +27,7 @@ pub(crate) struct Generation {
     ended: bool,
 }
 
-/// What every chunk of one generation repeats.
+/// The fields that every chunk of one generation repeats.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) id: String,
@@ -36,7 +36,7 @@ pub(crate) struct Identity {
     pub(crate) created: jiff::Timestamp,
 }
 
-/// How far an answer has come, or how far a part of it takes it.
+/// Progress of an answer so far, or the progress that one part adds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) completion_tokens: u32,
@@ -92,12 +92,12 @@ impl Generation {
         self.progress.add(step);
     }
 
-    /// Whether it does so without its client.
+    /// Whether the provider goes on after the client has disconnected.
     pub(crate) fn goes_on(&self) -> bool {
         catalogue::goes_on(&self.identity.model)
     }
 
-    /// What the answer costs so far, by the catalogue's prices unless the script named its numbers.
+    /// Usage and cost so far: the script's own numbers, or else priced by the catalogue.
     pub(crate) fn usage(&self) -> Usage {
         let Progress { completion_tokens, reasoning_tokens, .. } = self.progress;
         self.progress.usage.unwrap_or(Usage {
@@ -120,7 +120,7 @@ impl Generation {
         }
     }
 
-    /// The answer is complete. Called before its last bytes leave, so that a client that has read
+    /// Records the answer as complete. Called before its last bytes are sent, so that a client that has read
     /// them finds the record and no open stream.
     pub(crate) fn end(&mut self) {
         self.close(false);
@@ -157,7 +157,7 @@ impl Drop for Generation {
     }
 }
 
-/// A generation that is over.
+/// A finished or cancelled generation.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     identity: Identity,
@@ -171,12 +171,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Whether `GET /generation` finds it by now.
+    /// Whether `GET /generation` finds it yet.
     pub(crate) fn is_shown(&self, id: &str, key: &str) -> bool {
         self.identity.id == id && self.key == key && self.shown_from <= Instant::now()
     }
 
-    /// The answer of `GET /generation`.
+    /// The response body of `GET /generation`.
     pub(crate) fn document(&self) -> Value {
         let Self { identity, usage, .. } = self;
         json!({ "data": {

@@ -1,6 +1,5 @@
-//! A stand-in for `OpenRouter`'s HTTP API, for local runs, tests and benchmarks. It is a real server
-//! on a loopback port, so that what stands between a client and its answer (chunks, pauses, cuts,
-//! error bodies) is real too.
+//! A fake of `OpenRouter`'s HTTP API, for local runs, tests and benchmarks. It is a real server on a loopback
+//! port, so that the wire between a client and its answer (chunks, pauses, cuts, error bodies) is real too.
 //!
 //! The model's id chooses the behaviour:
 //!
@@ -24,7 +23,7 @@
 //! | `fake/cut` | some words, then the connection ends in the middle of a chunk |
 //! | `fake/silent` | 200, one comment, then nothing on an open connection |
 //! | `fake/hang` | nothing at all, not even headers |
-//! | `fake/unstoppable` | like `fake/slow`, and counts to its end where the client hangs up before |
+//! | `fake/unstoppable` | like `fake/slow`, but goes on and is charged in full when the client disconnects |
 //! | `fake/comments` | a comment every 100 ms, for ever |
 //! | `fake/status-<N>` | the HTTP error N, 400 to 599, as `OpenRouter` words it |
 //! | `fake/bench-<chunks>-<gap>` | so many equal chunks, the gap in milliseconds, due at absolute times |
@@ -32,13 +31,12 @@
 //! | `openai/gpt-5-mini`, `anthropic/claude-sonnet-4.5`, `google/gemini-2.5-flash`, `deepseek/deepseek-chat-v3.1`, `meta-llama/llama-3.3-70b-instruct` (and `:free`) | like `fake/echo`, at their own prices |
 //! | no model | like `fake/echo` |
 //!
-//! `:online`, `:nitro` and `:floor` may follow any of them and change nothing. A test gives further
-//! models, or these, its own behaviour with [`FakeOpenRouter::script`].
+//! `:online`, `:nitro` and `:floor` may follow any of them and change nothing. A test adds further models, or
+//! overrides these, with [`FakeOpenRouter::script`].
 //!
-//! A word is a token. The fake models charge $0.000001 for one of the prompt and $0.000002 for one
-//! of the answer.
+//! A word is a token. The fake models charge $0.000001 per prompt token and $0.000002 per completion token.
 //!
-//! A key starts with `sk-or-v1-`; its end chooses the account:
+//! A key starts with `sk-or-v1-`; its suffix chooses the account:
 //!
 //! | key | account | completions | `GET /key` |
 //! | --- | --- | --- | --- |
@@ -47,20 +45,20 @@
 //! | `…busy` | limited | 429 | 429 |
 //! | `…slow` | in good standing | | takes 5 seconds |
 //! | `…down` | in good standing | | 503 |
-//! | `…expired` | its time is over | 401 (*) | `expires_at` in the past (*) |
+//! | `…expired` | expired | 401 (*) | `expires_at` in the past (*) |
 //! | `…managed` | may manage keys only | 403 (*) | `is_management_key` |
 //! | other | in good standing | | |
 //!
 //! A test makes any key unknown with [`FakeOpenRouter::revoke`].
 //!
-//! `GET /generation` shows what an answer took, once it is over, to the key that paid for it; to
-//! another it is unknown (*). If the client hung up it is there half a second later (*), with
-//! `cancelled`. It costs what was said until then, or all that the model would have said: as documented,
-//! some providers do not stop when they are hung up on. Here these are `fake/unstoppable` and `google/…`;
-//! their records are not later than others (*).
+//! `GET /generation` shows the usage of a finished answer to the key that paid for it; to other keys it is
+//! unknown (*). A cancelled answer is shown half a second later (*), with `cancelled`. It costs what was
+//! generated until then, or the whole answer: as documented, some providers do not stop when the client
+//! disconnects. Here these are `fake/unstoppable` and `google/…`; their records are not later than others
+//! (*).
 //!
-//! What is marked (*) is a guess. `OpenRouter` documents that such keys are refused, not how; and that
-//! a generation can be looked up, not when, nor by whom.
+//! (*) marks a guess. `OpenRouter` documents that such keys are refused, not how; and that a generation can
+//! be looked up, not when, nor with which keys.
 
 mod account;
 mod catalogue;
@@ -119,51 +117,50 @@ impl FakeOpenRouter {
         self.server.shutdown().await;
     }
 
-    /// What stands for `https://openrouter.ai/api/v1`: `http://127.0.0.1:PORT/api/v1`.
+    /// The base URL in place of `https://openrouter.ai/api/v1`: `http://127.0.0.1:PORT/api/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/api/v1", self.address)
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The requests to `chat/completions` in the order of their arrival, refused ones too; the last
-    /// 10,000 of them.
+    /// The last 10,000 requests to `chat/completions` in the order of their arrival, including refused ones.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.memory.requests()
     }
 
-    /// Makes `model` answer with `script`, whatever it answered before.
+    /// Makes `model` answer with `script`, instead of its earlier script or built-in behaviour.
     pub fn script(&self, model: impl Into<String>, script: impl Into<Script>) {
         self.memory.set_script(model.into(), script.into());
     }
 
-    /// Replaces the document of `GET /models`.
+    /// Replaces the response body of `GET /models`.
     pub fn set_models(&self, models: Value) {
         self.memory.set_models(models);
     }
 
-    /// Makes `key` unknown from now on, as its owner does by deleting it. Streams that are open go on.
+    /// Makes `key` unknown from now on, as if its owner had deleted it. Open streams go on.
     pub fn revoke(&self, key: impl Into<String>) {
         self.memory.revoke(key.into());
     }
 
-    /// How many streams are open now. One that hangs before its headers counts.
+    /// Number of open streams, including those that hang before their headers.
     pub fn active_streams(&self) -> usize {
         self.memory.streams().active
     }
 
-    /// How many streams a client left before their end.
+    /// Number of streams that clients have dropped before their end.
     pub fn dropped_streams(&self) -> usize {
         self.memory.streams().dropped
     }
 
-    /// Waits until clients have left `count` streams. The server notices a closed connection a
-    /// moment later, which is why a test waits instead of looking once.
+    /// Waits until clients have dropped `count` streams. The server notices a closed connection a moment
+    /// later, so a test has to wait instead of checking once.
     pub async fn wait_for_dropped_streams(&self, count: usize) {
-        // Fails only when the sender is gone, and this holds it.
+        // Fails only when the sender is gone, and `self` holds it.
         let _ = self.memory.watch_streams().wait_for(|streams| streams.dropped >= count).await;
     }
 }

@@ -1,5 +1,4 @@
-//! What the server remembers: scripts, requests, generations, the open streams, the model list, and
-//! which keys are revoked.
+//! The server's state: scripts, requests, generations, open streams, the model list, and revoked keys.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -15,7 +14,7 @@ use crate::generation::Record;
 use crate::request::RecordedRequest;
 use crate::script::Script;
 
-/// How many requests and generations are kept: far more than a test looks at, and little enough
+/// Maximum number of requests and generations that are kept: far more than a test reads, and little enough
 /// for a benchmark that runs for an hour.
 const KEPT: usize = 10_000;
 
@@ -26,7 +25,7 @@ pub(crate) struct Memory {
     models: Mutex<Value>,
     revoked: Mutex<HashSet<String>>,
     streams: watch::Sender<Streams>,
-    /// Sets this run's generation ids apart from an earlier run's, which a database may still hold.
+    /// Makes generation ids unique across runs: a database may still hold those of an earlier run.
     run: u64,
     generation_count: AtomicU64,
 }
@@ -46,7 +45,7 @@ impl Memory {
             models: Mutex::new(catalogue::document()),
             revoked: Mutex::default(),
             streams: watch::Sender::default(),
-            // The hasher's random seed: all the randomness this needs, and no dependency.
+            // The hasher's random seed: enough randomness, without a dependency.
             run: RandomState::new().hash_one(0),
             generation_count: AtomicU64::new(0),
         }
@@ -126,7 +125,7 @@ fn push_bounded<T>(list: &Mutex<VecDeque<T>>, item: T) {
     list.push_back(item);
 }
 
-/// Nothing is left half done under these locks, so one that a panic poisoned is still good.
+/// Ignores poisoning: no panic can leave the data under these locks half updated.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

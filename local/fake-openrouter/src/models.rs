@@ -1,4 +1,4 @@
-//! What each built-in model answers. The table of them is in the crate's documentation.
+//! Scripts of the built-in models. The crate's documentation has the table of them.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::script::{
     processing, reasoning, role, silent, status, stop,
 };
 
-/// Answers a request that names no model, as an account's default model does.
+/// The model of a request that names none, like an account's default model.
 pub(crate) const DEFAULT: &str = "fake/echo";
 
 const THOUGHT: &str = "The user said something, so I say it again.";
 const UNFINISHED: &str = "This answer will not be";
-/// Two, three and four bytes a character, a joined emoji among them.
+/// Characters of two, three and four bytes, and a joined emoji.
 const MULTIBYTE: &str = "Grüße — 世界 🚀 καλημέρα 👩‍🚀 ñandú";
 
-/// More chunks than these, or longer gaps, are a typing error and no benchmark.
+/// Limits of a benchmark: more chunks or longer gaps are a typing error.
 const MOST_CHUNKS: u32 = 1_000_000;
 const LONGEST_GAP_MS: u64 = 60_000;
 
@@ -130,7 +130,7 @@ impl Answer<'_> {
     }
 }
 
-/// How every stream starts, and the text word by word.
+/// The usual start of a stream, and the text word by word.
 fn said(text: &str) -> Vec<Step> {
     let start = [processing(), role()];
     start.into_iter().chain(pieces(text).map(delta)).collect()

@@ -13,7 +13,7 @@ use crate::connection::Scissors;
 use crate::frames::Act;
 use crate::generation::{Generation, Progress};
 
-/// The body that does `acts` one after the other.
+/// Returns a body that plays `acts` in order.
 pub(crate) fn body(acts: VecDeque<Act>, generation: Generation, scissors: Scissors) -> Body {
     let playback = Playback { acts, generation, scissors, due: None };
     Body::from_stream(stream::unfold(playback, async |mut playback| {
@@ -30,7 +30,7 @@ struct Playback {
     due: Option<Instant>,
 }
 
-/// The client has hung up, or all is said.
+/// Runs when the client has disconnected, or the stream is over.
 impl Drop for Playback {
     fn drop(&mut self) {
         if self.generation.goes_on() {
@@ -42,7 +42,7 @@ impl Drop for Playback {
 }
 
 impl Playback {
-    /// The bytes of the next write.
+    /// Returns the bytes of the next write.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let Some(act) = self.acts.pop_front() else {
@@ -82,7 +82,8 @@ impl Playback {
         }
     }
 
-    /// hyper gathers all that is ready into one write; once a body has nothing, it flushes.
+    /// Yields, so that hyper flushes: it joins all ready bytes into one write, and flushes once the body is
+    /// pending.
     async fn let_the_last_write_leave(&self) {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! A request to `chat/completions`: as a test looks at it, and as a model reads it.
+//! A request to `chat/completions`: as recorded for tests, and as read by a model.
 
 use http::HeaderMap;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub struct RecordedRequest {
     pub title: Option<String>,
     /// All headers.
     pub headers: HeaderMap,
-    /// The parsed body; `Value::Null` if it was no JSON.
+    /// The parsed body; `Value::Null` if it was not JSON.
     pub body: Value,
 }
 
@@ -32,12 +32,12 @@ impl RecordedRequest {
         }
     }
 
-    /// The key that pays, known or not; nothing without one.
+    /// The key that pays, known or not; empty without one.
     pub fn key(&self) -> &str {
         account::bearer(&self.headers).unwrap_or_default()
     }
 
-    /// The `model` asked for, or nothing.
+    /// The requested `model`; empty without one.
     pub fn model(&self) -> &str {
         self.body["model"].as_str().unwrap_or_default()
     }
@@ -70,19 +70,19 @@ fn text_with_parts(content: &Value) -> String {
         .collect()
 }
 
-/// What a model makes of the request.
+/// The request as a model reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Prompt {
     /// The text of the last user message.
     pub(crate) question: String,
-    /// A word is a token here: simple enough for a test to count.
+    /// Number of tokens, one a word: simple enough for a test to count.
     pub(crate) tokens: u32,
     /// False if the request turned reasoning off or asked not to see it.
     pub(crate) shows_reasoning: bool,
 }
 
 impl Prompt {
-    /// `None` without a message.
+    /// Parses the body; `None` without a message.
     pub(crate) fn read(body: &Value) -> Option<Self> {
         let messages = body["messages"].as_array().filter(|messages| !messages.is_empty())?;
         let asked = messages.iter().rfind(|message| message["role"] == "user");
@@ -107,7 +107,7 @@ fn text(content: &Value) -> String {
     parts.iter().filter_map(|part| part["text"].as_str()).collect()
 }
 
-/// How many words a text has; at most what fits.
+/// Counts the words of a text, saturating at `u32::MAX`.
 pub(crate) fn words(text: &str) -> u32 {
     u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! A script is what one model answers, written down as the frames a client will see.
+//! Scripts: a model's answer, written down as the frames that a client will see.
 //!
 //! ```
 //! use fake_openrouter::script::{Script, Stream, delta, done, status, stop, usage};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// What a model answers.
+/// A model's answer.
 ///
 /// With `"stream": false` the same script is answered as one JSON completion: its texts joined, its
 /// pauses waited for, its error as the HTTP status, its cut in the middle of the JSON.
@@ -39,7 +39,7 @@ pub enum Script {
 /// An HTTP answer with an error status.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// The status code; a number that is none is answered as 500.
+    /// The status code; an invalid one becomes 500.
     pub status: u16,
     /// Headers besides the usual ones of this status, and instead of those of the same name.
     pub headers: Vec<(String, String)>,
@@ -68,8 +68,8 @@ pub enum LineEnding {
     CrLf,
 }
 
-/// How frames become writes. A write is one HTTP chunk, flushed before the next is made; what lies
-/// on two sides of a pause is never in one write.
+/// How frames become writes. A write is one HTTP chunk, flushed before the next is made; frames on two sides
+/// of a pause never share a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Writes {
     /// One write for each frame.
@@ -77,11 +77,11 @@ pub enum Writes {
     PerFrame,
     /// All frames in one write.
     Burst,
-    /// Writes of so many bytes, wherever in a frame or a character that falls; 0 counts as 1.
+    /// Writes of this many bytes, also split inside frames and characters; 0 counts as 1.
     Pieces(usize),
 }
 
-/// One thing that happens in a stream.
+/// One step of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// `: text`, which a client skips.
@@ -107,7 +107,7 @@ pub enum Step {
     Error {
         /// A status number or a word: both are in use.
         code: ErrorCode,
-        /// For people.
+        /// The human-readable message.
         message: String,
         /// `metadata.error_type`.
         error_type: String,
@@ -116,9 +116,9 @@ pub enum Step {
     Done,
     /// These bytes as they are.
     Raw(Bytes),
-    /// Nothing for so long.
+    /// Nothing for this long.
     Pause(Duration),
-    /// A comment each time this passes, for ever.
+    /// A comment at this interval, for ever.
     Heartbeat(Duration),
     /// The start of a chunk, then the end of the TCP connection.
     Cut,
@@ -138,11 +138,11 @@ pub enum ErrorCode {
 /// A source that the answer cites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Citation {
-    /// Where it is.
+    /// Its URL.
     pub url: String,
-    /// What it is called.
+    /// Its title.
     pub title: String,
-    /// The words that were found there.
+    /// An excerpt of its text.
     pub content: String,
     /// Where in the answer the cited text starts, in characters.
     pub start_index: u32,
@@ -153,13 +153,13 @@ pub struct Citation {
 /// The numbers of a usage chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Usage {
-    /// Tokens of the prompt, with the cached ones.
+    /// Tokens of the prompt, including cached ones.
     pub prompt_tokens: u32,
-    /// Tokens of the answer, with the reasoning's.
+    /// Tokens of the answer, including the reasoning.
     pub completion_tokens: u32,
-    /// Those of the answer that were reasoning.
+    /// Reasoning tokens, a part of `completion_tokens`.
     pub reasoning_tokens: u32,
-    /// Those of the prompt that came from a cache.
+    /// Cached tokens, a part of `prompt_tokens`.
     pub cached_tokens: u32,
     /// US dollars; `OpenRouter` allows it to be null.
     pub cost: Option<f64>,
@@ -203,7 +203,7 @@ impl Status {
         self
     }
 
-    /// Replaces the body by something that is not JSON, as gateways in between send.
+    /// Replaces the body by text that is not JSON, as proxies in between send.
     #[must_use]
     pub fn text(mut self, body: impl Into<String>) -> Self {
         self.body = Some(body.into().into());

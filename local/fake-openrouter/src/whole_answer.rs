@@ -1,4 +1,4 @@
-//! The answer to `"stream": false`: a stream's steps told as one JSON completion.
+//! The answer to `"stream": false`: a stream's steps joined into one JSON completion.
 
 use std::collections::VecDeque;
 
@@ -77,7 +77,7 @@ fn json_response(body: Body, id: &str) -> Response {
     ([(CONTENT_TYPE, "application/json"), (GENERATION_ID, id)], body).into_response()
 }
 
-/// A failure before the answer is complete is still an HTTP status here; a word stands for 500.
+/// Without a stream, a failure is still an HTTP status; a textual code becomes 500.
 fn error_status(code: &ErrorCode) -> u16 {
     match code {
         ErrorCode::Number(code) => *code,

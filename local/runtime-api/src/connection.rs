@@ -1,4 +1,4 @@
-//! The API's routes, on one connection after the other.
+//! The API's connections and routes.
 
 use std::io::{ErrorKind, Result};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn converse(socket: TcpStream, lambda: Arc<Lambda>) {
     // As Go does on every connection. Fails only on a socket that is closed already.
     let _ = socket.set_nodelay(true);
     let mut connection = Connection { wire: Wire::new(socket), lambda, taken: None };
-    // An error is a function that is gone, or a stream that was to be broken.
+    // An error is a function that has exited, or a stream broken by `Invocation::break_stream`.
     let _ = connection.requests().await;
     if let Some(id) = connection.taken {
         connection.lambda.left(&id);
@@ -48,7 +48,7 @@ async fn converse(socket: TcpStream, lambda: Arc<Lambda>) {
 struct Connection {
     wire: Wire,
     lambda: Arc<Lambda>,
-    /// The invocation that was last handed over here. Its answer may come by another connection.
+    /// The invocation that this connection took last. Its answer may arrive on another connection.
     taken: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for an event as long as it takes: an answer without one would be an error to a runtime.
+    /// Waits for an event without a timeout: a runtime takes a response without one as an error.
     async fn next(&mut self) -> Result<()> {
         let next = tokio::select! {
             next = self.lambda.next() => next,
@@ -120,7 +120,7 @@ impl Connection {
         self.accepted().await
     }
 
-    /// Reads an answer to its end, unless somebody wants it broken: then an error ends the connection.
+    /// Reads an answer to its end; an error ends the connection once `Invocation::break_stream` is called.
     async fn pass_on(&mut self, running: &Running, body: &mut Body) -> Result<()> {
         let broken = running.broken();
         tokio::pin!(broken);
@@ -170,7 +170,7 @@ impl Connection {
         self.answer("400 Bad Request", "", BODY).await
     }
 
-    /// Head and body in one write.
+    /// Sends head and body in one write.
     async fn answer(&mut self, status: &str, headers: &str, body: &[u8]) -> Result<()> {
         let mut answer = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",

@@ -8,9 +8,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::response::{LambdaResponse, Malformed};
 
-/// An event that was handed in, and the answer that comes of it.
+/// A submitted event, and its answer.
 ///
-/// Dropped, it runs on and its answer is thrown away: Lambda does the same when a client hangs up.
+/// Dropping it lets the function run on and discards the answer, as Lambda does when a client disconnects.
 #[derive(Debug)]
 pub struct Invocation {
     id: String,
@@ -25,30 +25,30 @@ pub struct Invocation {
 pub struct Chunk {
     /// The bytes.
     pub bytes: Bytes,
-    /// When the read returned that brought the last of them. Chunks that came in one write, or that
-    /// the kernel held until they fitted into one packet, have the same time.
+    /// When the read that completed them returned. Chunks that came in one write, or that the kernel joined
+    /// into one packet, have the same time.
     pub arrived: Instant,
 }
 
-/// Why there is no answer, or no end of it.
+/// Why an answer is missing or incomplete.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvocationError {
-    /// The function answered with an error, or ended a stream with one.
+    /// The function responded with an error, or ended a stream with one.
     #[error("the function failed: {0}")]
     Function(FunctionError),
-    /// The environment is gone, without a word.
+    /// The environment disconnected without an answer.
     #[error("the function exited before it answered")]
     Left,
     /// The connection ended in the middle of the answer: the function exited, or
     /// [`Invocation::break_stream`] was called.
     #[error("the answer broke off")]
     BrokeOff,
-    /// The answer is not what a gateway takes.
+    /// A gateway would reject the answer.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
-/// What a function says when it fails.
+/// The error that a function reports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {}", String::from_utf8_lossy(.body))]
 pub struct FunctionError {
@@ -59,12 +59,12 @@ pub struct FunctionError {
 }
 
 impl Invocation {
-    /// The id under which the function knows the invocation.
+    /// The request id that the function received.
     pub fn request_id(&self) -> &str {
         &self.id
     }
 
-    /// The next chunk of the answer, or nothing when it is complete.
+    /// Returns the next chunk of the answer; `None` when it is complete.
     ///
     /// A streamed answer begins with the prelude (JSON), eight NUL bytes, and then the body.
     pub async fn chunk(&mut self) -> Result<Option<Chunk>, InvocationError> {
@@ -81,7 +81,7 @@ impl Invocation {
         }
     }
 
-    /// Reads what is left of the answer, whatever it is.
+    /// Reads the rest of the answer, unparsed.
     pub async fn bytes(&mut self) -> Result<Bytes, InvocationError> {
         let mut answer = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
@@ -90,7 +90,7 @@ impl Invocation {
         Ok(answer.freeze())
     }
 
-    /// Reads what is left of the answer, as a gateway reads it; for one of which nothing was read yet.
+    /// Reads the whole answer and parses it as a gateway does; no chunk may have been read before.
     pub async fn collect(mut self) -> Result<LambdaResponse, InvocationError> {
         let answer = self.bytes().await?;
         Ok(if self.streamed {
@@ -100,14 +100,14 @@ impl Invocation {
         })
     }
 
-    /// Closes the connection that the answer comes by, now or as soon as it begins. What has arrived
-    /// until then can still be read.
+    /// Closes the connection that carries the answer, now or as soon as it begins. Chunks that have arrived
+    /// by then can still be read.
     pub fn break_stream(&self) {
         self.broken.notify_one();
     }
 }
 
-/// What the connection tells.
+/// A message from the connection to the invocation.
 #[derive(Debug)]
 enum Part {
     Begun { streamed: bool },
@@ -115,13 +115,13 @@ enum Part {
     End(Result<(), InvocationError>),
 }
 
-/// The side of an invocation that is answered. Dropped before [`Running::end`], it broke off.
+/// The answering side of an invocation. Dropping it before [`Running::end`] breaks the answer off.
 pub(crate) struct Running {
     parts: mpsc::UnboundedSender<Part>,
     broken: Arc<Notify>,
 }
 
-/// The two sides of an invocation. Whether anybody still reads does not matter to the second.
+/// Returns the two sides of an invocation. `Running` ignores a closed channel: the reader may be gone.
 pub(crate) fn invocation(id: String) -> (Invocation, Running) {
     let (sender, parts) = mpsc::unbounded_channel();
     let broken = Arc::new(Notify::new());
@@ -143,7 +143,7 @@ impl Running {
         let _ = self.parts.send(Part::End(end));
     }
 
-    /// Waits until somebody wants the stream broken.
+    /// Waits until [`Invocation::break_stream`] is called.
     pub(crate) async fn broken(&self) {
         self.broken.notified().await;
     }

@@ -1,4 +1,4 @@
-//! The service behind the API: events that wait for an environment, and invocations that run.
+//! The service behind the API: queued events, and running invocations.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::invocation::{FunctionError, Invocation, InvocationError, Running, invocation};
 
-/// An event that no environment has taken yet.
+/// A queued event, which no environment has taken yet.
 pub(crate) struct Waiting {
     pub(crate) id: String,
     pub(crate) event: Bytes,
@@ -19,7 +19,7 @@ pub(crate) struct Waiting {
 
 pub(crate) struct Lambda {
     submit: mpsc::UnboundedSender<Waiting>,
-    /// Environments stand in line for it.
+    /// The queue of events; environments wait for its lock in turn.
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Waiting>>,
     running: Mutex<HashMap<String, Running>>,
     init_errors: Mutex<Vec<FunctionError>>,
@@ -46,7 +46,7 @@ impl Lambda {
         invocation
     }
 
-    /// The next event, for the environment that asks. Nothing is lost if it stops asking.
+    /// Returns the next event to an environment. Cancel safe: no event is lost.
     pub(crate) async fn next(&self) -> Option<(String, Bytes)> {
         let _idle = Idle::begin(&self.idle);
         let mut waiting = self.waiting.lock().await;
@@ -55,12 +55,12 @@ impl Lambda {
         Some((id, event))
     }
 
-    /// The invocation that is being answered; there is none of this id, or it was answered already.
+    /// Takes the running invocation; `None` if the id is unknown or was answered already.
     pub(crate) fn answered(&self, id: &str) -> Option<Running> {
         lock(&self.running).remove(id)
     }
 
-    /// The environment that took an invocation is gone. If it was answered, that changes nothing.
+    /// Fails the invocation of an environment that is gone; does nothing if it was answered.
     pub(crate) fn left(&self, id: &str) {
         if let Some(running) = self.answered(id) {
             running.end(Err(InvocationError::Left));
@@ -81,7 +81,7 @@ impl Lambda {
     }
 }
 
-/// Counts an environment as idle while it lives.
+/// Counts an environment as idle until dropped.
 struct Idle<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Idle<'a> {
@@ -97,14 +97,14 @@ impl Drop for Idle<'_> {
     }
 }
 
-/// A fresh UUID, which is what Lambda's ids are. Nobody has to be unable to guess it.
+/// A random UUID, as Lambda's ids are. It need not be unguessable.
 fn request_id() -> String {
     let random = || RandomState::new().hash_one(0);
     let bytes = Uuid::from_u64_pair(random(), random()).into_bytes();
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-/// Nothing under these locks can panic half-way, so a poisoned one is still whole.
+/// Ignores poisoning: no panic can leave the data under these locks half updated.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! An emulator of Lambda's Runtime API: what stands between the Lambda service and a function.
+//! An emulator of Lambda's Runtime API, the interface between the Lambda service and a function.
 //!
-//! Every answer is kept as the function put it on the wire, chunk by chunk, each with the moment it
-//! arrived, so that a test can say what a reader would have waited for. AWS's own emulator (the RIE)
-//! hands an answer over whole, and cannot take a stream away.
+//! Every answer is recorded as the function put it on the wire, chunk by chunk, each with its arrival time,
+//! so that a test can measure how long a client would have waited. AWS's own emulator (the RIE) delivers an
+//! answer whole, and cannot break a stream.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,7 +42,7 @@ pub use crate::invocation::{Chunk, FunctionError, Invocation, InvocationError};
 use crate::lambda::Lambda;
 pub use crate::response::{LambdaResponse, Malformed, Prelude};
 
-/// How long an invocation may take, as its deadline header says. Nothing ends it then.
+/// Timeout of an invocation, as in its deadline header; not enforced.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running emulator. It stops, and its connections end, when this is dropped.
@@ -64,7 +64,7 @@ impl RuntimeApi {
         Ok(Self { address, lambda, _server: server })
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` has to be.
+    /// The value for `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -74,13 +74,13 @@ impl RuntimeApi {
         self.lambda.invoke(event.into())
     }
 
-    /// Waits until so many environments are waiting for an event. One that has just answered is
-    /// not, until it has done all that Lambda would have charged for.
+    /// Waits until this many environments are idle, waiting for an event. One that has just answered becomes
+    /// idle only after all work that Lambda would charge for.
     pub async fn until_idle(&self, environments: usize) {
         self.lambda.until_idle(environments).await;
     }
 
-    /// What environments have said that could not start, in order.
+    /// The initialization errors that environments have reported, in order.
     pub fn init_errors(&self) -> Vec<FunctionError> {
         self.lambda.init_errors()
     }

@@ -1,4 +1,4 @@
-//! An answer as a gateway reads it.
+//! Parses an answer as a gateway does.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// What stands between the prelude and the body of a streamed answer.
+/// The delimiter between the prelude and the body of a streamed answer.
 const DELIMITER: [u8; 8] = [0; 8];
 
 /// An HTTP answer, streamed or buffered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LambdaResponse {
-    /// What comes before the body.
+    /// Status, headers and cookies.
     pub prelude: Prelude,
     /// The body.
     pub body: Bytes,
@@ -30,7 +30,7 @@ pub struct Prelude {
     pub cookies: Vec<String>,
 }
 
-/// An answer that no gateway would take: a client would be told 502.
+/// An answer that a gateway would reject: the client would get a 502.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an answer that a gateway takes ({problem}): {answer}")]
 pub struct Malformed {
@@ -56,13 +56,13 @@ struct Json {
 }
 
 impl LambdaResponse {
-    /// Reads an answer of which nobody has said whether it was streamed: the RIE does not.
+    /// Parses an answer that may be streamed or buffered: the RIE does not report which.
     pub fn parse(answer: &[u8]) -> Result<Self, Malformed> {
         // JSON has no NULs, not even in its strings.
         if answer.contains(&0) { Self::from_streamed(answer) } else { Self::from_buffered(answer) }
     }
 
-    /// Reads prelude, delimiter and body.
+    /// Parses prelude, delimiter and body.
     pub fn from_streamed(answer: &[u8]) -> Result<Self, Malformed> {
         let malformed = |problem: &dyn ToString| Malformed::new(answer, problem);
         let end = answer
@@ -77,7 +77,7 @@ impl LambdaResponse {
         })
     }
 
-    /// Reads the JSON of a buffered answer.
+    /// Parses the JSON of a buffered answer.
     pub fn from_buffered(answer: &[u8]) -> Result<Self, Malformed> {
         let malformed = |problem: &dyn ToString| Malformed::new(answer, problem);
         let json: Json = serde_json::from_slice(answer).map_err(|error| malformed(&error))?;

@@ -1,6 +1,6 @@
 //! HTTP/1.1 as far as the Runtime API needs it.
 //!
-//! By hand, because no HTTP library tells which bytes came in which chunk, and when.
+//! Hand-written, because no HTTP library reports which bytes came in which chunk, and when.
 
 use std::io::{Error, ErrorKind, Result};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::invocation::Chunk;
 
-/// A connection, and what was read from it and not yet used.
+/// A connection, and its read buffer.
 pub(crate) struct Wire {
     socket: TcpStream,
     unused: BytesMut,
@@ -32,11 +32,11 @@ struct Headers(Vec<(String, String)>);
 pub(crate) enum Body {
     Chunked,
     Sized(usize),
-    /// Over, with a chunked body's trailers.
+    /// Complete, with a chunked body's trailers.
     Over(Trailers),
 }
 
-/// What came after the last chunk.
+/// The trailers after the last chunk.
 #[derive(Default)]
 pub(crate) struct Trailers(Option<Headers>);
 
@@ -45,7 +45,7 @@ impl Wire {
         Self { socket, unused: BytesMut::new(), read_at: Instant::now() }
     }
 
-    /// The head of the next request, or nothing if the connection ended before it.
+    /// Reads the head of the next request; `None` if the connection ended before it.
     pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
         loop {
             if let Some(head) = self.until(b"\r\n\r\n") {
@@ -61,7 +61,7 @@ impl Wire {
         }
     }
 
-    /// The next chunk of `body`. Nothing is lost if it is not waited for.
+    /// Reads the next chunk of `body`. Cancel safe: no bytes are lost.
     pub(crate) async fn chunk(&mut self, body: &mut Body) -> Result<Option<Chunk>> {
         loop {
             if let Some(bytes) = self.chunk_at_hand(body)? {
@@ -76,7 +76,7 @@ impl Wire {
         }
     }
 
-    /// Waits for the other side to hang up; an error if it speaks instead.
+    /// Waits until the client disconnects; an error if it sends data instead.
     pub(crate) async fn until_closed(&mut self) -> Result<()> {
         if self.read().await? {
             return Err(malformed("a request before the answer to the last one"));
@@ -124,13 +124,13 @@ impl Wire {
         }
     }
 
-    /// Takes what was read up to and with `mark`, if it is there.
+    /// Takes the buffered bytes up to and including `mark`, if it has arrived.
     fn until(&mut self, mark: &[u8]) -> Option<BytesMut> {
         let end = find(&self.unused, mark)? + mark.len();
         Some(self.unused.split_to(end))
     }
 
-    /// Reads what has come; false if the connection has ended.
+    /// Reads what has arrived; `false` if the connection has ended.
     async fn read(&mut self) -> Result<bool> {
         let read = self.socket.read_buf(&mut self.unused).await?;
         self.read_at = Instant::now();
@@ -187,7 +187,7 @@ impl Trailers {
     }
 }
 
-/// Hexadecimal, before an optional extension.
+/// Parses the size: hexadecimal, before an optional extension.
 fn chunk_size(line: &[u8]) -> Result<usize> {
     let size = text(line)?.split(';').next().unwrap_or_default();
     usize::from_str_radix(size.trim(), 16).map_err(|_| malformed("a chunk without a size"))

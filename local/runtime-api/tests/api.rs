@@ -1,4 +1,4 @@
-//! The emulator, spoken to as a runtime speaks.
+//! The emulator, driven over a socket as by a runtime.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -26,14 +26,14 @@ impl Environment {
         self.0.write_all(bytes.as_bytes()).await.unwrap();
     }
 
-    /// What the emulator says next; nothing once it has hung up.
+    /// Reads the emulator's next bytes; empty once it has closed the connection.
     async fn read_reply(&mut self) -> String {
         let mut bytes = [0; 4096];
         let read = self.0.read(&mut bytes).await.unwrap_or(0);
         String::from_utf8(bytes[..read].to_vec()).unwrap()
     }
 
-    /// The id of the invocation that is handed over.
+    /// Takes an invocation, and returns its id.
     async fn take(&mut self) -> String {
         let taken = self.read_reply().await;
         let (_, id) = taken.split_once("Lambda-Runtime-Aws-Request-Id: ").unwrap();
@@ -51,7 +51,7 @@ const STREAM: &str =
 const PRELUDE: &str = "22\r\n{\"statusCode\":202,\"cookies\":[\"a\"]}\r\n8\r\n\0\0\0\0\0\0\0\0\r\n";
 
 #[tokio::test]
-async fn a_stream_is_told_chunk_by_chunk_even_if_they_come_at_once_or_in_halves() {
+async fn a_stream_is_reported_chunk_by_chunk_even_if_chunks_arrive_joined_or_split() {
     let api = RuntimeApi::start().await.unwrap();
     let mut environment = Environment::start(&api).await;
     let mut invocation = api.invoke("{}");
@@ -98,7 +98,7 @@ async fn streamed_or_buffered_an_answer_reads_the_same() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_whether_it_comes_instead_of_an_answer_or_as_its_trailer() {
+async fn an_error_is_reported_whether_it_comes_instead_of_an_answer_or_as_its_trailer() {
     let api = RuntimeApi::start().await.unwrap();
     let mut environment = Environment::start(&api).await;
     let type_ = "Lambda-Runtime-Function-Error-Type: Runtime.Bad\r\n";
@@ -121,11 +121,11 @@ async fn an_error_is_told_whether_it_comes_instead_of_an_answer_or_as_its_traile
 }
 
 #[tokio::test]
-async fn an_environment_that_leaves_fails_its_invocation_and_takes_no_other() {
+async fn an_environment_that_disconnects_fails_its_invocation_and_takes_no_other() {
     let api = RuntimeApi::start().await.unwrap();
     drop(Environment::start(&api).await);
     let mut environment = Environment::start(&api).await;
-    // The one that left may still be in line; once it is not, one is left.
+    // The dropped environment may still be waiting in the queue; give the emulator time to remove it.
     sleep(Duration::from_millis(20)).await;
     let invocation = api.invoke("{}");
     environment.take().await;
@@ -156,15 +156,15 @@ async fn a_stream_can_be_broken() {
     environment.post(&id, "response", &(STREAM.to_owned() + PRELUDE)).await;
     assert!(invocation.chunk().await.unwrap().is_some());
     invocation.break_stream();
-    let hung_up = timeout(Duration::from_secs(5), environment.read_reply()).await.unwrap();
-    assert_eq!(hung_up, "");
+    let closed = timeout(Duration::from_secs(5), environment.read_reply()).await.unwrap();
+    assert_eq!(closed, "");
     assert!(invocation.chunk().await.unwrap().is_some(), "the delimiter had arrived");
     let error = invocation.chunk().await.unwrap_err();
     assert!(matches!(error, InvocationError::BrokeOff), "{error:?}");
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_so() {
+async fn an_initialization_error_is_recorded() {
     let api = RuntimeApi::start().await.unwrap();
     let mut environment = Environment(TcpStream::connect(api.address()).await.unwrap());
     let error =

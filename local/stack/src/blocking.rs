@@ -1,13 +1,13 @@
-//! Starting and stopping servers is waiting for processes and files, written without async and run
-//! on a thread made for that.
+//! Blocking code on threads of its own: starting and stopping servers means waiting for processes and
+//! files, which is written without async.
 
-/// Runs `work` where it may block.
+/// Runs `work` on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that is being shut down cancels; nobody is left to wait for this.
+            // Only a shutdown of the runtime cancels a task, and then no caller is left to resume.
             Err(_) => std::future::pending().await,
         },
     }

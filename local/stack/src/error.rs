@@ -1,4 +1,4 @@
-//! What can be wrong, and what to do about it.
+//! What can go wrong with the servers, and what to do about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,30 +6,30 @@ use std::process::ExitStatus;
 
 use shared_core::env::ConfigError;
 
-/// The servers cannot be had. The message says what to do.
+/// The servers cannot be started or reached. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// A variable makes no sense.
+    /// A variable has an invalid value.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The file system refuses.
+    /// The file system refused an operation.
     #[error("cannot {doing} {}: {source}", path.display())]
     File {
-        /// What was tried, worded to follow "cannot".
+        /// The operation, worded to follow "cannot".
         doing: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A program cannot be run.
     #[error("cannot run {}: {source}.{advice}", program.display())]
     Run {
-        /// Which one.
+        /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
-        /// What may help, or nothing; begins with a space.
+        /// A hint, or empty; begins with a space.
         advice: &'static str,
     },
     /// The installer failed; it wrote its reasons to this process's standard error.
@@ -37,10 +37,10 @@ pub enum StackError {
     Install {
         /// `local/install`.
         script: PathBuf,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
-    /// Somebody else listens on the port.
+    /// Another process listens on the port.
     #[error(
         "port {port} of 127.0.0.1 is taken, and {server} wants it: stop what listens there (`ss -ltnp` \
          names it), or set {variable} to a free port"
@@ -48,33 +48,33 @@ pub enum StackError {
     PortTaken {
         /// The port.
         port: u16,
-        /// Who wants it.
+        /// The server that needs it.
         server: &'static str,
-        /// The variable that moves it.
+        /// The variable that sets another port.
         variable: &'static str,
     },
     /// Everything between 22768 and 32768 is taken.
     #[error("no port of 127.0.0.1 from 22768 to 32767 is free")]
     NoFreePort,
-    /// The servers of this checkout run already, for another process.
+    /// Another process runs the servers of this checkout.
     #[error(
-        "the servers in {} run already: stop whoever started them (Ctrl-C where `make dev` runs)",
+        "the servers in {} run already: stop the process that started them (Ctrl-C where `make dev` runs)",
         directory.display()
     )]
     Running {
-        /// Their data.
+        /// Their data directory.
         directory: PathBuf,
     },
     /// A server ended before it was ready.
     #[error("{server} ended before it was ready ({status}).{advice}\nThe end of {}:\n{tail}", log.display())]
     Ended {
-        /// Which one.
+        /// The server.
         server: &'static str,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
-        /// What may help, or nothing; begins with a space.
+        /// A hint, or empty; begins with a space.
         advice: &'static str,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
         /// The log's last lines.
         tail: String,
@@ -82,37 +82,37 @@ pub enum StackError {
     /// A server runs but does not become ready.
     #[error("{server} was not ready after {seconds} s. The end of {}:\n{tail}", log.display())]
     NotReady {
-        /// Which one.
+        /// The server.
         server: &'static str,
-        /// How long it was given.
+        /// The timeout.
         seconds: u64,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
         /// The log's last lines.
         tail: String,
     },
-    /// A process outlives even SIGKILL, or is not ours to end.
+    /// A process survives even SIGKILL, or belongs to another user.
     #[error("process {pid} still holds {} and cannot be ended: end it yourself (kill -9 {pid})", data.display())]
     Lingers {
-        /// The process.
+        /// The process id.
         pid: i32,
         /// The data directory it works in.
         data: PathBuf,
     },
-    /// The test server refuses a statement.
+    /// The test server refused a statement.
     #[error("cannot {doing}: {source}")]
     Database {
-        /// What was tried, worded to follow "cannot".
+        /// The operation, worded to follow "cannot".
         doing: &'static str,
-        /// Why not.
+        /// The cause.
         source: tokio_postgres::Error,
     },
-    /// The template of the test databases cannot be made.
+    /// The template of the test databases cannot be migrated.
     #[error(transparent)]
     Migrate(#[from] shared_postgres::MigrateError),
 }
 
-/// Adds to an I/O error what was tried and where.
+/// Adds the operation and the path to an I/O error.
 pub(crate) trait At<T> {
     /// `doing` is worded to follow "cannot".
     fn at(self, doing: &'static str, path: &Path) -> Result<T, StackError>;

@@ -13,10 +13,10 @@ use crate::process;
 use crate::server::{Data, Server};
 use crate::valkey::Valkey;
 
-/// What may lie there: a Postgres that is being made has a directory of its own.
+/// Its possible subdirectories. A Postgres is initialised in `postgres.new` and then renamed.
 const DIRECTORIES: [&str; 3] = ["postgres", "postgres.new", "valkey"];
 
-/// Such a directory in `.local`, with the programs that run there.
+/// A data directory in `.local`, with the programs that run there.
 pub(crate) struct Home {
     local_dir: PathBuf,
     directory: PathBuf,
@@ -24,23 +24,24 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// `local_dir`/`name`. `local_dir` is the name that [`settings::made`](crate::settings::made) gives.
+    /// `local_dir`/`name`. `local_dir` must be the canonical path that
+    /// [`settings::made`](crate::settings::made) returns.
     pub(crate) fn new(local_dir: &Path, name: &str, kind: Data) -> Self {
         Self { local_dir: local_dir.to_owned(), directory: local_dir.join(name), kind }
     }
 
-    /// Where that is.
+    /// Its path.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The file whose lock is held by who may start and stop servers here. It lies beside the
+    /// The lock file, whose lock entitles a process to start and stop servers here. It lies beside the
     /// directory, which may be removed under the lock.
     pub(crate) fn lock(&self) -> Result<File, StackError> {
         lock_file(&self.directory.with_extension("lock"))
     }
 
-    /// Takes the lock, or says that somebody has it.
+    /// Takes the lock, or fails with [`StackError::Running`] if another process holds it.
     pub(crate) fn lock_at_once(&self) -> Result<File, StackError> {
         let lock = self.lock()?;
         match lock.try_lock() {
@@ -52,21 +53,21 @@ impl Home {
         }
     }
 
-    /// Takes the lock when it is free.
+    /// Waits for the lock and takes it.
     pub(crate) fn lock_in_turn(&self) -> Result<File, StackError> {
         let lock = self.lock()?;
         lock.lock().at("lock", &self.directory)?;
         Ok(lock)
     }
 
-    /// The Postgres that has its data here, not started.
+    /// A Postgres with its data here, not started.
     pub(crate) fn postgres(&self, port: u16) -> Result<Server, StackError> {
         let programs = self.programs("postgres")?;
         let postgres = Postgres::new(programs, &self.directory, port, self.kind);
         Ok(Server::new(postgres))
     }
 
-    /// The Valkey that has its data here, not started.
+    /// A Valkey with its data here, not started.
     pub(crate) fn valkey(&self, port: u16) -> Result<Server, StackError> {
         let programs = self.programs("valkey")?;
         let valkey = Valkey::new(programs, &self.directory, port, self.kind);
@@ -78,12 +79,12 @@ impl Home {
         self.directory.join(server)
     }
 
-    /// Ends what runs here, whoever has started it.
+    /// Ends all servers here, whichever process started them.
     pub(crate) fn end_all(&self) -> Result<(), StackError> {
         DIRECTORIES.iter().try_for_each(|name| self.end(name))
     }
 
-    /// Ends `server`, whoever has started it.
+    /// Ends `server`, whichever process started it.
     pub(crate) fn end(&self, server: &str) -> Result<(), StackError> {
         process::end_leftovers(&self.data(server))
     }

@@ -15,11 +15,11 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Those that `part` of `local/install` leaves, which is run where one is missing.
+    /// The programs of `part`; runs `local/install part` if one is missing.
     pub(crate) fn installed(local_dir: &Path, part: &str) -> Result<Self, StackError> {
         let programs = Self { bin: local_dir.join("bin") };
         if !programs.complete(part) {
-            // Tests of several processes may find it missing at the same time.
+            // Another test process may install at the same time.
             let lock = lock_file(&local_dir.join("install.lock"))?;
             lock.lock().at("lock", local_dir)?;
             if !programs.complete(part) {
@@ -43,8 +43,8 @@ impl Programs {
     }
 }
 
-/// Opens (and makes) a file that is there to be locked. It is never removed: two processes would
-/// otherwise lock two files of one name.
+/// Opens (and creates) a lock file. It is never removed: two processes would otherwise lock two files of
+/// one name.
 pub(crate) fn lock_file(path: &Path) -> Result<File, StackError> {
     File::options().create(true).truncate(false).write(true).open(path).at("open", path)
 }

@@ -1,13 +1,13 @@
 //! Postgres and Valkey on one machine, without Docker and without root.
 //!
-//! [`Servers`] are those of `make dev`: fixed ports, data that outlives them. [`TestDatabase`] and
-//! [`TestCache`] give a test a database and a key prefix of its own on [`TestServers`], one pair
-//! for all tests of a checkout. [`PrivateServers`] belong to one test, which may stop and start them.
+//! [`Servers`] are those of `make dev`: fixed ports, persistent data. [`TestDatabase`] and [`TestCache`]
+//! give a test a database and a key prefix of its own on [`TestServers`], one pair for all tests of a
+//! checkout. [`PrivateServers`] belong to one test, which may stop and start them.
 //!
-//! The programs are what `local/install` put into `.local/bin`. The servers listen on 127.0.0.1
-//! only and trust whoever reaches them there, so they are for a developer's machine and nothing
-//! else. Valkey runs as a cluster of one node, because production speaks the cluster protocol: keys
-//! that a command may not touch together are refused here too.
+//! `local/install` puts the programs into `.local/bin`. The servers listen on 127.0.0.1 only and accept
+//! every local client without a password, so they are for a developer's machine and nothing else. Valkey
+//! runs as a cluster of one node, because production speaks the cluster protocol: a command with keys of
+//! several slots is refused here too.
 
 mod blocking;
 mod error;

@@ -29,7 +29,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), StackError> {
-    // Heard from the beginning: a signal that nobody hears ends this process and not its servers.
+    // Signals are handled from the beginning: an unhandled one would end this process and leave its servers
+    // running.
     let asked_to_end = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let servers = Servers::start(settings()?).await?;
     say(&format!(

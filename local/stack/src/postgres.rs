@@ -1,4 +1,4 @@
-//! Postgres.
+//! How Postgres is initialised, configured and started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::unprivileged::User;
 pub(crate) const OWNER: &str = "postgres";
 /// The role of the app, made by the first migration.
 pub(crate) const APP: &str = "app_user";
-/// The database of the server that is there from the beginning.
+/// The default database, which exists from the beginning.
 pub(crate) const DATABASE: &str = "postgres";
 
-/// Who may log in: everybody, from this machine, without a password.
+/// `pg_hba.conf`: every role, from this machine, without a password.
 const ACCESS: &str = "host all all 127.0.0.1/32 trust\n";
 
 pub(crate) struct Postgres {
@@ -50,9 +50,10 @@ impl Postgres {
             .arg("-D")
             .arg(data)
             .args(["-U", OWNER, "--auth=trust", "--encoding=UTF8"])
-            // The kernel writes it within half a minute, and there is nothing of value in it so soon.
+            // Skips fsync: the kernel writes the files within half a minute, and they hold nothing of value
+            // so soon.
             .args(["--no-sync", "--no-instructions"]);
-        // Sorting by code point is the same everywhere and the fastest.
+        // Sorting by code point is the fastest and the same on every system.
         if cfg!(target_os = "macos") {
             command.args(["--lc-collate=C", "--lc-ctype=en_US.UTF-8"]);
         } else {
@@ -103,14 +104,15 @@ impl Program for Postgres {
         if self.data.join("PG_VERSION").exists() {
             return Ok(());
         }
-        // Made beside its place and moved there whole: half a database would fail at every start.
+        // Initialises it in another directory and renames that: an incomplete database would fail at every
+        // start.
         let new = self.data.with_extension("new");
         process::end_leftovers(&new)?;
         memory::remove(&new)?;
         match self.kind {
             Data::Kept => fs::create_dir_all(&new).at("make", &new)?,
             Data::Disposable => {
-                // A link may be left to what was in memory before the machine was switched off.
+                // Removes a link whose target in memory was lost when the machine was switched off.
                 memory::remove(&self.data)?;
                 memory::make(&new)?;
             }
@@ -126,42 +128,43 @@ impl Program for Postgres {
         let mut command = self.user.command(&self.programs.path("postgres"));
         command.arg("-D").arg(&self.data);
         command.arg("-p").arg(self.port.to_string());
-        // No socket in the file system: its path may be too long, and /tmp belongs to everybody.
+        // No Unix socket: its path may be too long, and /tmp is shared by all users.
         command.args(["-h", "127.0.0.1", "-k", ""]);
         let mut set = |name: &str, value: &str| {
             command.arg("-c").arg(format!("{name}={value}"));
         };
         set("timezone", "UTC");
         set("log_timezone", "UTC");
-        // Nothing is replicated from here.
+        // No replication.
         set("wal_level", "minimal");
         set("max_wal_senders", "0");
-        // Queries of an app are too short for compiling them to pay.
+        // Short queries do not repay JIT compilation.
         set("jit", "off");
         match self.kind {
             Data::Kept => set("max_connections", "100"),
             Data::Disposable => {
-                // What was committed outlives the server all the same, which failure tests rely on:
-                // that would take `synchronous_commit = off`, for no gain without fsync.
+                // Commits still survive a crash of the server (not of the machine), which failure tests
+                // rely on: `synchronous_commit = off` would lose them, and gains nothing without fsync.
                 set("fsync", "off");
                 set("full_page_writes", "off");
-                // Many tests at once, each with a pool of its own.
+                // Many tests at once, each with a connection pool.
                 set("max_connections", "300");
-                // Dropping a database searches all of them for its pages.
+                // Dropping a database scans all buffers for its pages.
                 set("shared_buffers", "32MB");
-                // The data may lie in memory, where a long log would be a waste.
+                // The data may lie in memory, which a large WAL would waste.
                 set("max_wal_size", "128MB");
-                // Otherwise a killed server leaves some in /dev/shm when its data is removed.
+                // A killed server would otherwise leave shared memory in /dev/shm after its data is
+                // removed.
                 set("dynamic_shared_memory_type", "mmap");
-                // A test's database is gone before its tables need it.
+                // A test's database is dropped before it needs vacuuming.
                 set("autovacuum", "off");
             }
         }
         command
     }
 
-    /// Reads what Postgres writes into its data directory for `pg_ctl`: the process on the first
-    /// line, "ready" on the eighth. A killed server leaves the file, hence the other two questions.
+    /// Reads `postmaster.pid`: the process id on the first line, "ready" on the eighth. A killed server
+    /// leaves the file behind, hence the checks of process and port.
     fn is_ready(&self, pid: i32, _age: Duration) -> bool {
         let status = fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
         let mut lines = status.lines().map(str::trim);

@@ -1,4 +1,4 @@
-//! Servers of one test, which may take them away from the code under test and give them back.
+//! Servers of one test, which can stop and start them under the code that it tests.
 
 use std::fs;
 use std::path::Path;
@@ -13,11 +13,10 @@ use crate::server::{Data, Server};
 use crate::valkey::Valkey;
 use crate::{StackError, settings};
 
-/// How often a start is tried again because somebody took the port between looking and listening.
+/// Retries of a start that lost a race: another process took the port between the check and the listening.
 const ATTEMPTS: usize = 3;
 
-/// A Postgres and a Valkey that nobody else uses, on free ports. Dropped, they end and their data
-/// is removed.
+/// A Postgres and a Valkey for one test alone, on free ports. Dropped, they end and their data is removed.
 pub struct PrivateServers {
     postgres: Server,
     cache: Server,
@@ -43,27 +42,27 @@ impl PrivateServers {
         }
     }
 
-    /// The Postgres, to be stopped and started.
+    /// The Postgres, to stop and start.
     pub fn postgres(&self) -> &Server {
         &self.postgres
     }
 
-    /// The Valkey, to be stopped and started. It keeps its keys meanwhile.
+    /// The Valkey, to stop and start. Its keys survive that.
     pub fn cache(&self) -> &Server {
         &self.cache
     }
 
-    /// The superuser's way to the database, for migrating it.
+    /// The superuser's URL of the database, for migrating it.
     pub fn owner_url(&self) -> String {
         Postgres::url(postgres::OWNER, self.postgres.port(), postgres::DATABASE)
     }
 
-    /// The app's way to the database, once it is migrated.
+    /// The app's URL of the database, once it is migrated.
     pub fn app_url(&self) -> String {
         Postgres::url(postgres::APP, self.postgres.port(), postgres::DATABASE)
     }
 
-    /// The way to the cache.
+    /// The URL of the cache.
     pub fn cache_url(&self) -> String {
         Valkey::url(self.cache.port())
     }
@@ -71,9 +70,9 @@ impl PrivateServers {
 
 impl Drop for PrivateServers {
     fn drop(&mut self) {
-        // Clones of the handles may be about; what they speak of is gone after this.
+        // Clones of the handles may remain; they are useless after this.
         both(|| self.postgres.stop_here(), || self.cache.stop_here());
-        // What cannot be removed now is swept by a later start.
+        // A later start sweeps what cannot be removed now.
         let _ = self.home.remove();
     }
 }
@@ -92,7 +91,7 @@ fn started(make: impl Fn(u16) -> Result<Server, StackError>) -> Result<Server, S
     }
 }
 
-/// Ends and removes what tests have left that were killed. A home is named after its process.
+/// Ends and removes the servers that killed tests left behind. A home's name begins with its process id.
 pub(crate) fn sweep(local_dir: &Path) -> Result<(), StackError> {
     let all = local_dir.join("private");
     fs::create_dir_all(&all).at("make", &all)?;
@@ -105,7 +104,7 @@ pub(crate) fn sweep(local_dir: &Path) -> Result<(), StackError> {
         }
         let home = Home::new(local_dir, &format!("private/{name}"), Data::Disposable);
         home.end_all()?;
-        // Another test may be sweeping too.
+        // Another test may be sweeping too (a race, and harmless).
         let _ = home.remove();
     }
     Ok(())

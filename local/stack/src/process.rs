@@ -1,8 +1,8 @@
-//! Which processes are ours, and how they end.
+//! Finds and ends this checkout's server processes.
 //!
-//! A server is recognised by what the kernel says about it, its program's name and its data
-//! directory. A file with its number could be missing (its owner was killed before writing it) or
-//! speak of a process that has the number now and is somebody else's.
+//! A server is identified by what the kernel says about it: its program's name and its data directory. A
+//! pid file could be missing (its owner was killed before writing it) or name a process id that the kernel
+//! has reused for another program.
 
 use std::path::Path;
 use std::process::Child;
@@ -13,15 +13,15 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::StackError;
 
-/// How often processes are looked at while one waits for them.
+/// The interval at which waiting code looks at processes.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// How long a server has to end in order.
+/// The timeout of a graceful shutdown.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the kernel has to end it by force.
+/// The timeout after SIGKILL.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Postgres and Valkey alike end their sessions and keep their data. (At SIGTERM, Postgres would wait
-/// for its clients to leave.)
+/// Graceful shutdown of both: Postgres and Valkey end their sessions and keep their data. (At SIGTERM,
+/// Postgres would wait for its clients to disconnect.)
 const IN_ORDER: Signal = Signal::INT;
 
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "valkey-server"];
@@ -29,9 +29,9 @@ const PROGRAMS: [&str; 3] = ["postgres", "initdb", "valkey-server"];
 /// A process that works in a data directory.
 pub(crate) struct Found {
     pid: Pid,
-    /// What it was started with, the program first.
+    /// Its command line, the program first.
     arguments: Vec<String>,
-    /// Whether it is the server itself, and not a helper that the server started.
+    /// Whether it is the server itself, not one of its helper processes.
     pub(crate) leads: bool,
 }
 
@@ -40,7 +40,7 @@ impl Found {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// The value that follows `flag`.
+    /// The argument that follows `flag`.
     pub(crate) fn argument(&self, flag: &str) -> Option<&str> {
         let mut arguments = self.arguments.iter();
         arguments.find(|argument| *argument == flag)?;
@@ -48,10 +48,10 @@ impl Found {
     }
 }
 
-/// Those of our programs that were started with `data` or work in it. Postgres' helpers are found
-/// by the latter: when it is killed, they may outlive it for a moment and keep it from starting.
+/// Our programs that were started with `data` or have it as their working directory. The latter finds
+/// Postgres' helpers: when it is killed, they may outlive it for a moment and keep it from starting.
 pub(crate) fn working_in(data: &Path) -> Vec<Found> {
-    // The kernel knows only the name behind a link.
+    // The kernel shows resolved paths only.
     let real = data.canonicalize().ok();
     all()
         .into_iter()
@@ -64,8 +64,7 @@ pub(crate) fn working_in(data: &Path) -> Vec<Found> {
         .collect()
 }
 
-/// Whether it is one of our programs. A helper's name is followed by what it does:
-/// `postgres: checkpointer`.
+/// Whether the process runs one of our programs. A helper's title adds its task: `postgres: checkpointer`.
 fn is_ours(found: &Found) -> bool {
     let program = found.arguments.first().map_or("", String::as_str);
     let program = program.split(": ").next().unwrap_or_default();
@@ -73,21 +72,21 @@ fn is_ours(found: &Found) -> bool {
     PROGRAMS.contains(&name)
 }
 
-/// Whether there is such a process, whoever's it is.
+/// Whether a process with this id exists, of whichever user.
 pub(crate) fn is_alive(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
-/// The number of a process, as signals take it.
+/// The process id, in the type that signals take.
 pub(crate) fn number(child: &Child) -> i32 {
-    // The kernel's numbers are small and positive; 0 is no process.
+    // Process ids are small and positive; 0 is no process.
     i32::try_from(child.id()).unwrap_or_default()
 }
 
-/// Ends a server that this process started, first in order, then by force.
+/// Ends a server that this process started: gracefully, then by force.
 pub(crate) fn end(child: &mut Child) {
     if let Some(pid) = Pid::from_raw(number(child)) {
-        // It may have ended by itself; waiting tells.
+        // An error means that it has ended already; the wait below finds out.
         let _ = kill_process(pid, IN_ORDER);
         let given = Instant::now();
         while given.elapsed() < PATIENCE {
@@ -101,11 +100,12 @@ pub(crate) fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Ends what works in `data` and was started by a process that is gone.
+/// Ends the servers that work in `data` and whose owner is gone.
 pub(crate) fn end_leftovers(data: &Path) -> Result<(), StackError> {
     let left = working_in(data);
     if left.iter().any(|found| found.leads) {
-        // The server tells its helpers; some of them take the same signal for something else.
+        // Signals the server only: it ends its helpers, some of which interpret the same signal
+        // differently.
         for found in left.iter().filter(|found| found.leads) {
             let _ = kill_process(found.pid, IN_ORDER);
         }
@@ -140,7 +140,7 @@ fn found(pid: Pid, arguments: Vec<String>) -> Found {
     Found { pid, arguments, leads: false }
 }
 
-/// All processes with their arguments and working directories, as far as one may see them.
+/// All visible processes with their arguments and working directories.
 #[cfg(target_os = "linux")]
 fn all() -> Vec<(Found, Option<std::path::PathBuf>)> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -162,7 +162,7 @@ fn all() -> Vec<(Found, Option<std::path::PathBuf>)> {
         .collect()
 }
 
-/// All processes with their arguments: what systems without `/proc` tell.
+/// All processes with their arguments; systems without `/proc` tell no working directory.
 #[cfg(not(target_os = "linux"))]
 fn all() -> Vec<(Found, Option<std::path::PathBuf>)> {
     let listed = std::process::Command::new("ps").args(["-axo", "pid=,args="]).output();

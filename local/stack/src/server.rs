@@ -1,4 +1,4 @@
-//! A server that can be started and stopped, whichever it is.
+//! A server that can be started and stopped: Postgres or Valkey.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -14,47 +14,47 @@ use crate::error::At as _;
 use crate::ports::is_free;
 use crate::process::{self, POLL_INTERVAL};
 
-/// Enough for Postgres to mend a large database after a power cut.
+/// Long enough for Postgres to recover a large database after a power cut.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What becomes of the data when the machine, not the server, stops.
+/// Whether the data survives a crash of the machine (not of the server).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Data {
-    /// It is still there.
+    /// It does.
     Kept,
-    /// Nobody would miss it, and writing it safely would cost the tests most of their time.
+    /// It may be lost: test data, for which durable writes would take most of the tests' time.
     Disposable,
 }
 
-/// The two programs: how they are run, and how they say that they are ready.
+/// How Postgres and Valkey are started, and how they signal readiness.
 pub(crate) trait Program: Send + Sync {
     /// Its name in messages.
     fn name(&self) -> &'static str;
-    /// Its data directory, by whose name its processes are recognised.
+    /// Its data directory, by which its processes are recognised.
     fn data(&self) -> &Path;
-    /// Where its clients reach it.
+    /// The port for its clients.
     fn port(&self) -> u16;
-    /// All that it listens on.
+    /// All ports that it listens on.
     fn ports(&self) -> Vec<u16>;
-    /// The variable that moves it.
+    /// The variable that sets its port.
     fn port_variable(&self) -> &'static str;
-    /// Makes what it needs on disk.
+    /// Creates its files.
     fn prepare(&self) -> Result<(), StackError>;
-    /// Runs it in the foreground.
+    /// The command that runs it in the foreground.
     fn command(&self) -> Command;
-    /// Whether clients can use the process `pid`, up for `age`; may do what is missing for that.
+    /// Whether the process `pid`, `age` after its start, serves clients; may take the last steps for that.
     fn is_ready(&self, pid: i32, age: Duration) -> bool;
-    /// What may help where it ended with this `log`, or nothing; begins with a space.
+    /// A hint for the user where it ended with this `log`, or empty; begins with a space.
     fn advice(&self, log: &str) -> &'static str;
 }
 
-/// A Postgres or a Valkey. Clones speak of the same one; when the last is dropped, it ends.
+/// A Postgres or a Valkey. Clones share one process; when the last is dropped, it ends.
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
 struct Inner {
     program: Box<dyn Program>,
-    /// The process, if this is its owner.
+    /// The process, if this handle owns it.
     process: Mutex<Option<Child>>,
 }
 
@@ -63,13 +63,13 @@ impl Server {
         Self(Arc::new(Inner { program: Box::new(program), process: Mutex::new(None) }))
     }
 
-    /// Starts it on the data that it left, and returns when it is ready. Nothing happens if it runs.
+    /// Starts it on its existing data, and returns when it is ready. Idempotent: does nothing if it runs.
     pub async fn start(&self) -> Result<(), StackError> {
         let this = self.clone();
         blocking(move || this.start_here()).await
     }
 
-    /// Ends it as an administrator would: its clients lose their connections, its data stays.
+    /// Shuts it down gracefully: its clients lose their connections, its data stays.
     pub async fn stop(&self) {
         let this = self.clone();
         blocking(move || this.stop_here()).await;
@@ -82,7 +82,7 @@ impl Server {
     pub(crate) fn start_here(&self) -> Result<(), StackError> {
         let mut process = self.0.process();
         if let Some(child) = process.as_mut() {
-            // Asked for readiness, because one that was killed a moment ago still counts as running.
+            // Checks readiness: a process that was killed a moment ago still counts as running.
             let running = self.wait(process::number(child), || child.try_wait().ok().flatten());
             if running.is_ok() {
                 return Ok(());
@@ -119,7 +119,7 @@ impl Server {
         self.wait(pid, || None)
     }
 
-    /// Lets it outlive this process.
+    /// Gives up ownership: the server outlives this process.
     pub(crate) fn release(&self) {
         drop(self.0.process().take());
     }
@@ -137,8 +137,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
-            // Ctrl-C in a terminal reaches the whole process group: in one of its own, the server
-            // keeps serving until its owner has let go of it in order.
+            // A process group of its own: Ctrl-C in a terminal reaches the whole group, but the server has
+            // to serve until its owner has shut down gracefully.
             .process_group(0);
         command.spawn().map_err(|source| StackError::Run {
             program: command.get_program().into(),
@@ -192,7 +192,7 @@ impl Server {
 
 impl Inner {
     fn process(&self) -> MutexGuard<'_, Option<Child>> {
-        // A panic elsewhere does not change which process is ours.
+        // A poisoned lock is harmless: a panic elsewhere does not change which process is ours.
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -10,10 +10,10 @@ use crate::server::{Data, Server};
 use crate::valkey::Valkey;
 use crate::{Settings, StackError, settings};
 
-/// One Postgres and one Valkey whose data outlives them, or others that the settings name.
+/// One Postgres and one Valkey with persistent data, or others that the settings name.
 ///
-/// One process at a time has them: a second start in the same checkout is refused. If their owner
-/// dies without a word, they live on, and the next start ends them. Dropped, they end.
+/// One process at a time owns them: a second start in the same checkout is refused. If the owner is killed,
+/// they keep running, and the next start ends them. Dropped, they end.
 pub struct Servers {
     postgres: Option<Server>,
     cache: Option<Server>,
@@ -21,12 +21,12 @@ pub struct Servers {
     database_owner_url: String,
     cache_url: String,
     directory: PathBuf,
-    /// Dropped last, as fields are in their order: it goes when nothing runs.
+    /// Dropped last, in the order of the fields: released when nothing runs any more.
     lock: File,
 }
 
 impl Servers {
-    /// Starts what the settings do not name, both at the same time, and returns when both are ready.
+    /// Starts those that the settings do not name, both at the same time, and returns when both are ready.
     pub async fn start(settings: Settings) -> Result<Self, StackError> {
         blocking(move || Self::start_here(settings)).await
     }
@@ -55,28 +55,28 @@ impl Servers {
         })
     }
 
-    /// Where the app finds its database. Its role is made by the first migration.
+    /// The app's URL of its database. The first migration creates its role.
     pub fn database_url(&self) -> &str {
         &self.database_url
     }
 
-    /// The same database for its owner, who migrates it.
+    /// The owner's URL of the same database, for migrating it.
     pub fn database_owner_url(&self) -> &str {
         &self.database_owner_url
     }
 
-    /// Where the app finds its cache.
+    /// The URL of the app's cache.
     pub fn cache_url(&self) -> &str {
         &self.cache_url
     }
 
-    /// Where the data is, or would be. What others put there is [forgotten](forget) with it, and belongs to
+    /// The data directory, existing or not. Other files there are [removed](forget) with it, and belong to
     /// one process at a time as well.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Ends what [`Servers::start`] has started, in order. The data stays.
+    /// Ends gracefully what [`Servers::start`] started. The data stays.
     pub async fn stop(self) {
         let Self { postgres, cache, lock, .. } = self;
         blocking(move || {
@@ -87,7 +87,7 @@ impl Servers {
     }
 }
 
-/// Removes all data of `make dev`, for a start from nothing. Refused while somebody uses it.
+/// Removes all data of `make dev`. Refused while a process uses it.
 pub async fn forget(settings: Settings) -> Result<(), StackError> {
     blocking(move || {
         let home = home(&settings)?;

@@ -1,4 +1,4 @@
-//! Where the servers of `make dev` live.
+//! Settings of the servers of `make dev`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use shared_core::env::{ConfigError, Env};
 use crate::StackError;
 use crate::error::At as _;
 
-/// Where the servers of `make dev` keep their data and listen, or which others to use instead.
+/// Ports and data directory of the servers of `make dev`, or the URLs of others to use instead.
 pub struct Settings {
-    /// `LOCAL_DIR`: for programs and data, `.local` at the root of the repository by default.
+    /// `LOCAL_DIR`: the directory of programs and data, `.local` at the root of the repository by default.
     pub local_dir: PathBuf,
     /// `LOCAL_POSTGRES_PORT`: 25432 by default.
     pub postgres_port: u16,
     /// `LOCAL_CACHE_PORT`: 26379 by default. Valkey also listens on this port minus 10000.
     pub cache_port: u16,
-    /// `DATABASE_URL`: a Postgres to use; if set, none is started.
+    /// `DATABASE_URL`: an existing Postgres; if set, none is started.
     pub database_url: Option<String>,
-    /// `DATABASE_OWNER_URL`: how the owner of the schema reaches that Postgres, `DATABASE_URL` by
-    /// default. Migrations need more rights than the app has.
+    /// `DATABASE_OWNER_URL`: that Postgres for the owner of the schema, `DATABASE_URL` by default.
+    /// Migrations need more rights than the app has.
     pub database_owner_url: Option<String>,
-    /// `CACHE_URL`: a Valkey to use; if set, none is started.
+    /// `CACHE_URL`: an existing Valkey; if set, none is started.
     pub cache_url: Option<String>,
 }
 
@@ -39,20 +39,20 @@ impl Settings {
     }
 }
 
-/// The root of the checkout that this was compiled in.
+/// The root of the checkout that this crate was compiled in.
 pub(crate) fn repository() -> PathBuf {
     let this_crate = Path::new(env!("CARGO_MANIFEST_DIR"));
     this_crate.join("../..")
 }
 
-/// The directory of [`Settings::local_dir`] for those who have no settings: tests.
+/// [`Settings::local_dir`] of this process, for tests, which have no settings.
 pub(crate) fn local_dir_of_this_process() -> Result<PathBuf, StackError> {
     let given = std::env::var_os("LOCAL_DIR").filter(|directory| !directory.is_empty());
     made(&given.map_or_else(default_local_dir, PathBuf::from))
 }
 
-/// The directory's one name, after making it where it is missing: a server is recognised by the
-/// name of its data directory, so every process must use the same.
+/// Creates the directory if it is missing and returns its canonical path: a server is recognised by the
+/// path of its data directory, so every process must use the same.
 pub(crate) fn made(directory: &Path) -> Result<PathBuf, StackError> {
     fs::create_dir_all(directory).at("make", directory)?;
     directory.canonicalize().at("resolve", directory)
@@ -64,8 +64,8 @@ fn default_local_dir() -> PathBuf {
 
 fn port(env: &Env<'_>, variable: &str, default: u16) -> Result<u16, ConfigError> {
     let port = env.parsed(variable, default)?;
-    // Below, one needs to be root; above, the kernel gives ports to whoever opens a connection, so
-    // that a start would fail now and then.
+    // Lower ports need root; higher ones are ephemeral ports of outgoing connections, on which a start
+    // would sometimes fail.
     if (1024..32768).contains(&port) {
         Ok(port)
     } else {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_outgoing_connections_may_have_is_refused() {
+    fn an_ephemeral_port_of_outgoing_connections_is_refused() {
         let env = Env::new(|name| (name == "LOCAL_CACHE_PORT").then(|| "40000".to_owned()));
         let error = Settings::from_env(&env).err().unwrap().to_string();
         assert!(error.starts_with("LOCAL_CACHE_PORT must be"), "{error}");

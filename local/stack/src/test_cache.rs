@@ -1,4 +1,4 @@
-//! A corner of the shared Valkey for one test.
+//! A key prefix of the shared Valkey for one test.
 
 use crate::TestServers;
 use crate::ports::random;
@@ -10,8 +10,8 @@ pub struct TestCache {
 }
 
 impl TestCache {
-    /// A new prefix. What is written under it stays until it expires or the test servers stop: keys
-    /// without a time to live are a fault of the code under test.
+    /// A new prefix. Keys under it stay until they expire or the test servers stop: a key without a time to
+    /// live is a bug in the code under test.
     pub async fn create() -> Self {
         let servers = TestServers::shared().await;
         Self {
@@ -25,7 +25,7 @@ impl TestCache {
         &self.url
     }
 
-    /// To be put before every key, outside its hash tag.
+    /// The prefix of every key, outside its hash tag.
     pub fn key_prefix(&self) -> &str {
         &self.key_prefix
     }

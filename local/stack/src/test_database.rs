@@ -11,46 +11,46 @@ use crate::process;
 use crate::test_servers::{home, or_panic};
 use crate::{StackError, TestServers};
 
-/// A database that is migrated and empty, for one test. Dropped, it is gone.
+/// A migrated, empty database for one test. Dropped, it is removed.
 pub struct TestDatabase {
     servers: &'static TestServers,
     name: String,
 }
 
 impl TestDatabase {
-    /// Makes one, in some ten milliseconds once the template is there.
+    /// Creates one, in some ten milliseconds once the template exists.
     ///
     /// # Panics
-    /// If it cannot be had: no test that asks for it can go on.
+    /// If it cannot be created: no test that needs it can go on.
     pub async fn create() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let servers = TestServers::shared().await;
         let template = or_panic(TEMPLATE.get_or_try_init(|| template(servers)).await);
-        // The process is part of the name, so that others can tell whether it is still needed.
+        // The name holds the process id, so that other processes can tell whether it is still in use.
         let name = format!("test_{}_{:x}", std::process::id(), random());
         let url = servers.database_url(OWNER, DATABASE);
         or_panic(connected(&url, async |client| copy(client, template, &name).await).await);
         Self { servers, name }
     }
 
-    /// For the superuser `postgres`, who owns the tables and sees every row.
+    /// The URL for the superuser `postgres`, who owns the tables and sees every row.
     pub fn owner_url(&self) -> String {
         self.servers.database_url(OWNER, &self.name)
     }
 
-    /// For `app_user`, as which the functions connect.
+    /// The URL for `app_user`, the role of the functions.
     pub fn app_url(&self) -> String {
         self.servers.database_url(APP, &self.name)
     }
 }
 
 impl Drop for TestDatabase {
-    /// Waits for the drop, because the test's process may end right after; what is left over is
-    /// dropped by another test.
+    /// Waits for the drop, because the test's process may end right after; another test drops what is left
+    /// over.
     fn drop(&mut self) {
         let url = self.servers.database_url(OWNER, DATABASE);
         let name = self.name.clone();
-        // A thread of its own: the test's runtime is busy running this.
+        // A thread of its own: `drop` runs on the test's runtime, which cannot `block_on` again.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
@@ -62,7 +62,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The name of the migrated template, made where the schema has none yet.
+/// The name of the migrated template; creates it where the schema has none yet.
 async fn template(servers: &TestServers) -> Result<String, StackError> {
     let url = servers.database_url(OWNER, DATABASE);
     let template = format!("template_{}", shared_postgres::schema_hash());
@@ -73,7 +73,7 @@ async fn template(servers: &TestServers) -> Result<String, StackError> {
     if connected(&url, async |client| sweep(client, &template).await).await? {
         return Ok(template);
     }
-    // Made under another name, so that one whose migration was interrupted is never copied.
+    // Created under another name, so that one whose migration was interrupted is never copied.
     let new = format!("new_{template}");
     connected(&url, async |client| {
         remove(client, &new).await?;
@@ -82,7 +82,7 @@ async fn template(servers: &TestServers) -> Result<String, StackError> {
     .await?;
     migrate(&DatabaseConfig::at(&servers.database_url(OWNER, &new)), Destructive::Refused).await?;
     connected(&url, async |client| {
-        // A connection to the template would keep others from copying it.
+        // A connection to the template would keep other tests from copying it.
         let close = format!("alter database {new} with is_template true allow_connections false");
         run(client, "close the template", &close).await?;
         let rename = format!("alter database {new} rename to {template}");
@@ -92,7 +92,7 @@ async fn template(servers: &TestServers) -> Result<String, StackError> {
     Ok(template)
 }
 
-/// Whether the template is there; drops the databases of processes that are gone.
+/// Returns whether the template exists; drops the databases of processes that are gone.
 async fn sweep(client: &Client, template: &str) -> Result<bool, StackError> {
     let rows = client
         .query("select datname::text from pg_database", &[])
@@ -105,15 +105,15 @@ async fn sweep(client: &Client, template: &str) -> Result<bool, StackError> {
         let mut words = name.split('_');
         let owner = (words.next() == Some("test")).then(|| words.next()?.parse().ok()).flatten();
         if owner.is_some_and(|pid| !process::is_alive(pid)) {
-            // Another test may be dropping it at the same moment.
+            // Another test may drop it at the same moment (a race, and harmless).
             let _ = remove(client, &name).await;
         }
     }
     Ok(found)
 }
 
-/// Copies the template file by file, and by the kernel where this version of Postgres can ask for
-/// that: 7 to 15 ms. The default, through the log, takes 20 to 40 ms.
+/// Copies the template file by file, by reflink where Postgres and the file system support that: 7 to 15
+/// ms. The default, through the WAL, takes 20 to 40 ms.
 async fn copy(client: &Client, template: &str, name: &str) -> Result<(), StackError> {
     let copy = format!("create database {name} template {template} strategy file_copy");
     let cloned = async {
@@ -123,7 +123,7 @@ async fn copy(client: &Client, template: &str, name: &str) -> Result<(), StackEr
     if cloned.await.is_ok() {
         return Ok(());
     }
-    // Before version 18 there is no such setting, and not every file system can do it.
+    // The setting exists since version 18, and not every file system supports cloning.
     let _ = client.batch_execute("reset file_copy_method").await;
     run(client, "make a test database", &copy).await
 }
@@ -137,7 +137,7 @@ async fn run(client: &Client, doing: &'static str, statement: &str) -> Result<()
     client.batch_execute(statement).await.map_err(database_error(doing))
 }
 
-/// Does `work` on a connection of its own.
+/// Runs `work` on a connection of its own.
 async fn connected<T>(
     url: &str,
     work: impl AsyncFnOnce(&Client) -> Result<T, StackError>,
@@ -147,7 +147,7 @@ async fn connected<T>(
         .map_err(database_error("connect to the test server"))?;
     let work = async {
         let result = work(&client).await;
-        // The connection ends when its client is gone, and both are waited for.
+        // The connection ends when its client is dropped; waits for both.
         drop(client);
         result
     };

@@ -11,9 +11,9 @@ use crate::server::{Data, Server};
 use crate::valkey::Valkey;
 use crate::{StackError, private, settings};
 
-/// The servers that all tests of a checkout share, in whichever process they run.
+/// The servers that all tests of a checkout share, across processes.
 ///
-/// The first that needs them starts them, and they stay for those that come later, until
+/// The first test that needs them starts them, and they keep running for later ones until
 /// [`stop_test_servers`]. Data is kept apart by [`TestDatabase`](crate::TestDatabase) and
 /// [`TestCache`](crate::TestCache).
 pub struct TestServers {
@@ -21,13 +21,13 @@ pub struct TestServers {
     cache_port: u16,
 }
 
-/// How one of the two is found and made.
+/// How one of the two is found and started.
 struct Kind {
     /// Its directory in the home.
     name: &'static str,
-    /// The flag of its command line that is followed by its port.
+    /// The flag of its command line in front of its port.
     port_flag: &'static str,
-    /// The port that it has, unless it is taken: another checkout's tests may have it.
+    /// Its preferred port; another checkout's tests may have taken it.
     port: u16,
     make: fn(&Home, u16) -> Result<Server, StackError>,
 }
@@ -38,22 +38,22 @@ const POSTGRES: Kind =
 const VALKEY: Kind = Kind { name: "valkey", port_flag: "--port", port: 26380, make: Home::valkey };
 
 impl TestServers {
-    /// The servers, started if they do not run.
+    /// Returns the servers, and starts them if they do not run.
     ///
     /// # Panics
-    /// If they cannot be had: no test that asks for them can go on.
+    /// If they cannot be started: no test that needs them can go on.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<TestServers> = OnceCell::const_new();
         let servers = SHARED.get_or_try_init(|| blocking(Self::found_or_started));
         or_panic(servers.await)
     }
 
-    /// How a role reaches a database.
+    /// The URL of a database for a role.
     pub(crate) fn database_url(&self, role: &str, database: &str) -> String {
         Postgres::url(role, self.postgres_port, database)
     }
 
-    /// Where the cache is.
+    /// The URL of the cache.
     pub fn cache_url(&self) -> String {
         Valkey::url(self.cache_port)
     }
@@ -67,13 +67,13 @@ impl TestServers {
 }
 
 impl Kind {
-    /// The port of the one that runs, or of a new one.
+    /// The port of the running server, or of a new one.
     fn port(&self, home: &Home) -> Result<u16, StackError> {
         if let Some(port) = self.adopted(home) {
             return Ok(port);
         }
         match self.started(home) {
-            // Data of another version, or half of it after a full disk: nobody misses it.
+            // Data of another version, or incomplete after a full disk: test data is disposable.
             Err(StackError::Ended { .. }) => {
                 home.remove_data(self.name)?;
                 self.started(home)
@@ -87,7 +87,7 @@ impl Kind {
         let found = found.iter().find(|found| found.leads)?;
         let port = found.argument(self.port_flag)?.parse().ok()?;
         let server = (self.make)(home, port).ok()?;
-        // Whoever started it may have been killed before it was ready.
+        // The process that started it may have been killed before it was ready.
         server.adopt(found.number()).ok()?;
         Some(port)
     }
@@ -103,8 +103,8 @@ impl Kind {
     }
 }
 
-/// Ends the servers of [`TestServers::shared`] and those that killed tests have left, as at the end
-/// of `make test`, and removes their data, some of which may lie in memory.
+/// Ends the servers of [`TestServers::shared`] and those that killed tests left behind, as at the end of
+/// `make test`, and removes their data, some of which may lie in memory.
 pub async fn stop_test_servers() -> Result<(), StackError> {
     blocking(|| {
         private::sweep(&settings::local_dir_of_this_process()?)?;
@@ -121,7 +121,7 @@ pub(crate) fn home() -> Result<Home, StackError> {
     Ok(Home::new(&local_dir, "test", Data::Disposable))
 }
 
-/// What a test does without its servers.
+/// Unwraps, or fails the test.
 #[expect(clippy::panic, reason = "only tests come here, and this is how a test fails")]
 pub(crate) fn or_panic<T>(result: Result<T, StackError>) -> T {
     match result {

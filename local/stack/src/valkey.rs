@@ -1,12 +1,12 @@
 //! Valkey, as a cluster of one node.
 //!
-//! A primary that has just started refuses commands for two seconds, because the rest of its
-//! cluster might have replaced it meanwhile (`CLUSTER_WRITABLE_DELAY`, fixed in its source). Here is
-//! no rest of a cluster, and two seconds would be most of a start. Replicas do not wait; so every
-//! start writes a `nodes.conf` in which this node is the replica of one that never existed, and
-//! promotes it as an operator would whose primary is lost: `CLUSTER FAILOVER TAKEOVER`. From then on
-//! it is a primary with all slots, 0.1 s after its start. Should a later version not fall for it,
-//! the promotion comes late and the start takes its two seconds.
+//! A primary that has just started refuses commands for two seconds, because the rest of its cluster might
+//! have replaced it meanwhile (`CLUSTER_WRITABLE_DELAY`, fixed in its source). A cluster of one node has no
+//! such race, and two seconds would be most of a start. Replicas do not wait; so every start writes a
+//! `nodes.conf` in which this node is the replica of a primary that never existed, and promotes it as an
+//! operator does after losing the primary: `CLUSTER FAILOVER TAKEOVER`. Then it is a primary with all
+//! slots, 0.1 s after its start. Should a later version not accept that, the promotion comes late and the
+//! start takes its two seconds.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -21,11 +21,12 @@ use crate::install::Programs;
 use crate::ports::bus_port;
 use crate::server::{Data, Program};
 
-/// This node and the one that never existed. Any 40 hexadecimal digits are a name.
+/// The ids of this node and of the one that never existed: any 40 hexadecimal digits.
 const NODE: &str = "1111111111111111111111111111111111111111";
 const LOST: &str = "2222222222222222222222222222222222222222";
 
-/// By then a replica has understood that it covers all slots, if it ever will.
+/// Forces the promotion after this time, by which a replica knows that it covers all slots, if it ever
+/// does.
 const PROMOTE_ANYWAY: Duration = Duration::from_millis(500);
 
 pub(crate) struct Valkey {
@@ -46,8 +47,8 @@ impl Valkey {
         format!("redis://127.0.0.1:{port}")
     }
 
-    /// The cluster as this node shall believe it to be. The lost node needs an address, or it counts
-    /// as failed at once; nothing listens on port 1.
+    /// The content of `nodes.conf`. The lost primary needs an address, or it counts as failed at once;
+    /// nothing listens on port 1.
     fn nodes(&self) -> String {
         let (port, bus) = (self.port, bus_port(self.port));
         format!(
@@ -109,21 +110,21 @@ impl Program for Valkey {
         set("--cluster-enabled", "yes");
         set("--cluster-port", &bus_port(self.port).to_string());
         set("--cluster-announce-ip", "127.0.0.1");
-        // The log of commands survives `kill -9`; a snapshot now and then would not.
+        // The append-only file survives `kill -9`; periodic snapshots would lose the latest writes.
         set("--appendonly", "yes");
         set("--save", "");
         match self.kind {
             Data::Kept => set("--appendfsync", "everysec"),
             Data::Disposable => set("--appendfsync", "no"),
         }
-        // Its own title would hide the data directory, by which it is recognised.
+        // A title of its own would hide the data directory, by which the process is recognised.
         set("--set-proc-title", "no");
         command.arg("--dir").arg(&self.data);
         command
     }
 
     fn is_ready(&self, _pid: i32, age: Duration) -> bool {
-        // Not there yet, or still reading its data.
+        // An error means that it does not listen yet, or still loads its data.
         self.try_ready(age).unwrap_or(false)
     }
 
@@ -132,7 +133,7 @@ impl Program for Valkey {
     }
 }
 
-/// As much of a client as a start needs.
+/// A minimal client for the start.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -144,7 +145,7 @@ impl Client {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends one command in the protocol's inline form; the answer is a status or a text.
+    /// Sends one command in the protocol's inline form; returns a status or a bulk string.
     fn ask(&mut self, command: &str) -> io::Result<String> {
         let mut line = format!("{command}\r\n");
         self.0.get_mut().write_all(line.as_bytes())?;

@@ -1,4 +1,4 @@
-//! What `make dev` may rely on, each in a `.local` directory of its own.
+//! The servers of `make dev`, each test in a `.local` directory of its own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 
 use std::fs;
@@ -16,7 +16,7 @@ fn local_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local")
 }
 
-/// A `.local` directory that only its owner may enter, and ports that nobody else uses.
+/// A `.local` directory of mode 0700, and ports that no other test uses.
 struct Checkout {
     directory: PathBuf,
     postgres_port: u16,
@@ -36,7 +36,7 @@ impl Checkout {
         Self { directory, postgres_port: free_port().unwrap(), cache_port: free_port().unwrap() }
     }
 
-    /// With copies of the programs, so that they too lie where only their owner may enter.
+    /// With copies of the programs, so that they too lie under mode 0700.
     fn with_programs() -> Self {
         let checkout = Self::new();
         fs::remove_file(checkout.directory.join("bin")).unwrap();
@@ -61,12 +61,12 @@ impl Checkout {
         }
     }
 
-    /// A Valkey alone: its start is a tenth of a second, that of a new Postgres a second.
+    /// Valkey alone: it starts in a tenth of a second, a new Postgres in a second.
     fn settings_without_postgres(&self) -> Settings {
         Settings { database_url: Some("postgres://elsewhere/app".to_owned()), ..self.settings() }
     }
 
-    /// Another process that has the servers, once they are ready.
+    /// Another process that owns the servers, once they are ready.
     fn owner(&self) -> Child {
         let mut owner = Command::new(env!("CARGO_BIN_EXE_local-stack"))
             .arg("run")
@@ -109,7 +109,7 @@ async fn query(url: &str, statement: &str) -> Option<String> {
     })
 }
 
-/// One command in Valkey's inline form, and the last line of its answer.
+/// Sends one command in Valkey's inline form, and returns the last line of the response.
 fn ask(port: u16, command: &str) -> String {
     let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     std::io::Write::write_all(&mut &stream, format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
@@ -133,7 +133,7 @@ async fn a_second_start_keeps_the_data_and_does_not_wait() {
     assert_eq!(ask(checkout.cache_port, "GET kept"), "value");
     fs::write(servers.directory().join("dynamodb.sqlite"), "what others keep there").unwrap();
     servers.stop().await;
-    // The wait of a restarted primary alone would be longer.
+    // The two-second delay of a restarted primary alone would take longer.
     assert!(taken < Duration::from_secs(2), "{taken:?}");
 
     forget(checkout.settings()).await.unwrap();
@@ -141,8 +141,8 @@ async fn a_second_start_keeps_the_data_and_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_checkout_that_only_its_owner_may_enter_is_no_obstacle() {
-    // As root in particular: Postgres runs as another user then.
+async fn a_checkout_of_mode_0700_is_no_obstacle() {
+    // Matters for root in particular: Postgres then runs as another user.
     let checkout = Checkout::with_programs();
     let servers = Servers::start(checkout.settings()).await.unwrap();
     let url = servers.database_owner_url();
@@ -181,7 +181,7 @@ async fn a_second_owner_is_refused_and_so_is_forgetting() {
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_variable_that_moves_it() {
     let checkout = Checkout::new();
-    let _somebody = TcpListener::bind(("127.0.0.1", checkout.cache_port)).unwrap();
+    let _other_process = TcpListener::bind(("127.0.0.1", checkout.cache_port)).unwrap();
     let error = Servers::start(checkout.settings_without_postgres()).await.err().unwrap();
     let message = error.to_string();
     assert!(message.contains(&format!("port {}", checkout.cache_port)), "{message}");

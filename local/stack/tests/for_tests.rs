@@ -1,4 +1,4 @@
-//! What tests may rely on.
+//! The databases, caches and servers that tests use.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -27,7 +27,7 @@ async fn query(url: &str, statement: &str) -> Result<Option<String>, Error> {
     }))
 }
 
-/// One command in Valkey's inline form, and the last line of its answer.
+/// Sends one command in Valkey's inline form, and returns the last line of the response.
 fn ask(url: &str, command: &str) -> String {
     let stream = TcpStream::connect(url.trim_start_matches("redis://")).unwrap();
     (&stream).write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
@@ -69,7 +69,7 @@ async fn a_test_database_takes_milliseconds() {
         drop(TestDatabase::create().await);
         times.push(given.elapsed());
     }
-    // The shortest: other tests keep the machine busy meanwhile.
+    // The shortest: other tests load the machine meanwhile.
     let shortest = times.iter().min().unwrap();
     assert!(*shortest < Duration::from_millis(500), "{times:?}");
 }
@@ -86,7 +86,7 @@ async fn keys_of_two_slots_are_refused_as_in_production() {
 }
 
 #[tokio::test]
-async fn private_servers_can_be_taken_away_and_given_back() {
+async fn private_servers_can_be_stopped_and_started() {
     let servers = PrivateServers::start().await.unwrap();
     let (owner_url, cache_url) = (servers.owner_url(), servers.cache_url());
     migrate(&DatabaseConfig::at(&owner_url), Destructive::Refused).await.unwrap();

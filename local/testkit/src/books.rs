@@ -1,8 +1,8 @@
-//! What must hold of credits, whatever happened.
+//! Invariants of the credits' books, which hold whatever happened.
 
 use crate::TestStack;
 
-/// Rules, each as a query for what breaks it.
+/// The invariants, each with a query that counts its violations.
 const RULES: [(&str, &str); 5] = [
     (
         "a balance is the sum of its ledger",
@@ -46,7 +46,7 @@ const RULES: [(&str, &str); 5] = [
 ];
 
 impl TestStack {
-    /// Fails if any credit is not where it belongs.
+    /// Fails if an allowance, the ledger and the turns disagree.
     pub async fn assert_books_are_right(&self) {
         let owner = self.owner().await;
         for (rule, broken) in RULES {

@@ -1,4 +1,4 @@
-//! A user's own key, stored as the keys function stores it.
+//! BYOK: a user's own key, stored as the keys function stores it.
 
 use secrecy::SecretString;
 use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap, ProviderKey};
@@ -10,7 +10,7 @@ use shared_postgres::{KeyChange, NewKey};
 use crate::TestStack;
 
 impl TestStack {
-    /// Gives a session's user this key, sealed.
+    /// Stores an encrypted key for a session's user.
     pub async fn byok(
         &self,
         session: &Session,

@@ -1,4 +1,4 @@
-//! A client that calls an app directly, as `lambda_http` does.
+//! A client that calls an app's router directly, as `lambda_http` does.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 /// One chunk of a UI message stream.
 pub type UiChunk = Value;
 
-/// Speaks to one app, with or without a session.
+/// Sends requests to one app, with or without a session.
 #[derive(Clone)]
 pub struct Client {
     app: Router,
@@ -21,7 +21,7 @@ pub struct Client {
     source: Option<IpAddr>,
 }
 
-/// What came back.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -33,26 +33,26 @@ pub struct Answer {
 }
 
 impl Client {
-    /// Nobody in particular.
+    /// A client without a session.
     pub fn new(app: Router) -> Self {
         Self { app, headers: HeaderMap::new(), source: None }
     }
 
-    /// With a header on every request.
+    /// Adds a header to every request.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, HeaderValue::from_str(value).unwrap());
         self
     }
 
-    /// From another address.
+    /// Sends from another IP address.
     #[must_use]
     pub fn from(mut self, source: &str) -> Self {
         self.source = Some(source.parse().unwrap());
         self
     }
 
-    /// With a session's cookie.
+    /// Adds a session's cookie.
     #[must_use]
     pub fn signed_in(self, cookie: &str) -> Self {
         self.with("cookie", cookie)
@@ -73,12 +73,12 @@ impl Client {
         self.json("PATCH", path, body.to_string()).await
     }
 
-    /// Any method, any text, said to be JSON.
+    /// Any method with any text as the body, declared as JSON.
     pub async fn json(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
         self.send(self.with_json(method, path, body)).await
     }
 
-    /// The same, not sent yet.
+    /// Builds the same request without sending it.
     pub fn with_json(&self, method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
         let mut request = self.request(method, path, body.into());
         let json = HeaderValue::from_static("application/json");
@@ -86,7 +86,7 @@ impl Client {
         request
     }
 
-    /// A request with this client's headers.
+    /// Builds a request with this client's headers.
     pub fn request(&self, method: &str, path: &str, body: Body) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
         request.headers_mut().extend(self.headers.clone());
@@ -96,7 +96,7 @@ impl Client {
         request
     }
 
-    /// Sends any request, and reads the response to its end.
+    /// Sends a request and reads the response to its end.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.open(request).await;
         let (parts, body) = response.into_parts();
@@ -105,34 +105,34 @@ impl Client {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    /// Sends any request, and leaves the response's body to be read.
+    /// Sends a request and returns the response with its body unread.
     pub async fn open(&self, request: Request<Body>) -> http::Response<Body> {
         self.app.clone().oneshot(request).await.unwrap()
     }
 }
 
 impl Answer {
-    /// The body, which is JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// The error's code.
+    /// The code of the error body.
     pub fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status and error code, for one-line assertions.
+    /// The status and error code, for one-line assertions.
     pub fn refusal(&self) -> (u16, String) {
         (self.status.as_u16(), self.code())
     }
 
-    /// A header as text, or nothing.
+    /// A header as text, if present.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The stream's chunks; fails if it does not end with `[DONE]`.
+    /// The chunks of the stream; fails if it does not end with `[DONE]`.
     pub fn chunks(&self) -> Vec<UiChunk> {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         let data: Vec<&str> =
@@ -142,14 +142,14 @@ impl Answer {
         chunks.iter().map(|chunk| serde_json::from_str(chunk).expect("JSON")).collect()
     }
 
-    /// All text of the answer.
+    /// The text of the answer: all text deltas joined.
     pub fn text(&self) -> String {
         let chunks = self.chunks();
         let deltas = chunks.iter().filter(|chunk| chunk["type"] == "text-delta");
         deltas.filter_map(|chunk| chunk["delta"].as_str()).collect()
     }
 
-    /// The error that a stream ended with, as an error body.
+    /// The error that ended the stream, as an error body.
     pub fn stream_error(&self) -> Value {
         let chunks = self.chunks();
         let last = chunks.last().expect("a chunk");

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector that keeps what it is sent.
+//! An OpenTelemetry collector that records what it receives.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -24,19 +24,19 @@ pub struct Collector {
     _server: JoinSet<()>,
 }
 
-/// What came in one request.
+/// One export request.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// When it was there.
+    /// When it arrived.
     pub arrived: Instant,
     /// The request's headers.
     pub headers: HeaderMap,
-    /// The request's body, in which texts are as they are.
+    /// The request's body: protobuf, in which strings are plain text.
     pub body: Bytes,
 }
 
 impl Collector {
-    /// Starts one that takes so long to answer.
+    /// Starts one that responds after `takes`.
     pub async fn start(takes: Duration) -> Self {
         let exports = Arc::<Mutex<Vec<Export>>>::default();
         let keep = Arc::clone(&exports);
@@ -53,37 +53,37 @@ impl Collector {
         Self { address, exports, _server: server }
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` has to be.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All that came, in order.
+    /// All exports, in order.
     pub fn exports(&self) -> Vec<Export> {
         self.exports.lock().unwrap().clone()
     }
 }
 
 impl Export {
-    /// Its spans, those that ended first before the others.
+    /// Its spans, in the order in which they ended.
     pub fn spans(&self) -> Vec<Span> {
         let spans = self.request().resource_spans.into_iter();
         spans.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 
-    /// The one of this name.
+    /// The span of this name.
     pub fn span(&self, name: &str) -> Span {
         let found = self.spans().into_iter().find(|span| span.name == name);
         found.unwrap_or_else(|| panic!("no {name} in {:?}", self.spans()))
     }
 
-    /// What is said about the one who made them.
+    /// A resource attribute, as text.
     pub fn resource(&self, key: &str) -> String {
         let resource = self.request().resource_spans.swap_remove(0).resource.unwrap();
         attribute(&resource.attributes, key)
     }
 
-    /// Whether `text` is anywhere in it.
+    /// Whether `text` occurs anywhere in it.
     pub fn says(&self, text: &str) -> bool {
         self.body.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
@@ -94,7 +94,7 @@ impl Export {
     }
 }
 
-/// What is said about a span under `key`, as text.
+/// A span attribute, as text.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|attribute| attribute.key == key);
     match found.and_then(|attribute| attribute.value.clone()) {

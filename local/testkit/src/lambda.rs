@@ -1,7 +1,7 @@
-//! A function's built binary, run as Lambda runs it.
+//! Runs a function's built binary as Lambda does.
 //!
-//! [`Function`] is an environment of an emulated Lambda ([`RuntimeApi`]), which shows a stream chunk
-//! by chunk; [`Rie`] is AWS's own emulator, which shows that the binary is one that AWS's code runs.
+//! [`Function`] is an environment of an emulated Lambda ([`RuntimeApi`]), which shows a stream chunk by
+//! chunk; [`Rie`] is AWS's own emulator, which proves that the binary works with AWS's code.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, PipeReader};
@@ -23,16 +23,16 @@ use tokio::time::sleep;
 
 use crate::{Answer, Deployed, deployed_variables, example_variables, repository};
 
-/// How often something is looked at while one waits for it, and how many times.
+/// The polling interval, and the number of polls before giving up.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const GLANCES: usize = 1000;
 
-/// A running function, and one environment of it. Dropped, it is killed.
+/// A running function: one execution environment. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Function(Process);
 
 impl Function {
-    /// Starts `binary` once without each of `required`, and fails unless it stops and names it.
+    /// Starts `binary` once without each of `required`, and fails unless it exits and names the variable.
     pub async fn assert_names_what_is_missing(
         binary: &str,
         variables: &[(&str, String)],
@@ -47,9 +47,9 @@ impl Function {
         }
     }
 
-    /// Starts `binary` with what the template gives the function `logical_id` and nothing else, and
-    /// fails unless it asks for its first event: no variable is missing, and each is one that
-    /// `.env.example` explains. Values that only a deployment knows are those of `.env.example`.
+    /// Starts `binary` with the variables that the template gives the function `logical_id` and no others,
+    /// and fails unless it asks for its first event: no variable is missing, and each is documented in
+    /// `.env.example`. Values that only a deployment knows come from `.env.example`.
     pub async fn assert_starts_as_deployed(binary: &str, logical_id: &str) {
         let (aws, example) = (FakeAws::start().await.expect("a free port"), example_variables());
         let mut variables = aws.variables().to_vec();
@@ -64,11 +64,12 @@ impl Function {
                     format!("secret:{name}")
                 }
                 (Deployed::Known, Some(known)) => known.clone(),
-                // What has no value in the example can be left out, and then means something else.
+                // A variable without a value in the example is optional, and setting it changes the
+                // behaviour.
                 (_, None) => match name.as_str() {
                     "CACHE_NAME" => "chat".to_owned(),
                     "CACHE_USER" => "chat-app".to_owned(),
-                    // The SDK knows no such form of an endpoint of our own.
+                    // The SDK has no dual-stack form of a custom endpoint.
                     "AWS_USE_DUALSTACK_ENDPOINT" => "false".to_owned(),
                     _ => String::new(),
                 },
@@ -87,25 +88,25 @@ impl Function {
         }
     }
 
-    /// Starts `binary`, which will ask `lambda` for events, with `variables` and those of Lambda,
-    /// and none of this process.
+    /// Starts `binary` with `lambda` as its runtime API, with `variables` and Lambda's own, and none of
+    /// this process.
     pub fn start(binary: &str, variables: &[(&str, String)], lambda: &RuntimeApi) -> Self {
         let mut command = in_lambda(binary, binary, variables);
         command.env("AWS_LAMBDA_RUNTIME_API", lambda.address().to_string());
         Self(Process::start(command))
     }
 
-    /// The same without a Lambda around.
+    /// Starts it without a runtime API.
     pub fn start_alone(binary: &str, variables: &[(&str, String)]) -> Self {
         Self(Process::start(in_lambda(binary, binary, variables)))
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.0.log()
     }
 
-    /// Waits until it ends by itself, and for the rest of its log.
+    /// Waits until it exits by itself, and reads the rest of its log.
     pub async fn exit(&mut self) -> ExitStatus {
         for _ in 0..GLANCES {
             if let Some(status) = self.0.child.try_wait().unwrap() {
@@ -117,7 +118,7 @@ impl Function {
         panic!("the function does not end");
     }
 
-    /// What it says before it ends, which it has to do by itself and as a failure.
+    /// Waits until it exits by itself with a failure; returns its log.
     pub async fn complaint(mut self) -> String {
         let status = self.exit().await;
         assert!(!status.success(), "{}", self.log());
@@ -127,7 +128,7 @@ impl Function {
 
 /// A function under AWS's Runtime Interface Emulator. Dropped, both are killed.
 ///
-/// It hands an answer over when it is complete, also a streamed one.
+/// It returns an answer when it is complete, also a streamed one.
 #[derive(Debug)]
 pub struct Rie {
     address: SocketAddr,
@@ -135,7 +136,7 @@ pub struct Rie {
 }
 
 impl Rie {
-    /// Starts the emulator, installing it if it is missing, and with it `binary`.
+    /// Starts the emulator, installing it if it is missing, with `binary`.
     pub async fn start(binary: &str, variables: &[(&str, String)]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
         let runtime_api = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
@@ -154,7 +155,7 @@ impl Rie {
         panic!("the emulator does not listen: {}", process.log());
     }
 
-    /// Invokes the function. One at a time, which `&mut` sees to: the emulator crashes on two.
+    /// Invokes the function. One invocation at a time, enforced by `&mut`: the emulator crashes on two.
     pub async fn post(&mut self, event: impl Into<Bytes>) -> Answer {
         match LambdaResponse::parse(&self.invoke(event).await) {
             Ok(response) => response.into(),
@@ -162,7 +163,7 @@ impl Rie {
         }
     }
 
-    /// The same for an answer that is no response to a request.
+    /// Invokes the function and returns its raw output, for answers that are no HTTP response.
     pub async fn invoke(&mut self, event: impl Into<Bytes>) -> Bytes {
         let url = format!("http://{}/2015-03-31/functions/function/invocations", self.address);
         let request = Request::post(url).body(Body::from(event.into())).unwrap();
@@ -172,7 +173,7 @@ impl Rie {
         response.into_body().collect().await.unwrap().to_bytes()
     }
 
-    /// What the emulator and the function have logged so far.
+    /// The log of the emulator and the function so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -193,7 +194,7 @@ impl From<LambdaResponse> for Answer {
     }
 }
 
-/// A child, and what it writes.
+/// A child process and its output.
 #[derive(Debug)]
 struct Process {
     child: Child,
@@ -211,7 +212,7 @@ impl Process {
             let log = Arc::clone(&log);
             move || keep(output, &log)
         });
-        // The pipe has its end when the child does: the command held a side of it.
+        // The command holds a copy of the pipe's write end; without it, the pipe ends with the child.
         drop(command);
         Self { child, log, reader: Some(reader) }
     }
@@ -238,11 +239,11 @@ fn keep(output: PipeReader, log: &Mutex<String>) {
 impl Drop for Process {
     #[expect(
         clippy::print_stderr,
-        reason = "who reads why a test failed wants to know what the function said"
+        reason = "the function's log is needed to see why a test failed"
     )]
     fn drop(&mut self) {
-        // Fails only when it has ended by itself. A function whose emulator is killed ends too: its
-        // connection has.
+        // Fails only when it has ended by itself. A function also ends when its emulator is killed, which
+        // closes its connection.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -251,7 +252,7 @@ impl Drop for Process {
     }
 }
 
-/// `program`, in the environment of a function whose bootstrap is `binary`.
+/// Prepares `program` with the environment of a function whose bootstrap is `binary`.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn in_lambda(program: &str, binary: &str, variables: &[(&str, String)]) -> Command {
@@ -276,21 +277,21 @@ fn in_lambda(program: &str, binary: &str, variables: &[(&str, String)]) -> Comma
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
             ("TZ", ":UTC"),
             ("_HANDLER", "bootstrap"),
-            // Ours, from the template: a REST API's stage is no part of a route.
+            // Ours, from the template: keeps a REST API's stage out of the path.
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
         ])
         .envs(variables.iter().map(|(name, value)| (name, value)));
     command
 }
 
-/// The emulator, put into `.local/bin` if it is not there.
+/// The emulator's path; installs it into `.local/bin` if it is missing.
 fn installed() -> PathBuf {
     let given = std::env::var_os("LOCAL_DIR").filter(|directory| !directory.is_empty());
     let local_dir = given.map_or_else(|| repository().join(".local"), PathBuf::from);
     let rie = local_dir.join("bin/aws-lambda-rie");
     if !rie.exists() {
         fs::create_dir_all(&local_dir).unwrap();
-        // Tests of several processes may find it missing at the same time.
+        // Another test process may install at the same time.
         let lock = File::create(local_dir.join("install.lock")).unwrap();
         lock.lock().unwrap();
         let installer = repository().join("local/install");

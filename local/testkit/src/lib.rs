@@ -1,7 +1,7 @@
-//! What the functions' tests have in common: real servers, a clock that a test moves, a fake
-//! provider, and a client that speaks to an app without a socket.
+//! Shared by the functions' tests: real servers, a movable clock, a fake provider, and a client that calls
+//! an app without a socket.
 //!
-//! Everything here panics when it fails: a test that cannot be set up has failed.
+//! Everything here panics on failure: a test that cannot be set up has failed.
 
 #![expect(
     clippy::unwrap_used,

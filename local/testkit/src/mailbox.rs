@@ -1,11 +1,11 @@
-//! Where a test's login mails end.
+//! Collects the login mails of a test.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use shared_core::login::{BoxError, LoginMail, Mailer};
 
-/// Keeps the mails; refuses them once told to.
+/// Keeps the mails, or refuses them after [`break_down`](Self::break_down).
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox {
     mails: Arc<Mutex<Vec<LoginMail>>>,
@@ -23,7 +23,7 @@ impl Mailbox {
         self.mails().last().expect("a code was sent").code.as_str().to_owned()
     }
 
-    /// From now on, no mail can be sent.
+    /// Makes every later mail fail.
     pub fn break_down(&self) {
         *self.broken.lock().unwrap() = true;
     }

@@ -1,4 +1,4 @@
-//! How late things are on a machine that is busy.
+//! Measures the scheduling delay of a busy machine.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 const BEAT: Duration = Duration::from_millis(5);
 
-/// Notes the longest time that a timer of this process was late, for as long as somebody waits for it: what
-/// is measured meanwhile, here or in another process, is late by about that.
+/// Records the longest delay of a timer in this process, until the future is dropped: measurements of the
+/// same time, here or in another process, are late by about that.
 pub async fn metronome(late: &Cell<Duration>) -> Infallible {
     loop {
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! The systems that functions work with, a fresh one of each for every test.
+//! The systems that functions use, fresh for every test.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,19 +26,19 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::{MovableClock, repository, repository_file};
 
-/// Where the app is, as far as its tests are concerned.
+/// The app's origin in tests.
 pub const ORIGIN: &str = "https://chat.example.com";
 
-/// The signing key of a test's sessions.
+/// The signing key of sessions in tests.
 const SESSION_KEYS: &str = "test:0123456789abcdef0123456789abcdef";
 
 /// A database, a key prefix, an inbox, a provider and a clock for one test.
 pub struct TestStack {
-    /// The time.
+    /// The clock.
     pub clock: MovableClock,
-    /// The provider.
+    /// The fake provider.
     pub provider: FakeOpenRouter,
-    /// Where the inbox is, to be stopped and started.
+    /// The DynamoDB of the inbox, to stop and start.
     pub dynamodb: LocalDynamoDb,
     variables: HashMap<&'static str, String>,
     database: TestDatabase,
@@ -46,7 +46,7 @@ pub struct TestStack {
 }
 
 impl TestStack {
-    /// Starts what a test needs: milliseconds, once the servers run.
+    /// Starts the systems of one test: milliseconds, once the shared servers run.
     pub async fn start() -> Self {
         let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
         let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
@@ -69,7 +69,7 @@ impl TestStack {
         Self { clock: MovableClock::new(), provider, dynamodb, variables, database, _cache: cache }
     }
 
-    /// Sets a variable, for what is made from [`TestStack::env`] after this.
+    /// Sets a variable for components that are built from [`TestStack::env`] afterwards.
     pub fn set(&mut self, variable: &'static str, value: impl Into<String>) {
         self.variables.insert(variable, value.into());
     }
@@ -79,12 +79,12 @@ impl TestStack {
         Env::new(|variable| self.variables.get(variable).cloned())
     }
 
-    /// The same, for another process.
+    /// The variables in a form for another process.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         self.variables.iter().map(|(name, value)| (*name, value.clone())).collect()
     }
 
-    /// The edge, with the test's clock.
+    /// The edge middleware's context, with the test's clock.
     pub fn app_context(&self) -> AppContext {
         AppContext::new(
             &HttpConfig::from_env(&self.env()).unwrap(),
@@ -93,13 +93,13 @@ impl TestStack {
         )
     }
 
-    /// Signs and verifies session tokens.
+    /// The signer and verifier of session tokens.
     pub fn tokens(&self) -> Tokens {
         let origin = HttpConfig::from_env(&self.env()).unwrap();
         Tokens::new(&SessionKeys::from_env(&self.env()).unwrap(), &origin)
     }
 
-    /// The database, as the app sees it.
+    /// The database, as the app's role.
     pub fn database(&self) -> Database {
         Database::new(&DatabaseConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
     }
@@ -109,12 +109,12 @@ impl TestStack {
         Cache::new(&CacheConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
     }
 
-    /// The cache as AWS knows it, if it does.
+    /// The cache's identity at AWS, if it has one.
     pub fn serverless(&self) -> Option<Serverless> {
         Serverless::from_env(&self.env()).unwrap()
     }
 
-    /// The codes that wait to be entered.
+    /// The pending login codes.
     pub fn codes(&self) -> Codes {
         Codes::new(self.cache(), Pepper::from_env(&self.env()).unwrap())
     }
@@ -124,19 +124,20 @@ impl TestStack {
         OpenRouter::new(&OpenRouterConfig::from_env(&self.env()).unwrap()).unwrap()
     }
 
-    /// A vault that has unwrapped no data key yet.
+    /// A vault whose cache of data keys is empty.
     pub fn vault(&self) -> Vault {
         Vault::new(&VaultConfig::from_env(&self.env()).unwrap(), system_entropy())
     }
 
-    /// The inbox, with a client of its own.
+    /// An inbox with a client of its own.
     pub fn inbox(&self) -> Inbox {
         let env = self.env();
         let config = InboxConfig::from_env(&env).unwrap();
         Inbox::new(&config, &Aws::from_env(&env).unwrap())
     }
 
-    /// The models: the fake's own are free, and a message to one of `openai/*` costs three credits.
+    /// The model table: the fake's own models are free, and a message to one of `openai/*` costs three
+    /// credits.
     pub fn table(&self) -> Arc<ModelTable> {
         let table = r#"
             default = "fake/echo"
@@ -151,12 +152,12 @@ impl TestStack {
         Arc::new(ModelTable::parse(table).unwrap())
     }
 
-    /// The plans, as they are deployed.
+    /// The plans of `plans.toml`.
     pub fn plans(&self) -> Arc<Plans> {
         Arc::new(Plans::parse(&repository_file("plans.toml")).unwrap())
     }
 
-    /// Logs `address` in, past the mail.
+    /// Creates a session for `address` without a mail and its code.
     pub async fn session(&self, address: &str) -> Session {
         let (clock, entropy): (Clock, Entropy) = (self.clock.clock(), system_entropy());
         let now = clock.now();
@@ -178,28 +179,28 @@ impl TestStack {
         self.owner().await.execute(sql, &[&session.user.0, &self.clock.now()]).await.unwrap();
     }
 
-    /// The cookie of a session.
+    /// The cookie header of a session.
     pub fn cookie(&self, session: &Session) -> String {
         let token = self.tokens().sign(session, self.clock.clock().now()).unwrap();
         format!("__Host-session={token}")
     }
 
-    /// How the owner of the schema, a superuser, reaches the database.
+    /// The URL of the database for the owner of the schema, a superuser.
     pub fn owner_url(&self) -> String {
         self.database.owner_url()
     }
 
-    /// A connection as the owner, who sees every row: for looking at what was stored.
+    /// A connection as the owner, who sees every row: for inspecting what was stored.
     pub async fn owner(&self) -> Client {
         connect(&self.database.owner_url()).await
     }
 
-    /// A connection as the app's role, without any of the app's care.
+    /// A plain connection as the app's role, which has entered no session: row-level security applies.
     pub async fn app_role(&self) -> Client {
         connect(&self.database.app_url()).await
     }
 
-    /// Waits until `sql` counts `expected`, for what happens after a response has ended.
+    /// Polls until `sql` counts `expected`, for effects that follow the end of a response.
     pub async fn until_count(&self, expected: i64, sql: &str) {
         let owner = self.owner().await;
         for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! What is left behind, swept up.
+//! Runs the sweep in tests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sweep::{Deps, SweepReport, sweep};
 use crate::TestStack;
 
 impl TestStack {
-    /// Sweeps now, in the database that `owner_url` leads to.
+    /// Sweeps now, as the role of `owner_url`.
     pub async fn sweep(&self, owner_url: &str) -> SweepReport {
         let clock = self.clock.clock();
         let deps = Deps {
@@ -25,7 +25,7 @@ impl TestStack {
         sweep(&deps, Duration::from_mins(1)).await.unwrap()
     }
 
-    /// Sweeps when every turn that is open now has died.
+    /// Sweeps at a time when every turn that is open now is orphaned.
     pub async fn sweep_later(&self) -> SweepReport {
         self.clock.advance(ORPHANED_AFTER + Duration::from_mins(1));
         self.sweep(&self.owner_url()).await

@@ -1,4 +1,4 @@
-//! The template, as far as the functions' own tests ask about it.
+//! The variables that the templates set, for the functions' own tests.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,25 +6,25 @@ use serde_norway::Value;
 
 use crate::repository_file;
 
-/// The templates that have functions.
+/// The templates with functions.
 const TEMPLATES: [&str; 3] = ["infra/api.yaml", "infra/async.yaml", "infra/schema.yaml"];
 
-/// What the template says of a variable.
+/// How the template sets a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deployed {
-    /// This text.
+    /// To this text.
     Text(String),
-    /// A reference to a secret.
+    /// To a reference to a secret.
     Secret,
-    /// Something that only a deployment knows.
+    /// To a value that only a deployment knows.
     Known,
 }
 
-/// The variables that the template gives the function with this logical id, such as `OtpFunction`.
+/// The variables that the templates set for the function with this logical id, such as `OtpFunction`.
 ///
 /// # Panics
 ///
-/// If there is no such function, or the templates cannot be read.
+/// If the function does not exist, or the templates cannot be read.
 pub fn deployed_variables(function: &str) -> BTreeMap<String, Deployed> {
     for path in TEMPLATES {
         let template: Value = serde_norway::from_str(&repository_file(path)).expect("YAML");
@@ -57,7 +57,7 @@ fn deployed(value: &Value) -> Deployed {
     }
 }
 
-/// The variables of `.env.example`, with its values.
+/// The variables of `.env.example` with their values.
 ///
 /// # Panics
 ///

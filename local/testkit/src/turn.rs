@@ -1,4 +1,4 @@
-//! Turns as the database is given them.
+//! Sample turns for the database.
 
 use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
 use shared_core::catalogue::{ModelId, ModelPricing, Tier};
@@ -23,13 +23,13 @@ pub fn new_turn(chat: &str, placement: Placement, answer: &str) -> NewTurn {
     }
 }
 
-/// The turn with this number, which names its messages: the next one of its chat.
+/// The turn `number` of a chat, appended after the one before it; its message ids contain the number.
 pub fn next_turn(chat: &str, number: usize) -> NewTurn {
     let question = message_id(&format!("question-{number}"));
     new_turn(chat, Placement::Append { question }, &format!("answer-{number:02}"))
 }
 
-/// An answer that took 3 and 2 tokens, and 7 billionths of a dollar.
+/// A finished answer with a usage of 3 and 2 tokens and 7 nano-dollars.
 pub fn answer_of(text: &str) -> Answer {
     let mut answer = Answer::default();
     let usage = Usage {

@@ -1,4 +1,4 @@
-//! All that Postgres and Valkey hold of one test.
+//! Dumps of all that Postgres and Valkey hold of one test.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use testkit::TestStack;
 
 use crate::planted::hex;
 
-/// What was there, each time somebody looked.
+/// The dumps of every snapshot, one after the other.
 #[derive(Default)]
 pub(crate) struct AtRest {
     pub(crate) postgres: String,
@@ -16,14 +16,14 @@ pub(crate) struct AtRest {
 }
 
 impl AtRest {
-    /// Writes down what is there now.
+    /// Appends a snapshot of the present state.
     pub(crate) async fn look(&mut self, stack: &TestStack) {
         self.postgres.push_str(&postgres(stack).await);
         self.valkey.push_str(&valkey(stack).await);
     }
 }
 
-/// Every row of every table as text, in which `bytea` is hex; and what the server says that it runs.
+/// Every row of every table as text, with `bytea` in hex, and the statements in `pg_stat_activity`.
 async fn postgres(stack: &TestStack) -> String {
     let owner = stack.owner().await;
     let tables = "select format('%I.%I', schemaname, tablename) from pg_tables
@@ -40,13 +40,13 @@ async fn postgres(stack: &TestStack) -> String {
     dump
 }
 
-/// Every key of the test and what is under it, whatever its type.
+/// Every key of the test with its value, whatever its type.
 async fn valkey(stack: &TestStack) -> String {
     let env = stack.env();
     let (url, prefix) = (env.required("CACHE_URL").unwrap(), env.required("CACHE_PREFIX").unwrap());
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    // The server is shared with all tests, and holds many keys of others.
+    // Filters by prefix: the server is shared with all tests.
     let mut scan = redis::cmd("SCAN");
     scan.cursor_arg(0).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(10_000);
     let mut scan = scan.iter_async::<Vec<u8>>(&mut connection).await.unwrap();

@@ -1,4 +1,4 @@
-//! The product on planted secrets, and one user who uses it.
+//! The product with planted secrets, and one user who uses it.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -27,11 +27,11 @@ const PEPPER: &str = "pepper-f4470a9bd1c26e8355e9b30f7ad8126c";
 const MASTER_KEY: [u8; 32] = *b"\x8f\x13\xa6\xd9\x42\xee\x07\xb5\x6c\xf1\x98\x20\xcb\x74\x3d\xe8\
                                 \x51\x9a\x0e\xc7\xb2\x65\xdf\x38\x84\xfa\x1b\x90\xc3\x5e\xa7\x2d";
 
-/// The one that the sweep seals all keys anew with.
+/// The master key to which the sweep re-encrypts all keys (key rotation).
 const NEXT_MASTER_KEY: [u8; 32] = *b"\xd2\x68\x0b\xf7\x3c\x95\xe1\x4a\xb9\x26\x7f\xc4\x10\xad\x83\x5e\
                                      \xf0\x47\x9b\x32\xc8\x6d\x15\xea\x71\xbe\x04\xd9\x5a\xa3\x8e\x1f";
 
-/// What the operator keeps, and no user has to do with.
+/// The operator's secrets, as opposed to those of users.
 pub(crate) fn operators_secrets() -> Vec<Planted> {
     vec![
         Planted::text("the session key", SESSION_KEY),
@@ -43,13 +43,13 @@ pub(crate) fn operators_secrets() -> Vec<Planted> {
     ]
 }
 
-/// A user at the product, and all that was seen of it.
+/// A client of the product, with a record of all that it caused.
 pub(crate) struct Life {
     pub(crate) stack: TestStack,
-    /// What was at rest, after each step.
+    /// Postgres and Valkey at rest, after each step.
     pub(crate) seen: AtRest,
-    /// The bodies of all answers.
-    pub(crate) told: String,
+    /// The bodies of all responses.
+    pub(crate) responses: String,
     client: Client,
     inbox: DevMailbox,
     chats: usize,
@@ -65,7 +65,8 @@ impl Life {
         let (clock, inbox) = (stack.clock.clock(), DevMailbox::new(stack.clock.clock(), None));
         let drawn = Arc::default();
         let entropy = remembering(Arc::clone(&drawn));
-        // The sweep knows the next master key already; the functions will when they are deployed.
+        // Key rotation under way: the sweep knows the next master key already, the functions not before
+        // they are deployed again.
         let (now, next) = (("now", MASTER_KEY), ("next", NEXT_MASTER_KEY));
         let vault = with_master_keys(&mut stack, &[next, now], |stack| {
             Vault::new(&VaultConfig::from_env(&stack.env()).unwrap(), entropy.clone())
@@ -91,16 +92,24 @@ impl Life {
             Product::new(&stack.env(), wiring).unwrap()
         });
         let client = Client::new(product.router()).from("203.0.113.7");
-        Self { stack, seen: AtRest::default(), told: String::new(), client, inbox, chats: 0, drawn }
+        Self {
+            stack,
+            seen: AtRest::default(),
+            responses: String::new(),
+            client,
+            inbox,
+            chats: 0,
+            drawn,
+        }
     }
 
-    /// The keys that keys are sealed with: nothing else here is drawn at this length.
+    /// The data keys: the only random values of 32 bytes here.
     pub(crate) fn data_keys(&self) -> Vec<Vec<u8>> {
         let drawn = self.drawn.lock().unwrap();
         drawn.iter().filter(|bytes| bytes.len() == 32).cloned().collect()
     }
 
-    /// With a code out of the mail, after a wrong guess; answers with the code and the token.
+    /// Logs in with the mailed code, after a wrong guess; returns the code and the token.
     pub(crate) async fn log_in(&mut self) -> (String, String) {
         let code = self.ask_for_code().await;
         let wrong = if code == "123456" { "654321" } else { "123456" };
@@ -114,7 +123,7 @@ impl Life {
     }
 
     pub(crate) async fn ask_for_code(&mut self) -> String {
-        // A minute has to pass between two.
+        // A minute has to pass between two codes.
         self.stack.clock.advance(Duration::from_mins(2));
         self.post("/api/auth/otp", &json!({ "email": ADDRESS }), 202).await;
         self.inbox.code_for(ADDRESS).unwrap()
@@ -142,12 +151,12 @@ impl Life {
         self.post("/api/chat", &question, status).await
     }
 
-    /// Has the sweep seal all keys anew.
+    /// Has the sweep re-encrypt all keys under the next master key.
     pub(crate) async fn sweep(&mut self) -> Answer {
         self.post("/local/sweep", &json!({}), 200).await
     }
 
-    /// While Postgres takes no row for `table`.
+    /// Runs `act` while Postgres refuses every new row of `table`.
     pub(crate) async fn while_refused(&mut self, table: &str, act: impl AsyncFnOnce(&mut Self)) {
         let owner = self.stack.owner().await;
         let refuse = format!("alter table {table} add constraint no_more check (false) not valid");
@@ -179,13 +188,13 @@ impl Life {
 
     async fn note(&mut self, path: &str, answer: Answer, status: u16) -> Answer {
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
-        self.told.push_str(&answer.body);
+        self.responses.push_str(&answer.body);
         self.seen.look(&self.stack).await;
         answer
     }
 }
 
-/// A random source that remembers what it gave.
+/// A random source that records what it returns.
 fn remembering(drawn: Arc<Mutex<Vec<Vec<u8>>>>) -> Entropy {
     let source = system_entropy();
     Entropy::new(move |bytes| {
@@ -194,7 +203,7 @@ fn remembering(drawn: Arc<Mutex<Vec<Vec<u8>>>>) -> Entropy {
     })
 }
 
-/// What `make` makes while the vault's file, which is read once, holds these keys, the current one first.
+/// Runs `make` while the vault's key file, which is read once, holds these keys, the current one first.
 fn with_master_keys<T>(
     stack: &mut TestStack,
     keys: &[(&str, [u8; 32])],

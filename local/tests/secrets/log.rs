@@ -1,4 +1,4 @@
-//! All that is logged: as much as is deployed, and of our own crates everything.
+//! Captures the log: at the deployed level, and everything from this workspace's crates.
 
 use std::sync::{Arc, Mutex};
 use std::{fs, io};
@@ -24,7 +24,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Takes in every line from now on. One test is one process here, so nobody else's.
+    /// Captures every line from now on. The subscriber is global: each test has a process of its own here.
     pub(crate) fn begin() -> Self {
         let lines = Self::default();
         let writer = lines.clone();
@@ -43,7 +43,7 @@ impl Log {
     }
 }
 
-/// `info`, as it is deployed; `otel` is what leaves for a collector of traces.
+/// `info`, as deployed; `otel` is the target of exported spans.
 fn filter() -> String {
     let functions = fs::read_dir(repository().join("functions")).unwrap();
     let functions = functions.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -1,8 +1,8 @@
-//! No secret is at rest or in a log, in any form that could be read back.
+//! No secret is at rest or in a log, in any form that could be decoded.
 //!
-//! One whole life of a user is lived with values that are planted, and after each step all that Postgres
-//! and Valkey hold is written down, as is every line that is logged. Then each value is looked for in
-//! all of it: as it is, in hex, in base64 at any alignment, and as a list of bytes.
+//! A user's whole life cycle runs with planted values. After each step, all that Postgres and Valkey hold
+//! is recorded, as is every line that is logged. Then each value is searched for in all of it: as plain
+//! text, in hex, in base64 at any alignment, and as a list of bytes.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop where something breaks")]
 
@@ -19,11 +19,11 @@ use planted::{Planted, assert_absent};
 
 const REVOKED_KEY: &str = "sk-or-v1-revoked-c41d7b9e02f85a6634e1908dbb27f3a5506ce9d81f";
 const UNKNOWN_KEY: &str = "sk-or-v1-unknown-97ab03de5c6f4182b0e7d95516c8fa20347b1e69dead";
-/// Without the dashes after `sk`, as somebody copies it.
+/// Underscores for the dashes after `sk`: a copying error.
 const MALFORMED_KEY: &str = "sk_or_v1_malformed_5e21c7f09b3ad846172c0fe8d5b9a4633f70e2d8";
 
 #[tokio::test]
-async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
+async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
     let log = Log::begin();
     let mut life = Life::begin().await;
     let key = |key: &str| json!({ "key": key, "policy": "always", "monthlyCapUsd": 10 });
@@ -47,7 +47,7 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     for path in ["/api/keys/openrouter", "/api/usage", "/api/me", "/api/me/sessions"] {
         life.get(path, 200).await;
     }
-    // What Postgres says of a row that it refuses holds the whole row.
+    // When Postgres refuses a row, its error detail holds the whole row.
     life.while_refused("messages", async |life| drop(life.chat("fake/echo", 503).await)).await;
     life.while_refused("provider_keys", async |life| {
         life.put("/api/keys/openrouter", &key(OWN_KEY), 503).await;
@@ -58,7 +58,7 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     life.log_out().await;
     life.get("/api/me", 401).await;
 
-    // All of it was in use.
+    // Every key was used.
     let asked_with = life.stack.provider.requests();
     for key in [PLATFORM_KEY, REVOKED_KEY, OWN_KEY] {
         assert!(
@@ -72,7 +72,7 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     let mut secrets = vec![
         Planted::text("the code", &code),
         Planted::text("the code that waits", &waiting_code),
-        // The part of it that nobody can make up.
+        // The part that cannot be guessed.
         Planted::text("the token's signature", token.rsplit('.').next().unwrap()),
         Planted::text("the own key", OWN_KEY),
         Planted::text("the revoked key", REVOKED_KEY),
@@ -83,8 +83,8 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     secrets.extend(data_keys.iter().map(|key| Planted::bytes("a data key", key)));
     let private = [Planted::text("the question", QUESTION), Planted::text("the address", ADDRESS)];
 
-    // What is looked through is all of it: what may be there is found.
-    let (postgres, valkey, told) = (&life.seen.postgres, &life.seen.valkey, &life.told);
+    // Counter-check: what may be there is found, so the search covers everything.
+    let (postgres, valkey, responses) = (&life.seen.postgres, &life.seen.valkey, &life.responses);
     for value in &private {
         assert!(value.is_in(postgres), "{} is not in what Postgres holds", value.name);
     }
@@ -102,11 +102,11 @@ async fn a_whole_life_leaves_no_secret_at_rest_or_in_a_log() {
     assert_absent(&private, "Valkey", valkey);
     assert_absent(&secrets, "the log", &logged);
     assert_absent(&private, "the log", &logged);
-    assert_absent(&secrets, "an answer", told);
+    assert_absent(&secrets, "an answer", responses);
 }
 
 #[tokio::test]
-async fn ciphertexts_that_were_swapped_are_refused_and_nobody_is_asked() {
+async fn swapped_ciphertexts_are_refused_and_no_model_is_asked() {
     let mut life = Life::begin().await;
     let keys = [OWN_KEY, REVOKED_KEY];
     let mut cookies = Vec::new();
@@ -133,9 +133,9 @@ async fn ciphertexts_that_were_swapped_are_refused_and_nobody_is_asked() {
         let refused = life.chat("fake/echo", 403).await;
         assert_eq!(refused.code(), "key_unreadable");
     }
-    assert_eq!(asked(&life), keys, "a model was asked with somebody else's key");
+    assert_eq!(asked(&life), keys, "a model was asked with another user's key");
 
-    // Swapped back, both are as good as before.
+    // Swapped back, both work again.
     life.stack.owner().await.execute(swap, &[]).await.unwrap();
     for cookie in &cookies {
         life.sign_in_as(cookie);

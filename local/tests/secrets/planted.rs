@@ -1,4 +1,4 @@
-//! Values to look for, and the forms in which they could be found.
+//! Planted values, and the encodings in which they are searched for.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use base64::Engine as _;
 use base64::alphabet::{self, Alphabet};
 use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 
-/// So much of the middle of a value is looked for: a leak that was cut is one, too, and what is shown of
-/// a key on purpose is its ends.
+/// The number of bytes searched for, from the middle of a value: a truncated leak counts, and the ends of a
+/// key are shown on purpose.
 const CORE: usize = 24;
-/// What is shorter, as a code is, is met by chance inside of times and ids, and counts only where it stands
-/// alone.
+/// Values shorter than this, such as codes, occur by chance within times and ids, and count only as a word
+/// of their own.
 const SHORT: usize = 8;
 
 const PLAIN: &str = "plain text";
 
-/// A value that was planted.
+/// A planted value.
 pub(crate) struct Planted {
     pub(crate) name: &'static str,
-    /// What each form is called, and how the value looks in it.
+    /// The name of each encoding, and the value in it.
     forms: Vec<(&'static str, String)>,
 }
 
@@ -49,7 +49,7 @@ impl Planted {
         self.found(text).is_some()
     }
 
-    /// The first form in which it is there, and what stands around it.
+    /// The first encoding in which it occurs, with the line around it.
     fn found(&self, text: &str) -> Option<String> {
         self.forms.iter().find_map(|(form, value)| {
             let stands_alone = |at: usize| {
@@ -68,7 +68,7 @@ impl Planted {
     }
 }
 
-/// Fails with all that is there.
+/// Fails with every value that is found.
 pub(crate) fn assert_absent(planted: &[Planted], place: &str, text: &str) {
     let found: Vec<_> = planted.iter().filter_map(|value| value.found(text)).collect();
     assert!(found.is_empty(), "in {place}:\n{}", found.join("\n"));
@@ -86,8 +86,8 @@ fn core(value: &[u8]) -> &[u8] {
     &value[cut..value.len() - cut]
 }
 
-/// The characters that `value` has in the base64 of something longer, in which so many bytes stand
-/// `before` it, modulo 3. Those that neighbours have a part in are left out.
+/// The base64 characters of `value` inside something longer, with `before` bytes in front of it, modulo 3.
+/// Characters that encode neighbouring bytes as well are left out.
 fn base64_inside(value: &[u8], before: usize, alphabet: &Alphabet) -> String {
     let padded = [&[0, 0][..before], value].concat();
     let text = GeneralPurpose::new(alphabet, NO_PAD).encode(&padded);
@@ -96,7 +96,7 @@ fn base64_inside(value: &[u8], before: usize, alphabet: &Alphabet) -> String {
 }
 
 #[test]
-fn a_value_is_found_in_whatever_it_is_part_of() {
+fn a_value_is_found_within_a_longer_text_in_every_encoding() {
     let (key, code) = (Planted::text("a key", "sk-or-v1-0123456789abcdef?>~"), "493817");
     let code = Planted::text("a code", code);
     for (planted, value) in [(&key, "sk-or-v1-0123456789abcdef?>~"), (&code, "493817")] {

@@ -15,15 +15,15 @@ use shared_core::env::{ConfigError, Env};
 
 use crate::http_client::http_client;
 
-/// AWS's endpoints are in the same region: what takes longer to connect will not.
+/// AWS's endpoints are in the same region: a connection that takes longer will fail anyway.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// A connection that died while its environment slept answers nothing; the next attempt makes a new
-/// one, and needs time to.
+/// A dead connection, broken while the function instance was frozen, answers nothing; the retry needs
+/// time to open a new one.
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(2500);
-/// All attempts together. Someone waits for the answer.
+/// All attempts together: a client waits for the answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The first and two more, with pauses (random, this at most, then twice this) that fit into a start;
-/// the SDK's own begin with a second.
+/// Two retries, with a random backoff (at most this, then twice this) that fits into a cold start; the
+/// SDK's own begins with a second.
 const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -42,12 +42,12 @@ struct Account {
 
 impl Aws {
     /// Reads what Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
-    /// `AWS_SESSION_TOKEN`, which a user's own keys do without. They hold for as long as the
-    /// environment lives.
+    /// `AWS_SESSION_TOKEN`, which the access keys of an IAM user do without. They are valid for as long
+    /// as the function instance lives.
     ///
-    /// `AWS_USE_DUALSTACK_ENDPOINT` (`true`) chooses the endpoints that IPv6 can reach, and
-    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's. `AWS_ENDPOINT_URL_DYNAMODB` is
-    /// for that service alone, and goes before it: on a developer's machine there is no other.
+    /// `AWS_USE_DUALSTACK_ENDPOINT` (`true`) selects the dual-stack endpoints, which IPv6 can reach, and
+    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's. `AWS_ENDPOINT_URL_DYNAMODB`
+    /// overrides it for that service: on a developer's machine there is no other.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let region = Region::new(env.required("AWS_REGION")?);
         let credentials = Credentials::new(
@@ -69,7 +69,7 @@ impl Aws {
         self.0.region.as_ref()
     }
 
-    /// What SDK clients are made from. The first call makes the HTTP client; none makes a request.
+    /// The configuration for SDK clients. The first call creates the HTTP client; none makes a request.
     pub fn sdk_config(&self) -> &SdkConfig {
         self.0.sdk.get_or_init(|| self.0.sdk_config())
     }
@@ -101,8 +101,8 @@ impl Account {
     }
 }
 
-/// What SDK clients ask for when they are made: `AWS_ENDPOINT_URL` as it is for their service. The SDK's own
-/// answer to it takes the default chain along.
+/// Resolves the service-specific `AWS_ENDPOINT_URL` for SDK clients. The SDK's own resolver brings the
+/// default chain along.
 #[derive(Debug, Clone)]
 struct DynamoDbEndpoint(Option<String>);
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_variable_is_named() {
         for (missing, _) in REQUIRED {
             let rest: Vec<_> = REQUIRED.into_iter().filter(|(name, _)| *name != missing).collect();
             assert_eq!(aws(&rest).unwrap_err(), ConfigError::new(missing, "is not set"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_http_client_is_made_once_and_only_when_needed() {
+    async fn the_http_client_is_created_once_and_only_when_needed() {
         let aws = aws(&REQUIRED).unwrap();
         crate::Secrets::fetch(&aws, &[]).await.unwrap();
         assert!(aws.0.sdk.get().is_none());
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoints_can_be_those_that_ipv6_reaches() {
+    fn dual_stack_endpoints_can_be_selected() {
         let with = |value| {
             let mut variables = REQUIRED.to_vec();
             variables.push(("AWS_USE_DUALSTACK_ENDPOINT", value));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_service_may_have_an_endpoint_of_its_own() {
+    fn dynamodb_may_have_its_own_endpoint() {
         let endpoint = |variables: &[(&str, &str)], service: &str| {
             let aws = aws(&[&REQUIRED, variables].concat()).unwrap();
             let key = ServiceConfigKey::builder().env("AWS_ENDPOINT_URL").profile("endpoint_url");

@@ -1,8 +1,8 @@
-//! Why AWS did not do what it was asked for, in words that a log may hold.
+//! AWS's errors, redacted for the log.
 //!
-//! What a service says repeats what it was sent: SES the address, others a name or a policy. So
-//! nothing of an answer is repeated here but what is a code by its form, and the errors of the
-//! transport are described by their kind.
+//! A service's message repeats what it was sent: SES the address, others a name or a policy. So only
+//! what has the form of a code or an id is kept of a response, and the errors of the transport are
+//! described by their kind.
 
 use std::error::Error;
 use std::fmt;
@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
-/// A failed call, without a word of the service's own.
+/// A failed call, without the service's own message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{service}: {what}")]
 pub struct AwsError {
@@ -32,13 +32,13 @@ enum What {
 }
 
 impl AwsError {
-    /// Describes `error`, which `service` gave or did not live to give.
+    /// Describes the `error` of a call to `service`.
     pub fn new<E>(service: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + RequestId + Error + 'static,
     {
         let what = match error {
-            // A success that the SDK cannot read it takes for an error of the service.
+            // The SDK reports a success that it cannot read as an error of the service.
             SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
                 What::Unreadable { status: answer.raw().status().as_u16() }
             }
@@ -58,12 +58,12 @@ impl AwsError {
         Self { service, what }
     }
 
-    /// An answer of `service` that could be read, and lacks what it has to hold.
+    /// A readable response of `service` that lacks a required field.
     pub fn incomplete(service: &'static str) -> Self {
         Self { service, what: What::Incomplete }
     }
 
-    /// The service's code for its refusal, such as `AccessDeniedException`.
+    /// The service's error code, such as `AccessDeniedException`.
     pub fn code(&self) -> Option<&str> {
         match &self.what {
             What::Refused { code, .. } => code.as_deref(),
@@ -96,7 +96,7 @@ impl fmt::Display for What {
     }
 }
 
-/// `text`, if its form is that of a code or an id: no address and no sentence is.
+/// Returns `text` if it has the form of a code or an id, which no address and no sentence has.
 pub(crate) fn identifier(text: &str) -> Option<String> {
     let is_one = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte));

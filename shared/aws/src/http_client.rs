@@ -1,8 +1,8 @@
 //! The HTTP client of all SDK clients: hyper and rustls on ring, with Mozilla's roots compiled in.
 //!
 //! Measured on two shared cores: the first SDK client takes 1.2 ms to make, against 2.7 ms with the
-//! system's roots read from a warm disk. Trusting Amazon's five roots alone would take 0.3 ms, and
-//! rest on every endpoint of every region being signed by them.
+//! system's roots read from a warm disk. Trusting Amazon's five roots alone would take 0.3 ms, but
+//! rely on every endpoint of every region being signed by them.
 
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Makes the client; its connectors are made by the SDK when it needs them.
+/// Creates the client; the SDK creates its connectors lazily.
 pub(crate) fn http_client() -> SharedHttpClient {
     let mut builder =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
@@ -22,7 +22,7 @@ pub(crate) fn http_client() -> SharedHttpClient {
     builder.build_https()
 }
 
-/// The SDK takes roots as PEM and nothing else.
+/// The SDK accepts roots only as PEM.
 fn pem() -> String {
     let mut pem = String::with_capacity(256 * 1024);
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {

@@ -2,12 +2,12 @@
 //! services.
 //!
 //! [`Aws`] reads what Lambda puts into the environment and makes no request. The SDK's default chain,
-//! which would look for credentials on the disk and the network, is not here, and neither are the
-//! system's certificates: both cost a cold start milliseconds. What is dear is made when first used.
+//! which would look for credentials on the disk and the network, is not used, and neither are the
+//! system's certificates: both cost a cold start milliseconds. What is expensive is created lazily.
 //!
-//! [`Aws::database_token`] and [`Aws::cache_token`] are the passwords that RDS and `ElastiCache`
-//! take from an IAM identity, signed in this process. [`Secrets`] resolves the variables that refer to
-//! Secrets Manager.
+//! [`Aws::database_token`] and [`Aws::cache_token`] sign IAM authentication tokens, the passwords for
+//! RDS and `ElastiCache`, in this process. [`Secrets`] resolves the variables that refer to Secrets
+//! Manager.
 
 mod account;
 mod error;

@@ -1,4 +1,4 @@
-//! Variables whose value is elsewhere: `secret:<id>` is a secret of Secrets Manager, and
+//! Variables that refer to secrets: `secret:<id>` is a secret of Secrets Manager, and
 //! `secret:<id>#<field>` a field of the JSON object that it holds.
 
 use std::ffi::OsString;
@@ -14,12 +14,12 @@ pub struct Reference {
     pub variable: String,
     /// The secret's name or ARN, with or without the six characters that end an ARN.
     pub id: String,
-    /// The field of the secret's JSON object; without it the secret's whole text is meant.
+    /// The field of the secret's JSON object; `None` is the secret's whole text.
     pub field: Option<String>,
 }
 
 impl Reference {
-    /// Reads the value of `variable`; `None` where it is an ordinary value.
+    /// Parses the value of `variable`; `None` if it is an ordinary value.
     fn parse(variable: &str, value: &str) -> Option<Result<Self, ConfigError>> {
         // Neither a secret's name nor an ARN can have a `#`.
         let (id, field) = match value.strip_prefix(SCHEME)?.split_once('#') {
@@ -36,7 +36,7 @@ impl Reference {
     }
 }
 
-/// Those of `variables` (a process's: [`std::env::vars_os`]) that refer to secrets.
+/// Returns those of `variables` (a process's: [`std::env::vars_os`]) that refer to secrets.
 pub fn references(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Reference>, ConfigError> {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_reference_is_an_error_that_names_the_variable() {
+    fn an_incomplete_reference_is_an_error_that_names_the_variable() {
         for value in ["secret:", "secret:#password", "secret:chat/keys#"] {
             let error = found(value).unwrap_err().to_string();
             assert!(error.starts_with("SESSION_KEYS has to name a secret"), "{error}");

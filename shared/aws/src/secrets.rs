@@ -1,5 +1,5 @@
-//! The values of the variables that refer to secrets, fetched from Secrets Manager when a function
-//! starts: all in one call, because each costs a cold start a round trip.
+//! Fetches the secrets that variables refer to from Secrets Manager when a function starts: all in one
+//! call, because each costs a cold start a round trip.
 //!
 //! The function needs `secretsmanager:BatchGetSecretValue`, which AWS grants on `*` only, and
 //! `secretsmanager:GetSecretValue` on each secret.
@@ -16,11 +16,11 @@ use serde_json::Value;
 use crate::error::identifier;
 use crate::{Aws, AwsError, Reference};
 
-/// How many secrets [one call][1] gives.
+/// Secrets per [call][1].
 ///
 /// [1]: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
 const PER_CALL: usize = 20;
-/// AWS ends a secret's ARN with a hyphen and so many random characters.
+/// AWS ends a secret's ARN with a hyphen and this many random characters.
 const SUFFIX: usize = 6;
 
 /// The secrets of this process, by the variable that refers to each.
@@ -29,10 +29,10 @@ pub struct Secrets {
     values: HashMap<String, SecretString>,
 }
 
-/// A secret cannot be had. Names variables and secrets, never a value.
+/// A secret cannot be resolved. Names variables and secrets, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsError {
-    /// The call failed, and with it all secrets that it asked for.
+    /// The call failed, and with it all secrets that it requested.
     #[error(
         "{failure}; secretsmanager:BatchGetSecretValue was asked for what these variables refer to: {variables}"
     )]
@@ -63,11 +63,11 @@ pub enum Problem {
     AccessDenied,
     /// Secrets Manager's code for another reason.
     Refused(Option<String>),
-    /// Secrets Manager did not mention it.
+    /// It is missing from Secrets Manager's response.
     LeftOut,
     /// It holds bytes where a text is needed.
     Binary,
-    /// A field of it is asked for, and it is no JSON object.
+    /// A field is requested, but it is not a JSON object.
     NotJson,
     /// Its JSON object has no such field.
     NoField(String),
@@ -76,7 +76,7 @@ pub enum Problem {
 }
 
 impl Secrets {
-    /// Fetches what `references` refer to. Without any there is no call, and no client to make one.
+    /// Fetches what `references` refer to. Without any, creates no client and makes no call.
     pub async fn fetch(aws: &Aws, references: &[Reference]) -> Result<Self, SecretsError> {
         let ids: BTreeSet<&str> = references.iter().map(|reference| &*reference.id).collect();
         if ids.is_empty() {
@@ -112,7 +112,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Asks for at most [`PER_CALL`] secrets.
+/// Fetches at most [`PER_CALL`] secrets.
 async fn call(
     client: &Client,
     ids: &[&str],
@@ -134,7 +134,7 @@ async fn call(
     })
 }
 
-/// What Secrets Manager said, of all calls.
+/// The results of all calls.
 #[derive(Default)]
 struct Answer {
     entries: Vec<SecretValueEntry>,
@@ -157,7 +157,7 @@ impl Answer {
         }
     }
 
-    /// Secrets come in any order, by name and full ARN, however they were asked for.
+    /// Secrets come in any order, with name and full ARN, however they were requested.
     fn entry(&self, id: &str) -> Option<&SecretValueEntry> {
         let exactly = |entry: &&SecretValueEntry| [entry.arn(), entry.name()].contains(&Some(id));
         let without_suffix =
@@ -177,14 +177,14 @@ impl Answer {
     }
 }
 
-/// Whether `arn` is `id` and a suffix of AWS's.
+/// Whether `arn` is `id` and AWS's random suffix.
 fn is_suffixed(arn: &str, id: &str) -> bool {
     arn.strip_prefix(id).and_then(|rest| rest.strip_prefix('-')).is_some_and(|suffix| {
         suffix.len() == SUFFIX && suffix.bytes().all(|b| b.is_ascii_alphanumeric())
     })
 }
 
-/// What `serde_json` says of a text that is no JSON may repeat a part of it, so it is not asked.
+/// Drops `serde_json`'s errors: they may repeat a part of the secret.
 fn field_of(text: &str, field: &str) -> Result<SecretString, Problem> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else {
         return Err(Problem::NotJson);

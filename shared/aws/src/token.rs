@@ -1,8 +1,8 @@
 //! IAM authentication: a password for RDS or `ElastiCache` is a request that this process signs and
 //! does not send. The server checks it against IAM.
 //!
-//! Signing takes no network. A token is good for opening a connection within 15 minutes, so one is
-//! made for each connection.
+//! Signing takes no network. A token opens connections for 15 minutes, so one is signed for each
+//! connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,13 +16,13 @@ use secrecy::SecretString;
 
 use crate::Aws;
 
-/// How long a token opens connections: what both services allow at most.
+/// A token's lifetime: the maximum that both services allow.
 pub const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
-/// What `SigV4` leaves as it is in a query.
+/// What `SigV4` escapes in a query: all but the unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// No token could be signed; the host's name is none, most likely.
+/// No token could be signed; most likely the host's name is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("an IAM token cannot be signed")]
 pub struct TokenError(#[source] Box<dyn std::error::Error + Send + Sync>);
@@ -56,7 +56,7 @@ impl Aws {
     /// The password of `user` on the serverless cache called `cache`, for a connection opened between
     /// `now` and [`TOKEN_LIFETIME`] later.
     ///
-    /// The cache's name takes the host's place, as [`ElastiCache`'s documentation][1] has it.
+    /// The cache's name takes the host's place, as [`ElastiCache`'s documentation][1] says.
     ///
     /// [1]: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
     pub fn cache_token(
@@ -70,7 +70,7 @@ impl Aws {
         self.presign(&request, "elasticache", now)
     }
 
-    /// Signs a GET of `https://{request}`; the answer is without the scheme, as both services want it.
+    /// Signs a GET of `https://{request}`; the result omits the scheme, as both services expect it.
     fn presign(
         &self,
         request: &str,

@@ -15,7 +15,7 @@ fn account(fake: &FakeAws) -> Aws {
     Aws::from_env(&Env::new(|name| found(name).map(|(_, value)| value.clone()))).unwrap()
 }
 
-/// What a process with these variables gets.
+/// The secrets of a process with these variables.
 async fn fetch(fake: &FakeAws, variables: &[(&str, &str)]) -> Result<Secrets, SecretsError> {
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Secrets::fetch(&account(fake), &references(variables).unwrap()).await
@@ -74,7 +74,7 @@ async fn without_a_reference_there_is_no_call() {
 }
 
 #[tokio::test]
-async fn more_than_one_call_holds_are_fetched_by_several() {
+async fn more_secrets_than_one_call_holds_are_fetched_by_several() {
     let fake = FakeAws::start().await.unwrap();
     let variables: Vec<(String, String)> = (0..41)
         .map(|number| {
@@ -100,7 +100,7 @@ async fn a_name_that_looks_like_the_start_of_another_is_not_mistaken_for_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_names_variable_and_secret() {
+async fn an_unresolved_secret_is_reported_with_its_variable() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_forbidden_secret("forbidden");
     fake.put_secret("text", "hunter2");
@@ -121,7 +121,7 @@ async fn what_cannot_be_had_names_variable_and_secret() {
 }
 
 #[tokio::test]
-async fn one_secret_that_cannot_be_had_is_an_error_beside_others_that_can() {
+async fn one_unresolved_secret_is_an_error_beside_resolved_ones() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_secret("there", "hunter2");
     let error = fetch(&fake, &[("A", "secret:there"), ("B", "secret:gone")]).await.unwrap_err();
@@ -129,7 +129,7 @@ async fn one_secret_that_cannot_be_had_is_an_error_beside_others_that_can() {
 }
 
 #[tokio::test]
-async fn no_permission_for_the_call_names_the_permission_it_takes() {
+async fn a_denied_call_names_the_permission_that_is_missing() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(1, &Trouble::Denied);
     let error = fetch(&fake, &[("A", "secret:a"), ("B", "secret:b#c")]).await.unwrap_err();
@@ -140,7 +140,7 @@ async fn no_permission_for_the_call_names_the_permission_it_takes() {
 }
 
 #[tokio::test]
-async fn a_throttled_call_is_tried_again_and_a_failing_one_twice() {
+async fn throttled_and_failed_calls_are_retried_twice_at_most() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_secret("a", "value");
     fake.script(1, &Trouble::Throttled);
@@ -156,7 +156,7 @@ async fn a_throttled_call_is_tried_again_and_a_failing_one_twice() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_given_up_within_six_seconds() {
+async fn a_timeout_comes_within_six_seconds() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &Trouble::Slow(Duration::from_mins(1)));
     let began = Instant::now();
@@ -166,7 +166,7 @@ async fn a_silent_peer_is_given_up_within_six_seconds() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_not_repeated() {
+async fn an_unreadable_response_is_redacted() {
     for (status, body) in [(200, r#"{"SecretValues":[{"SecretString":"hunter2"#), (400, "hunter2")]
     {
         let fake = FakeAws::start().await.unwrap();
@@ -179,7 +179,7 @@ async fn an_answer_that_cannot_be_read_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_so() {
+async fn a_refused_connection_is_reported() {
     let fake = FakeAws::start().await.unwrap();
     let aws = account(&fake);
     drop(fake);
@@ -190,7 +190,7 @@ async fn nobody_there_is_said_so() {
 }
 
 #[tokio::test]
-async fn secrets_are_not_printed() {
+async fn debug_output_redacts_secrets() {
     let fake = FakeAws::start().await.unwrap();
     fake.put_secret("pepper", "hunter2");
     let secrets = fetch(&fake, &[("LOGIN_PEPPER", "secret:pepper")]).await.unwrap();

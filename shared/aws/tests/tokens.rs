@@ -1,4 +1,4 @@
-//! Tokens against those that AWS's own signer for Python makes: botocore 1.44.5 at a fixed time,
+//! Compares tokens with those of AWS's own signer for Python: botocore 1.44.5 at a fixed time,
 //! `generate_db_auth_token` for the database and its `SigV4QueryAuth` for the cache.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
@@ -29,7 +29,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// The parts that `&` joins: what is signed does not depend on their order.
+/// The parts that `&` joins: the signature does not depend on their order.
 fn parts(token: &str) -> BTreeSet<&str> {
     token.split('&').collect()
 }
@@ -41,7 +41,7 @@ fn parameters(token: &SecretString) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_databases_token_is_the_one_that_aws_makes() {
+fn the_database_token_equals_botocores() {
     let token = aws(SESSION_TOKEN).database_token(HOST, 5432, "app_user", now()).unwrap();
     let expected = "chat.abc123.ap-south-1.rds.amazonaws.com:5432/?Action=connect&DBUser=app_user\
         &X-Amz-Algorithm=AWS4-HMAC-SHA256\
@@ -53,7 +53,7 @@ fn the_databases_token_is_the_one_that_aws_makes() {
 }
 
 #[test]
-fn the_caches_token_is_the_one_that_aws_makes() {
+fn the_cache_token_equals_botocores() {
     let token = aws(SESSION_TOKEN).cache_token("chat-cache", "chat-app", now()).unwrap();
     let expected = "chat-cache/?Action=connect&User=chat-app&ResourceType=ServerlessCache\
         &X-Amz-Algorithm=AWS4-HMAC-SHA256\
@@ -94,7 +94,7 @@ fn a_token_says_when_it_was_made_and_expires_after_its_lifetime() {
 }
 
 #[test]
-fn a_host_that_is_none_is_an_error() {
+fn an_invalid_host_is_an_error() {
     let token: Result<SecretString, TokenError> =
         aws("").database_token("not a host", 5432, "app_user", now());
     assert_eq!(token.unwrap_err().to_string(), "an IAM token cannot be signed");

@@ -1,4 +1,4 @@
-//! One-time codes: kept as HMACs, compared and counted in one call.
+//! One-time login codes: stored as HMACs, compared and counted in one atomic script.
 
 use std::sync::LazyLock;
 
@@ -13,8 +13,8 @@ use shared_core::login::{CODE_LIFETIME, CODE_TRIES, Code, Guess};
 use crate::config::Pepper;
 use crate::{Cache, CacheError, Subject};
 
-/// KEYS[1] the code; ARGV the MAC, tries, when it ends (ms), its lifetime (ms). The newest code
-/// replaces all that is left of an earlier one.
+/// KEYS[1] the code; ARGV the MAC, tries, expiry (Unix ms), TTL (ms). A new code replaces an earlier
+/// one and its remaining tries.
 static ISSUE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -25,9 +25,9 @@ static ISSUE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS[1] the code; ARGV the guess's MAC, now (ms). The try is counted before it is compared, and a
-/// right guess or the last wrong one removes the code: of two at once, one finds it.
-/// Answers -1 for no code, -2 for right, or how many tries are left.
+/// KEYS[1] the code; ARGV the guess's MAC, now (ms). The try is counted before the comparison, and a
+/// right guess or the last wrong one deletes the code: of two concurrent guesses, one finds it.
+/// Returns -1 for no code, -2 for right, or the number of tries left.
 static GUESS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -49,7 +49,7 @@ static GUESS: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The one-time codes that are waiting to be entered.
+/// The store of pending one-time codes.
 #[derive(Clone, Debug)]
 pub struct Codes {
     cache: Cache,
@@ -57,18 +57,18 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Codes kept in `cache` under `pepper`.
+    /// Stores codes in `cache`, hashed with `pepper`.
     pub fn new(cache: Cache, pepper: Pepper) -> Self {
         Self { cache, pepper }
     }
 
-    /// The address as limits and keys know it: hashed, because the cache has no business with
-    /// people's addresses.
+    /// The e-mail address as the subject of limits and keys: hashed, so that the cache holds no
+    /// addresses.
     pub fn subject(&self, email: &Email) -> Subject {
         Subject::Address(self.mac(&["address", email.as_str()]))
     }
 
-    /// Makes `code` the one code of `email`.
+    /// Stores `code` as the only valid code of `email`.
     pub async fn issue(
         &self,
         email: &Email,
@@ -86,7 +86,7 @@ impl Codes {
         self.cache.run(&script).await
     }
 
-    /// Counts a guess and says what came of it.
+    /// Counts a guess and returns its result.
     pub async fn guess(
         &self,
         email: &Email,
@@ -112,7 +112,7 @@ impl Codes {
         self.mac(&["code", email.as_str(), code.as_str()])
     }
 
-    /// The fields are joined by a byte that none of them can hold, so no two lists read the same.
+    /// Ends each field with a byte that none can contain, so that no two lists collide.
     fn mac(&self, fields: &[&str]) -> String {
         let key = self.pepper.0.expose_secret().as_bytes();
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {

@@ -1,22 +1,22 @@
-//! Where the cache is, and the secret under which codes are kept.
+//! The cache's endpoint and credentials, and the secret that codes are hashed with.
 
 use secrecy::SecretString;
 use shared_core::env::{ConfigError, Env};
 
 use crate::Serverless;
 
-/// The cache's address, and who logs in there.
+/// The cache's endpoint and credentials.
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
     /// `CACHE_URL`: `rediss://host:6379` of a Valkey or Redis that speaks the cluster protocol;
-    /// `redis://` (no TLS) for one on this machine. May be left out beside `CACHE_NAME`.
+    /// `redis://` (no TLS) for a local one. Optional if `CACHE_NAME` is set.
     pub url: Option<SecretString>,
-    /// `CACHE_PREFIX`: put before every key, so that tests can share a server. Empty by default.
+    /// `CACHE_PREFIX`: prefix of every key, so that tests can share a server. Empty by default.
     pub prefix: String,
-    /// `CACHE_NAME`: that of an `ElastiCache` Serverless cache, for asking AWS about it.
+    /// `CACHE_NAME`: the name of an `ElastiCache` Serverless cache, to look it up at AWS.
     pub serverless: Option<Serverless>,
-    /// `CACHE_USER`: a user of that cache who logs in with a token of IAM's. Left out, the URL says
-    /// who logs in.
+    /// `CACHE_USER`: a user of that cache, authenticated by IAM tokens. If unset, the URL's
+    /// credentials are used.
     pub user: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl CacheConfig {
         Ok(Self { url, prefix, serverless, user })
     }
 
-    /// Asks AWS where the cache is, if only its name is known.
+    /// Looks up the endpoint at AWS, if only the cache's name is known.
     pub async fn located(mut self) -> Result<Self, ConfigError> {
         if let (None, Some(serverless)) = (&self.url, &self.serverless) {
             let state = serverless.describe().await;
@@ -55,8 +55,8 @@ impl CacheConfig {
     }
 }
 
-/// The key under which one-time codes and addresses are hashed: without it, the million possible
-/// codes could be tried against a copy of the cache in a second.
+/// The HMAC key of one-time codes and addresses: without it, an attacker with a copy of the cache
+/// could try the million possible codes in a second.
 #[derive(Debug, Clone)]
 pub struct Pepper(pub(crate) SecretString);
 

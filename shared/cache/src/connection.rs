@@ -1,4 +1,4 @@
-//! One multiplexed connection per process, made when first needed and mended by the driver.
+//! One multiplexed connection per process, opened on first use and reconnected by the driver.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,23 +15,23 @@ use tokio::sync::OnceCell;
 use crate::CacheConfig;
 use crate::serverless::Identity;
 
-/// Nobody waits longer for the cache: what it knows can be done without, or refused.
+/// Timeout of a call: a request can go on without the cache, or be refused.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The cache is away or too slow.
+/// The cache is unreachable or too slow.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// It cannot be reached, or refuses the command.
+    /// The cache cannot be reached, or refuses the command.
     #[error("cache: {0}")]
     Redis(#[from] RedisError),
-    /// It did not answer in time.
+    /// The cache did not answer in time.
     #[error("cache: no answer within {} ms", PATIENCE.as_millis())]
     TimedOut,
 }
 
 impl CacheError {
-    /// Whether all connections were found dead: their server went away, or the environment slept too
-    /// long.
+    /// Whether all connections were dead: the server went away, or the function instance was frozen
+    /// too long.
     fn is_dead_connection(&self) -> bool {
         match self {
             Self::Redis(error) => error.kind() == ErrorKind::ClusterConnectionNotFound,
@@ -40,10 +40,10 @@ impl CacheError {
     }
 }
 
-/// The connection of all who are waiting for it.
+/// The connection, shared by all callers that wait for it.
 type Shared = Arc<OnceCell<ClusterConnection>>;
 
-/// The cache. Cheap to clone; connects when first used.
+/// The cache's client. Cheap to clone; connects on first use.
 #[derive(Clone)]
 pub struct Cache {
     client: redis::cluster::ClusterClient,
@@ -52,7 +52,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Prepares the client, without connecting. The clock dates IAM tokens.
+    /// Creates the client, without connecting. The clock timestamps IAM tokens.
     pub fn new(config: &CacheConfig, clock: Clock) -> Result<Self, ConfigError> {
         let url = config.url.as_ref().ok_or_else(|| ConfigError::new("CACHE_URL", "is not set"))?;
         let mut builder = ClusterClientBuilder::new([url.expose_secret()]);
@@ -64,7 +64,7 @@ impl Cache {
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .retries(1)
-            // A peer that vanished without a word acknowledges nothing.
+            // Detects a peer that vanished without closing: it acknowledges nothing.
             .tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(PATIENCE * 2))
             .build()
             .map_err(|error| {
@@ -88,7 +88,7 @@ impl Cache {
         &self.prefix
     }
 
-    /// Runs a script: one round trip, but for the first time that a server sees it.
+    /// Runs a script: one round trip, except the first time that a server sees it.
     #[tracing::instrument(
         target = "otel", name = "script", skip_all, fields(otel.kind = "client", db.system.name = "valkey")
     )]
@@ -99,17 +99,17 @@ impl Cache {
         self.run_often(script).await
     }
 
-    /// Runs a script that a turn runs many times a second: a trace does not show it, and would have room
-    /// for nothing else.
+    /// Runs a script that a turn runs many times a second, without a span: its spans would fill the
+    /// trace.
     pub(crate) async fn run_often<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, CacheError> {
         match self.run_once(script).await {
-            // Rarely one died after it had been heard, and a limit counts twice, or a code is used up;
-            // without this, every first request after a sleep fails.
+            // Retry once: without it, every first request after a freeze fails. Rarely the script had run
+            // before the connection broke; then a limit counts twice, or a code is used up.
             Err(error) if error.is_dead_connection() => {
-                tracing::info!(%error, "the connection to the cache was dead, connecting again");
+                tracing::info!(%error, "the connection to the cache was dead, reconnecting");
                 self.run_once(script).await
             }
             result => result,
@@ -126,7 +126,7 @@ impl Cache {
             Ok(script.invoke_async(&mut connection).await?)
         };
         let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(CacheError::TimedOut));
-        // The driver would go on asking a peer that is silent; the next one asks anew.
+        // The driver would keep using an unresponsive peer; the next call reconnects.
         let is_lost = |error: &CacheError| {
             matches!(error, CacheError::TimedOut) || error.is_dead_connection()
         };

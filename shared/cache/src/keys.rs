@@ -1,20 +1,20 @@
-//! Names of keys. The part in braces is the hash tag: keys with one tag live in one slot, so a
-//! script may touch them together.
+//! Names of keys. The part in braces is the hash tag: keys with one tag share a slot, so a
+//! script may access them together.
 
 use std::net::IpAddr;
 
 use shared_core::ids::{MessageId, UserId};
 
-/// Whom a limit is about.
+/// The subject of a rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A signed-in user.
     User(UserId),
-    /// An address that wants a code, hashed.
+    /// The e-mail address of a login, hashed.
     Address(String),
-    /// Where requests come from.
+    /// The client's IP address.
     Source(IpAddr),
-    /// Everybody together.
+    /// All clients together: a global limit.
     Everybody,
 }
 
@@ -30,12 +30,12 @@ impl Subject {
     }
 }
 
-/// A key of the turn that writes `answer`. An id of a message is unique per user.
+/// The key of `what`, of the turn that produces `answer`. Ids of messages are unique per user.
 pub(crate) fn turn_key(prefix: &str, user: UserId, answer: &MessageId, what: &str) -> String {
     format!("{prefix}{{turn:{user}:{answer}}}:{what}")
 }
 
-/// One customer holds a whole IPv6 /64; a limit per address would be no limit.
+/// The network to limit. One customer holds a whole IPv6 /64; a limit per address would be no limit.
 fn network(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_string(),

@@ -1,9 +1,9 @@
-//! Valkey: what may be forgotten. One-time codes, sliding-window limits, live logs.
+//! The Valkey cache, for data that may be lost: one-time codes, sliding-window rate limits, live logs.
 //!
 //! `ElastiCache` Serverless speaks the cluster protocol only, so every key carries a hash tag (see
-//! `keys`) and every key has a time to live. What several requests could break at once is one Lua
-//! call. Times come from the caller's clock, so that a test can move it; the server's own clock only
-//! clears up.
+//! `keys`) and every key has a time to live. Operations that could race are one atomic Lua
+//! script each. Times come from the caller's clock, so that a test can move it; the server's own clock
+//! only expires keys.
 
 mod codes;
 mod config;

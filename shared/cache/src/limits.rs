@@ -1,12 +1,13 @@
-//! Sliding-window limits: a list of the times at which something was allowed.
+//! Sliding-window rate limits: a list of the times at which a request was allowed.
 //!
-//! A limit of `n` per window is reached if `n` entries are still inside the window. What has left the
-//! longest window is dropped, and what is refused is not written down, so somebody who hammers costs
-//! nothing and does not lock themselves out for longer.
+//! A limit of `n` per window is reached if `n` entries are still inside the window. Entries outside
+//! the longest window are dropped, and a refused request is not recorded, so a client that hammers costs
+//! nothing and does not lock itself out for longer.
 //!
-//! Which limit counts may be known only when Postgres has said who asks. [`Cache::acquire_any`] is for
-//! asking both at once: it takes one if the most generous limit leaves one and tells how each limit
-//! stands, and what the right one would not have allowed is given back.
+//! Which limit applies may be known only once Postgres has returned the user's plan.
+//! [`Cache::acquire_any`] lets both queries run concurrently: it acquires a permit if the most generous
+//! limit allows it and returns the status of each limit; the caller releases a permit that the limit
+//! which applies does not allow.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use shared_core::limits::{Limit, LimitReached, LimitStatus};
 use crate::{Cache, CacheError, Subject};
 
 /// KEYS[1] the list; ARGV now (ms), how many of the limits may be reached, then count and window (ms)
-/// of each limit. Answers whether one was taken, and of each limit how many were used before and the
-/// milliseconds until it leaves one more.
+/// of each limit. Returns whether an entry was added, and of each limit the number of entries before and
+/// the milliseconds until one more is allowed.
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -45,22 +46,22 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS[1] the list; ARGV the entry. Two of one millisecond are as good as each other.
+/// KEYS[1] the list; ARGV the entry. Two of one millisecond are interchangeable.
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new("return redis.call('lrem', KEYS[1], -1, ARGV[1])"));
 
-/// What [`Cache::acquire_any`] did.
+/// A permit of a rate limit, or its refusal, with the status of each limit.
 #[derive(Debug)]
-#[must_use = "what the right limit does not allow has to be given back"]
+#[must_use = "a permit that the limit which applies does not allow has to be released"]
 pub struct Permit {
     key: String,
-    /// What was written down, if anything was.
+    /// The entry in the list; `None` if the request was refused.
     entry: Option<i64>,
     statuses: Vec<LimitStatus>,
 }
 
 impl Permit {
-    /// Whether any limit allows this request, whichever it is that counts.
+    /// Fails if no limit allows this request, whichever of them applies.
     pub fn allowed_by_any(&self) -> Result<(), LimitReached> {
         let soonest = self.statuses.iter().min_by_key(|status| status.reset_after);
         match (self.entry, soonest) {
@@ -69,14 +70,14 @@ impl Permit {
         }
     }
 
-    /// How each limit stands after this request, in the order in which they were given.
+    /// The status of each limit after this request, in the order in which they were passed.
     pub fn statuses(&self) -> &[LimitStatus] {
         &self.statuses
     }
 }
 
 impl Cache {
-    /// Takes one of what `subject` may still do of `what`, if all `limits` leave one.
+    /// Records one `what` of `subject`, if all `limits` allow it.
     ///
     /// The outer error is the cache's, the inner one the limit's.
     pub async fn acquire(
@@ -86,14 +87,14 @@ impl Cache {
         limits: &[Limit],
         now: Timestamp,
     ) -> Result<Result<(), LimitReached>, CacheError> {
-        let taken = self.acquire_unless(subject, what, limits, 0, now).await?;
-        let reached = taken.statuses.iter().filter(|status| status.reached);
+        let permit = self.acquire_unless(subject, what, limits, 0, now).await?;
+        let reached = permit.statuses.iter().filter(|status| status.reached);
         let last = reached.max_by_key(|status| status.reset_after);
         Ok(last.map_or(Ok(()), LimitStatus::allowed))
     }
 
-    /// Takes one of what `subject` may still do of `what`, if any of `limits` leaves one. Whoever
-    /// finds that the limit which counts is reached goes on to [`Cache::release`].
+    /// Acquires a permit for one `what` of `subject`, if any of `limits` allows it. A caller that finds
+    /// the limit which applies reached has to call [`Cache::release`].
     pub async fn acquire_any(
         &self,
         subject: &Subject,
@@ -104,16 +105,16 @@ impl Cache {
         self.acquire_unless(subject, what, limits, limits.len().saturating_sub(1), now).await
     }
 
-    /// Takes back what was written down, if anything was. Until then it counts, so a crowd that
-    /// comes at once is not allowed more than one after the other would be.
-    pub async fn release(&self, taken: Permit) -> Result<(), CacheError> {
-        let Some(entry) = taken.entry else {
+    /// Releases a permit: removes its entry, if it has one. Until then the entry counts, so concurrent
+    /// requests are not allowed more than consecutive ones would be.
+    pub async fn release(&self, permit: Permit) -> Result<(), CacheError> {
+        let Some(entry) = permit.entry else {
             return Ok(());
         };
-        self.run(RELEASE.key(taken.key).arg(entry)).await
+        self.run(RELEASE.key(permit.key).arg(entry)).await
     }
 
-    /// Takes one unless more than `may_be_reached` of the limits are.
+    /// Acquires a permit unless more than `may_be_reached` of the limits are reached.
     async fn acquire_unless(
         &self,
         subject: &Subject,
@@ -128,7 +129,7 @@ impl Cache {
         for limit in limits {
             script.arg(limit.count).arg(millis(limit.window));
         }
-        let (taken, statuses): (bool, Vec<(u32, u64)>) = self.run(&script).await?;
+        let (is_allowed, statuses): (bool, Vec<(u32, u64)>) = self.run(&script).await?;
         let statuses =
             limits.iter().zip(statuses).map(|(limit, (used, reset_after))| LimitStatus {
                 limit: *limit,
@@ -136,7 +137,7 @@ impl Cache {
                 reset_after: Duration::from_millis(reset_after),
                 reached: used >= limit.count,
             });
-        Ok(Permit { key, entry: taken.then_some(entry), statuses: statuses.collect() })
+        Ok(Permit { key, entry: is_allowed.then_some(entry), statuses: statuses.collect() })
     }
 }
 

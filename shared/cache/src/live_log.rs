@@ -1,18 +1,17 @@
-//! The live log of a turn: one stream per answer, from which a reader who comes late, or again, catches
+//! The live log of a turn: one stream per answer, from which a reader that joins late, or resumes, catches
 //! up and follows.
 //!
 //! ```text
 //!  producer ── append ──▶ log (stream) · alive · generation       reader ── read(after) ──▶ Page
-//!           ◀── stop? ───  stop ◀── request_stop ── anybody
+//!           ◀── stop? ───  stop ◀── request_stop ── any process
 //! ```
 //!
-//! The log knows frames by their sequence numbers only, which count from 1; what is in them is the
-//! caller's. A batch's id in the stream is the number of its last frame, so a batch that is sent again,
-//! because nobody heard that it had arrived, is already there. The end is the greatest id there is:
-//! nothing can come after it.
+//! The log knows frames by their sequence numbers only, which count from 1; their content is the
+//! caller's. A batch's id in the stream is the number of its last frame, so an append is idempotent: a
+//! batch that is retried because its acknowledgement was lost is already there. The end is the greatest
+//! possible id: nothing can come after it.
 //!
-//! The cache may forget, and what comes after that begins a new log in the middle: see
-//! [`Page::batches`].
+//! The cache may lose a log; the next append then begins a new one in the middle: see [`Page::batches`].
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -23,8 +22,9 @@ use shared_core::ids::{MessageId, UserId};
 use crate::keys::turn_key;
 use crate::{Cache, CacheError};
 
-/// A script of the KEYS log, alive, stop, generation, and what the scripts share. A batch that is there
-/// already, or comes after the end, is not written. Numbers of frames stay text: Lua's are doubles.
+/// A script of the KEYS log, alive, stop, generation, with the functions that the scripts share. A batch
+/// that is there already, or comes after the end, is not written. Frame numbers stay text: Lua's numbers
+/// are doubles.
 macro_rules! script {
     ($code:literal) => {
         LazyLock::new(|| {
@@ -48,11 +48,11 @@ macro_rules! script {
     };
 }
 
-/// The first append makes the log, with a batch or without one: a turn that dies before it has said a word
-/// leaves an empty log, and not none, as one that never began.
+/// The first append creates the log, with a batch or without one: a turn that is orphaned before its first
+/// frame leaves an empty log, and one that never began leaves none.
 ///
-/// ARGV how long the log is kept and how long the turn is alive (ms), the generation or nothing, and last,
-/// first, frames of the batch if there is one. Answers whether a stop was asked for.
+/// ARGV TTL of the log and of the alive key (ms), the generation or nothing, and last, first, frames of the
+/// batch if there is one. Returns whether a stop was requested.
 static APPEND: LazyLock<Script> = script!(
     r"
     local keep, lives, named = ARGV[1], ARGV[2], ARGV[3]
@@ -68,7 +68,7 @@ static APPEND: LazyLock<Script> = script!(
     "
 );
 
-/// ARGV how long the log is kept (ms), and last, first, frames of the batch if there is one.
+/// ARGV TTL of the log (ms), and last, first, frames of the batch if there is one.
 static END: LazyLock<Script> = script!(
     r"
     local keep = ARGV[1]
@@ -82,9 +82,9 @@ static END: LazyLock<Script> = script!(
     "
 );
 
-/// ARGV the first frame that is wanted, how many bytes make a page, how many batches are looked at in one
-/// go. Answers whether there may be more, whether the log is there, has ended, and the turn is alive; the
-/// generation; and id, first, frames of each batch.
+/// ARGV the first frame to return, the page size in bytes, how many batches are fetched at a time. Returns
+/// whether there may be more, whether the log exists, has ended, and the turn is alive; the generation; and
+/// id, first, frames of each batch.
 static READ: LazyLock<Script> = script!(
     r"
     local from, page, stride = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -104,35 +104,35 @@ static READ: LazyLock<Script> = script!(
     "
 );
 
-/// ARGV how long it is asked for (ms).
+/// ARGV TTL of the stop request (ms).
 static STOP: LazyLock<Script> = script!("redis.call('set', stop, '', 'PX', ARGV[1])");
 
-/// How long a log is kept after its last batch, in which a browser may come back to it.
+/// TTL of a log after its last batch, within which a client may resume.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
-/// How long somebody who asked to stop waits for a producer that has not begun: longer than any turn.
+/// TTL of a stop request, whose turn may not have begun: longer than any turn.
 const STOP_ASKED_FOR: Duration = Duration::from_mins(10);
 
-/// As many bytes of frames make a page.
+/// Page size, in bytes of frames.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// So many batches are looked at before their bytes are counted: a page is larger by that at most.
+/// Batches fetched before their bytes are counted: a page exceeds its size by that many at most.
 const STRIDE: usize = 16;
 
-/// Some frames that follow each other: what is appended, and read, at a time.
+/// Consecutive frames: the unit of appending and reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch<B = Vec<u8>> {
     /// Sequence number of the first frame, from 1.
     pub first: u64,
-    /// That of the last one.
+    /// Sequence number of the last frame.
     pub last: u64,
-    /// The frames, as they go to the client.
+    /// The frames, as they are sent to the client.
     pub frames: B,
 }
 
 impl Batch {
-    /// What follows frame `last` in it; nothing if there is a gap between them. A frame ends with an empty
-    /// line, and holds none.
+    /// Returns the frames after frame `last`; `None` if there is a gap between it and the batch. A frame
+    /// ends with an empty line, and contains none.
     pub fn after(&self, last: u64) -> Option<&[u8]> {
         let known = (last + 1).checked_sub(self.first)?;
         let mut frames = &self.frames[..];
@@ -144,43 +144,43 @@ impl Batch {
     }
 }
 
-/// How a log stands, once all pages are read.
+/// The state of a log, once all pages are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogState {
-    /// Somebody appends to it, or will soon.
+    /// A producer appends to it, or will soon.
     Running,
     /// It is complete.
     Ended,
-    /// There is a log without an end, and nobody has said for [`LiveLog::ALIVE_FOR`] that the turn is
-    /// alive: its producer is dead, or cannot reach the cache.
+    /// The log has no end, and had no heartbeat for [`LiveLog::ALIVE_FOR`]: its producer is gone, or
+    /// cannot reach the cache.
     Orphaned,
-    /// There is nothing: it has not begun, is long over, or the cache has forgotten it.
+    /// There is no log: it has not begun, has expired, or the cache has lost it.
     Absent,
 }
 
-/// What a reader does not know yet.
+/// A page of frames that the reader does not have yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// In their order. The first one may begin before what was asked for, and any may repeat frames of
-    /// the one before, if its producer sent more the second time: the reader skips what it has. One that
-    /// begins after the next frame is a gap: the cache was away meanwhile, and has lost what was there.
+    /// In order. The first one may begin before the requested frame, and any may repeat frames of the
+    /// one before, if its producer's retry held more: the reader skips frames that it has. One that
+    /// begins after the next frame is a gap: the cache was away meanwhile, and has lost frames.
     pub batches: Vec<Batch>,
-    /// How the log stands now.
+    /// The current state of the log.
     pub state: LogState,
-    /// The page is full: the next one is to be asked for at once.
+    /// The page is full: the reader requests the next one at once.
     pub has_more: bool,
-    /// The provider's name of the answer, if the producer has said it.
+    /// The provider's generation id, if the producer has appended it.
     pub generation: Option<String>,
 }
 
-/// All that a log holds.
+/// The whole content of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogContents {
     /// Frames, from the first on.
     pub frames: Vec<u8>,
     /// The last one's number; 0 if there are none.
     pub last: u64,
-    /// The provider's name of the answer, if the producer has said it.
+    /// The provider's generation id, if the producer has appended it.
     pub generation: Option<String>,
 }
 
@@ -188,12 +188,12 @@ pub struct LogContents {
 #[derive(Clone, Debug)]
 pub struct LiveLog {
     cache: Cache,
-    /// The log, alive, stop, generation.
+    /// The keys log, alive, stop, generation.
     keys: Arc<[String; 4]>,
 }
 
 impl Cache {
-    /// The live log of `answer`. Nothing is asked or written yet.
+    /// Returns the live log of `answer`. No call to the cache yet.
     pub fn live_log(&self, user: UserId, answer: &MessageId) -> LiveLog {
         let keys = ["log", "alive", "stop", "generation"];
         let keys = keys.map(|what| turn_key(self.prefix(), user, answer, what));
@@ -202,16 +202,15 @@ impl Cache {
 }
 
 impl LiveLog {
-    /// How long a turn counts as alive after an append. It has to be said more often, and also when there
-    /// is nothing to append.
+    /// TTL of a heartbeat: how long a turn counts as alive after an append. The producer appends more
+    /// often, also when it has no batch.
     pub const ALIVE_FOR: Duration = Duration::from_secs(5);
 
-    /// Says that the turn is alive, and appends a batch, if there is one. Answers whether a stop was asked
-    /// for.
+    /// Sends a heartbeat, and appends a batch, if there is one. Returns whether a stop was requested.
     ///
-    /// After an error, the same batch, or a longer one that begins with the same frame, may be sent again.
-    /// A log that has ended takes nothing more; that is no error. `generation` is kept as long as the log,
-    /// from when it was last said.
+    /// Idempotent: after an error, the same batch, or a longer one that begins with the same frame, may be
+    /// retried. A log that has ended ignores it; that is no error. `generation` is kept as long as the log,
+    /// from the last append that passed it.
     pub async fn append(
         &self,
         batch: Option<Batch<&[u8]>>,
@@ -223,8 +222,8 @@ impl LiveLog {
         self.cache.run_often(&script).await
     }
 
-    /// Appends the last batch, if there is one, and ends the log: readers stop there, the turn is alive no
-    /// longer, and a stop that was asked for is forgotten. May be sent again.
+    /// Appends the last batch, if there is one, and ends the log: readers stop there, and the alive key and
+    /// any stop request are deleted. Idempotent.
     pub async fn end(&self, batch: Option<Batch<&[u8]>>) -> Result<(), CacheError> {
         let mut script = self.invoke(&END);
         script.arg(millis(KEPT_FOR));
@@ -232,7 +231,7 @@ impl LiveLog {
         self.cache.run(&script).await
     }
 
-    /// What was appended after frame `after`, 0 for all of it, and how the log stands.
+    /// Reads a page of the frames after frame `after` (0 for all), and the state of the log.
     pub async fn read(&self, after: u64) -> Result<Page, CacheError> {
         type Entry = (String, u64, Vec<u8>);
         type Answer = (bool, bool, bool, bool, Option<String>, Vec<Entry>);
@@ -254,25 +253,25 @@ impl LiveLog {
         Ok(Page { batches, state, has_more, generation })
     }
 
-    /// All of it, as far as it goes without a gap.
+    /// Reads the whole log, up to the first gap.
     pub async fn read_all(&self) -> Result<LogContents, CacheError> {
-        let mut said = LogContents::default();
+        let mut contents = LogContents::default();
         loop {
-            let page = self.read(said.last).await?;
-            said.generation = page.generation;
+            let page = self.read(contents.last).await?;
+            contents.generation = page.generation;
             for batch in page.batches {
-                let Some(frames) = batch.after(said.last) else { return Ok(said) };
-                said.frames.extend_from_slice(frames);
-                said.last = batch.last;
+                let Some(frames) = batch.after(contents.last) else { return Ok(contents) };
+                contents.frames.extend_from_slice(frames);
+                contents.last = batch.last;
             }
             if !page.has_more {
-                return Ok(said);
+                return Ok(contents);
             }
         }
     }
 
-    /// Asks whoever produces the answer to stop; the next append learns of it. May be asked before the
-    /// turn begins, and again.
+    /// Requests the producer to stop; its next append returns the request. May be called before the turn
+    /// begins, and repeated.
     pub async fn request_stop(&self) -> Result<(), CacheError> {
         self.cache.run(self.invoke(&STOP).arg(millis(STOP_ASKED_FOR))).await
     }
@@ -288,7 +287,7 @@ fn add_batch(script: &mut ScriptInvocation<'_>, batch: Option<Batch<&[u8]>>) {
     }
 }
 
-/// Of a stream's `<last>-0`.
+/// Parses the frame number of a stream id, `<last>-0`.
 fn last_frame(id: &str) -> Result<u64, RedisError> {
     let last = id.split_once('-').and_then(|(last, _)| last.parse().ok());
     last.ok_or_else(|| (ErrorKind::UnexpectedReturnType, "not the id of a batch").into())

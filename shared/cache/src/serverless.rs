@@ -1,4 +1,4 @@
-//! `ElastiCache` Serverless: logging in with IAM, and what the control plane knows about the cache.
+//! `ElastiCache` Serverless: IAM authentication, and the cache's state from the control plane.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
 use shared_core::error_chain;
 
-/// The server hangs up 12 hours after a connection's last proof of who it is; this is well within.
+/// Interval of re-authentication: the server closes a connection 12 hours after its last authentication.
 const PROVE_AGAIN_AFTER: Duration = Duration::from_hours(6);
 
-/// A serverless cache, known by its name.
+/// A serverless cache, identified by its name.
 #[derive(Debug, Clone)]
 pub struct Serverless {
     aws: Aws,
     name: String,
 }
 
-/// What `DescribeServerlessCaches` says.
+/// The result of `DescribeServerlessCaches`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheState {
     /// `creating`, `available`, `modifying`, `deleting` or `create-failed`.
@@ -34,10 +34,10 @@ pub struct CacheState {
     pub engine: Option<String>,
 }
 
-/// Why nothing is known about a cache.
+/// Why the state of a cache is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// AWS did not say.
+    /// The call to AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// There is no cache of that name.
@@ -53,8 +53,8 @@ impl Serverless {
         name.map(|name| Ok(Self { aws: Aws::from_env(env)?, name })).transpose()
     }
 
-    /// Asks the control plane. It is no part of the way to the cache: it may be slow or throttled
-    /// while the cache itself is well.
+    /// Queries the control plane, which no call to the cache depends on: it may be slow or throttled
+    /// while the cache itself is healthy.
     pub async fn describe(&self) -> Result<CacheState, DescribeError> {
         let client = Client::new(self.aws.sdk_config());
         let described = client.describe_serverless_caches().serverless_cache_name(&self.name);
@@ -77,7 +77,7 @@ impl Serverless {
     }
 }
 
-/// Signs a token for each connection, and another before the server wants one.
+/// Signs an IAM token for each connection, and a new one before the server requires it.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) cache: Serverless,

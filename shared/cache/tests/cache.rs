@@ -1,4 +1,4 @@
-//! Limits and codes, against a real server that runs as a cluster.
+//! Rate limits and one-time codes, against a real server in cluster mode.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -33,7 +33,7 @@ fn wait(limit: Limit, seconds: u64) -> Result<(), LimitReached> {
 }
 
 #[tokio::test]
-async fn a_limit_slides() {
+async fn a_rate_limit_is_a_sliding_window() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit { count: 2, window: Duration::from_secs(10) }];
@@ -42,7 +42,7 @@ async fn a_limit_slides() {
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(9).await, Ok(()));
     assert_eq!(take(9).await, wait(limits[0], 1));
-    // One that was refused does not count.
+    // A refused request does not count.
     assert_eq!(take(10).await, Ok(()));
     assert_eq!(take(18).await, wait(limits[0], 1));
     assert_eq!(take(19).await, Ok(()));
@@ -66,7 +66,7 @@ async fn all_of_several_limits_hold() {
 }
 
 #[tokio::test]
-async fn a_crowd_at_once_takes_no_more_than_there_is() {
+async fn concurrent_requests_acquire_no_more_than_the_limit() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let mut crowd = tokio::task::JoinSet::new();
@@ -83,11 +83,11 @@ async fn a_crowd_at_once_takes_no_more_than_there_is() {
     assert_eq!(crowd.join_all().await.into_iter().filter(|allowed| *allowed).count(), 5);
 }
 
-/// Two plans' limits, of which a caller learns late which one counts.
+/// Two plans' limits, of which a caller learns late which one applies.
 const PLANS: [Limit; 2] = [Limit::per_minute(10), Limit::per_minute(60)];
 
 #[tokio::test]
-async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
+async fn each_plans_limit_holds_for_concurrent_requests() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     for (place, plan) in PLANS.iter().enumerate() {
@@ -96,11 +96,11 @@ async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
             let cache = cache.clone();
             let what = format!("plan {place}");
             crowd.spawn(async move {
-                let taken =
+                let permit =
                     cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(0)).await.unwrap();
-                let reached = taken.statuses()[place].reached;
+                let reached = permit.statuses()[place].reached;
                 if reached {
-                    cache.release(taken).await.unwrap();
+                    cache.release(permit).await.unwrap();
                 }
                 !reached
             });
@@ -108,7 +108,7 @@ async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
         let allowed = crowd.join_all().await.into_iter().filter(|allowed| *allowed).count();
         assert_eq!(allowed, usize::try_from(plan.count).unwrap());
 
-        // Those who were refused, by either limit, left nothing behind.
+        // Requests that were refused, by either limit, left no entry.
         let what = format!("plan {place}");
         let next = cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(1)).await.unwrap();
         let status = next.statuses()[1];
@@ -118,7 +118,7 @@ async fn of_a_crowd_each_plan_allows_as_many_as_it_says() {
 }
 
 #[tokio::test]
-async fn of_several_limits_each_says_how_it_stands() {
+async fn a_permit_has_the_status_of_each_limit() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [
@@ -128,41 +128,41 @@ async fn of_several_limits_each_says_how_it_stands() {
     // Remaining, milliseconds until one more is allowed, reached.
     let take = async |millis| {
         let now = at(0) + Duration::from_millis(millis);
-        let taken = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+        let permit = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
         let figures = |status: &LimitStatus| {
             (status.remaining, status.reset_after.as_millis(), status.reached)
         };
-        let statuses = taken.statuses();
+        let statuses = permit.statuses();
         assert!(statuses.iter().map(|status| status.limit).eq(limits));
         [figures(&statuses[0]), figures(&statuses[1])]
     };
     assert_eq!(take(0).await, [(1, 10_000, false), (2, 60_000, false)]);
     assert_eq!(take(4_000).await, [(0, 6_000, false), (1, 56_000, false)]);
     assert_eq!(take(9_999).await, [(0, 1, true), (0, 50_001, false)]);
-    // The first limit leaves one again, and that is enough.
+    // The first limit allows one again, and that is enough.
     assert_eq!(take(14_000).await, [(0, 5_999, false), (0, 46_000, true)]);
     // Four are within the longer window now, and two have to leave it.
     assert_eq!(take(14_001).await, [(0, 5_998, true), (0, 49_999, true)]);
-    // What neither allowed was not written down.
+    // A request that neither allowed was not recorded.
     assert_eq!(take(74_000).await, [(1, 10_000, false), (2, 60_000, false)]);
 }
 
 #[tokio::test]
-async fn what_is_given_back_is_one_and_ones_own() {
+async fn a_release_removes_one_entry_and_only_the_permits_own() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit::per_minute(2), Limit::per_minute(3)];
     let take = async |second| {
         cache.acquire_any(&Subject::Everybody, "x", &limits, at(second)).await.unwrap()
     };
-    let remaining = |taken: &Permit| taken.statuses()[1].remaining;
+    let remaining = |permit: &Permit| permit.statuses()[1].remaining;
     assert_eq!(remaining(&take(0).await), 2);
     assert_eq!(remaining(&take(5).await), 1);
     let third = take(5).await;
     assert!(third.statuses()[0].reached && !third.statuses()[1].reached);
     let fourth = take(5).await;
     assert!(fourth.statuses()[1].reached);
-    // It was refused, so there is nothing to give back, though others took one at the same time.
+    // It was refused, so there is nothing to release, though others have an entry of the same time.
     cache.release(fourth).await.unwrap();
     assert!(take(5).await.statuses()[1].reached);
 
@@ -181,13 +181,13 @@ async fn what_is_given_back_is_one_and_ones_own() {
 }
 
 #[tokio::test]
-async fn what_has_left_every_window_is_dropped() {
+async fn entries_outside_every_window_are_dropped() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     for second in 0..100 {
         let limits = [Limit::per_minute(100), Limit { count: 5, window: Duration::from_secs(3) }];
-        let taken = cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
-        taken.unwrap();
+        let result = cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        result.unwrap();
     }
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
     let key = format!("{}{{everybody}}:x", server.key_prefix());
@@ -209,7 +209,7 @@ async fn subjects_do_not_share_a_limit() {
 }
 
 #[tokio::test]
-async fn of_many_guesses_at_once_three_are_counted_and_one_is_right() {
+async fn of_concurrent_guesses_three_are_counted_and_one_is_right() {
     let server = TestCache::create().await;
     let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));
     let cache = cache(server.cache_url(), server.key_prefix());
@@ -232,7 +232,7 @@ async fn of_many_guesses_at_once_three_are_counted_and_one_is_right() {
 }
 
 #[tokio::test]
-async fn what_is_kept_ends_and_tells_nothing() {
+async fn every_key_expires_and_reveals_no_address_and_no_code() {
     let server = TestCache::create().await;
     let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));
     let cache = cache(server.cache_url(), server.key_prefix());
@@ -254,7 +254,7 @@ async fn what_is_kept_ends_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_away_is_found_again() {
+async fn the_cache_reconnects_after_a_server_restart() {
     let servers = PrivateServers::start().await.unwrap();
     let cache = cache(&servers.cache_url(), "");
     let take =

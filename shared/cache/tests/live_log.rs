@@ -1,4 +1,4 @@
-//! The live log, against a real server that runs as a cluster.
+//! The live log, against a real server in cluster mode.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -34,13 +34,13 @@ fn log(server: &TestCache) -> LiveLog {
     cache(server.cache_url(), server.key_prefix()).live_log(USER, &answer())
 }
 
-/// Frames `first` to `last`, all of which read `frames`.
+/// Frames `first` to `last`, with the bytes `frames`.
 fn batch(frames: &[u8], first: u64, last: u64) -> Batch<&[u8]> {
     Batch { first, last, frames }
 }
 
 async fn append(log: &LiveLog, batch: Batch<&[u8]>) {
-    assert!(!log.append(Some(batch), None).await.unwrap(), "a stop that nobody asked for");
+    assert!(!log.append(Some(batch), None).await.unwrap(), "a stop that was not requested");
 }
 
 /// First frame, last frame and text of each batch.
@@ -49,7 +49,7 @@ fn batches(page: &Page) -> Vec<(u64, u64, &str)> {
     page.batches.iter().map(|batch| (batch.first, batch.last, text(&batch.frames))).collect()
 }
 
-/// What is behind the log's back: the keys of its answer.
+/// Direct access to the keys of an answer's log.
 struct Keys {
     server: redis::Connection,
     prefix: String,
@@ -67,13 +67,13 @@ impl Keys {
         assert_eq!(deleted, 1, "there was no {what}");
     }
 
-    /// Sets what is left of a key's life.
+    /// Sets a key's TTL to a minute.
     fn age(&mut self, what: &str) {
         let is_there: bool = self.server.expire(format!("{}{what}", self.prefix), 60).unwrap();
         assert!(is_there, "there is no {what}");
     }
 
-    /// Asserts that there are these keys of any answer, and no others, and how many seconds each lives.
+    /// Asserts that exactly these keys of any answer exist, and the range of each TTL in seconds.
     fn assert_live(&mut self, expected: &[(&str, RangeInclusive<i64>)]) {
         let everything = format!("{}*", self.prefix.split('{').next().unwrap());
         let mut keys: Vec<String> = self.server.keys(everything).unwrap();
@@ -136,17 +136,17 @@ async fn a_batch_is_found_by_any_of_its_frames() {
 }
 
 #[tokio::test]
-async fn what_is_sent_twice_is_written_once() {
+async fn a_retried_append_is_idempotent() {
     let server = TestCache::create().await;
     let log = log(&server);
     for _ in 0..2 {
         append(&log, batch(b"a", 1, 2)).await;
     }
     append(&log, batch(b"b", 3, 4)).await;
-    // Even if it comes late, and whatever is in it now.
+    // Even if the retry comes late, whatever its content is now.
     append(&log, batch(b"x", 1, 2)).await;
     assert_eq!(batches(&log.read(0).await.unwrap()), [(1, 2, "a"), (3, 4, "b")]);
-    // Nobody heard that it had arrived, and meanwhile there was more.
+    // The acknowledgement was lost, and the retry holds more.
     append(&log, batch(b"bc", 3, 5)).await;
     assert_eq!(batches(&log.read(4).await.unwrap()), [(3, 5, "bc")]);
 
@@ -171,7 +171,7 @@ async fn nothing_comes_after_the_end() {
 }
 
 #[tokio::test]
-async fn an_end_is_one_without_a_beginning_too() {
+async fn a_log_may_end_before_its_first_append() {
     let server = TestCache::create().await;
     let log = log(&server);
     log.end(None).await.unwrap();
@@ -181,7 +181,7 @@ async fn an_end_is_one_without_a_beginning_too() {
 }
 
 #[tokio::test]
-async fn every_key_ends_by_itself() {
+async fn every_key_expires() {
     let server = TestCache::create().await;
     let (log, mut keys) = (log(&server), Keys::of(&server));
     log.request_stop().await.unwrap();
@@ -193,7 +193,7 @@ async fn every_key_ends_by_itself() {
         [("alive", FIVE_SECONDS), ("generation", AN_HOUR), ("log", AN_HOUR), ("stop", TEN_MINUTES)];
     keys.assert_live(&all);
 
-    // The log's hour begins with its last batch, not with the last sign of life.
+    // The log's TTL of an hour begins with its last batch, not with the last heartbeat.
     keys.age("log");
     keys.age("generation");
     log.append(None, None).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_stop_may_come_before_the_turn() {
 }
 
 #[tokio::test]
-async fn answers_have_nothing_in_common() {
+async fn logs_of_different_answers_are_independent() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let [one, two] =
@@ -253,10 +253,10 @@ async fn answers_have_nothing_in_common() {
 }
 
 #[tokio::test]
-async fn a_log_whose_producer_is_gone_is_silent() {
+async fn a_log_whose_producer_is_gone_is_orphaned() {
     let server = TestCache::create().await;
     let (log, mut keys) = (log(&server), Keys::of(&server));
-    // One that dies before its first batch.
+    // The producer is gone before its first batch.
     log.append(None, None).await.unwrap();
     keys.delete("alive");
     assert_eq!(log.read(0).await.unwrap().state, LogState::Orphaned);
@@ -268,7 +268,7 @@ async fn a_log_whose_producer_is_gone_is_silent() {
         assert_eq!(page.state, LogState::Orphaned, "after {after}");
         assert_eq!(page.generation.as_deref(), Some("gen-1"));
     }
-    // It was only slow.
+    // The producer was only slow.
     append(&log, batch(b"b", 2, 2)).await;
     assert_eq!(log.read(0).await.unwrap().state, LogState::Running);
 
@@ -322,11 +322,11 @@ async fn a_long_log_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn frames_are_bytes() {
+async fn frames_may_hold_any_bytes() {
     let server = TestCache::create().await;
     let log = log(&server);
     let text = "id: 1\ndata: {\"delta\":\"नमस्ते 👩🏽‍🚀\"}\n\n".as_bytes();
-    // Half a character, what would be an error in Lua or RESP, and nothing at all.
+    // Half a character, bytes that would be an error in Lua or RESP, and an empty batch.
     let every_byte: Vec<u8> = (0..=255).collect();
     let all = [text, &text[..25], &every_byte, b"\r\n$-1\r\n", b""];
     for (frame, frames) in (1..).zip(all) {
@@ -337,7 +337,7 @@ async fn frames_are_bytes() {
 }
 
 #[tokio::test]
-async fn numbers_are_exact_beyond_what_lua_counts() {
+async fn frame_numbers_are_exact_beyond_luas_doubles() {
     let server = TestCache::create().await;
     let log = log(&server);
     let first = (1 << 53) + 1;
@@ -348,7 +348,7 @@ async fn numbers_are_exact_beyond_what_lua_counts() {
 }
 
 #[tokio::test]
-async fn what_the_cache_has_forgotten_is_a_gap() {
+async fn frames_that_the_cache_has_lost_are_a_gap() {
     let server = TestCache::create().await;
     let (log, mut keys) = (log(&server), Keys::of(&server));
     append(&log, batch(b"a", 1, 4)).await;
@@ -360,7 +360,7 @@ async fn what_the_cache_has_forgotten_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_an_error_soon_and_then_found_again() {
+async fn calls_fail_fast_while_the_server_is_away_and_then_reconnect() {
     let servers = PrivateServers::start().await.unwrap();
     let log = cache(&servers.cache_url(), "").live_log(USER, &answer());
     append(&log, batch(b"a", 1, 1)).await;
@@ -376,7 +376,7 @@ async fn a_server_that_is_away_is_an_error_soon_and_then_found_again() {
     let mut tries = 0;
     while log.append(Some(batch(b"b", 2, 2)), None).await.is_err() {
         tries += 1;
-        assert!(tries < 40, "it is not found again");
+        assert!(tries < 40, "the client does not reconnect");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(batches(&log.read(0).await.unwrap()), [(1, 1, "a"), (2, 2, "b")]);

@@ -1,4 +1,4 @@
-//! ElastiCache Serverless, as far as a Valkey and a stand-in for AWS's control plane can play it.
+//! ElastiCache Serverless, emulated by a Valkey server and a fake of AWS's control plane.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -30,14 +30,14 @@ fn env(aws: &FakeAws, more: &[(&'static str, String)]) -> Env<'static> {
     })
 }
 
-/// What the template lets a function do.
+/// The ACL that the template gives a function's user.
 fn access() -> impl Iterator<Item = &'static str> {
     let (_, access) =
         include_str!("../../../infra/data.yaml").split_once("AccessString: >-").unwrap();
     access.split_once("\n\n").unwrap().0.split_whitespace()
 }
 
-/// The server accepts `token` of the user `app`, as ElastiCache would at the clock's time.
+/// Makes the server accept `token` of the user `app`, as ElastiCache would at the clock's time.
 fn accepts(servers: &PrivateServers, token: &str) {
     let mut admin = redis::Client::open(servers.cache_url()).unwrap().get_connection().unwrap();
     let mut acl = redis::cmd("ACL");
@@ -47,7 +47,7 @@ fn accepts(servers: &PrivateServers, token: &str) {
 }
 
 #[tokio::test]
-async fn each_connection_has_a_token_of_its_own_time() {
+async fn each_connection_has_a_fresh_iam_token() {
     let (servers, aws) = (PrivateServers::start().await.unwrap(), FakeAws::start().await.unwrap());
     let env = env(&aws, &[("CACHE_URL", servers.cache_url()), ("CACHE_USER", "app".to_owned())]);
     let (account, clock) = (Aws::from_env(&env).unwrap(), MovableClock::new());
@@ -67,7 +67,7 @@ async fn each_connection_has_a_token_of_its_own_time() {
 }
 
 #[tokio::test]
-async fn the_user_of_the_template_may_do_what_functions_do() {
+async fn the_templates_acl_allows_all_commands_of_the_functions() {
     let servers = PrivateServers::start().await.unwrap();
     accepts(&servers, "token");
     let config = CacheConfig {
@@ -81,8 +81,8 @@ async fn the_user_of_the_template_may_do_what_functions_do() {
 
     let limits = [Limit::per_minute(1), Limit::per_minute(2)];
     cache.acquire(&Subject::Everybody, "x", &limits, now).await.unwrap().unwrap();
-    let taken = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
-    cache.release(taken).await.unwrap();
+    let permit = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+    cache.release(permit).await.unwrap();
 
     let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));
     let codes = Codes::new(cache.clone(), Pepper::from_env(&env).unwrap());
@@ -102,7 +102,7 @@ async fn the_user_of_the_template_may_do_what_functions_do() {
 }
 
 #[tokio::test]
-async fn a_cache_is_found_by_its_name() {
+async fn the_endpoint_is_looked_up_by_the_caches_name() {
     let aws = FakeAws::start().await.unwrap();
     aws.put_cache("chat", "available", ("chat-abc123.serverless.aps1.cache.amazonaws.com", 6379));
     let located = CacheConfig::from_env(&env(&aws, &[])).unwrap().located().await.unwrap();
@@ -112,14 +112,14 @@ async fn a_cache_is_found_by_its_name() {
     );
     assert_eq!(aws.calls().len(), 1);
 
-    // Nobody asks for what is known.
+    // No lookup where the URL is set.
     let known = env(&aws, &[("CACHE_URL", "redis://127.0.0.1:1".to_owned())]);
     CacheConfig::from_env(&known).unwrap().located().await.unwrap();
     assert_eq!(aws.calls().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_not_known_of_a_cache_is_said() {
+async fn a_failed_lookup_returns_its_cause() {
     let aws = FakeAws::start().await.unwrap();
     let serverless = Serverless::from_env(&env(&aws, &[])).unwrap().unwrap();
     assert!(matches!(serverless.describe().await, Err(DescribeError::NotFound)));
@@ -134,7 +134,7 @@ async fn what_is_not_known_of_a_cache_is_said() {
 }
 
 #[test]
-fn a_user_without_a_cache_is_refused() {
+fn cache_user_without_cache_name_is_refused() {
     let env = Env::new(|name| match name {
         "CACHE_URL" => Some("redis://127.0.0.1:1".to_owned()),
         "CACHE_USER" => Some("app".to_owned()),

@@ -4,20 +4,20 @@ use jiff::Timestamp;
 
 use crate::ids::{SessionId, UserId};
 
-/// A user, as they see themselves.
+/// A user's own profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's id.
     pub id: UserId,
     /// The address they log in with.
     pub email: String,
-    /// What they want to be called, if they said so.
+    /// Their display name, if set.
     pub name: Option<String>,
     /// When they first logged in.
     pub created_at: Timestamp,
 }
 
-/// One of a user's logins, as they see it in a list.
+/// One of a user's sessions, as listed to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSummary {
     /// The session's id.
@@ -26,9 +26,9 @@ pub struct SessionSummary {
     pub created_at: Timestamp,
     /// When it was last used, to about ten minutes.
     pub last_seen_at: Timestamp,
-    /// When it ends at the latest.
+    /// Its absolute expiry.
     pub expires_at: Timestamp,
-    /// What the browser called itself at login.
+    /// The `User-Agent` header of the login.
     pub user_agent: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub const LONGEST_NAME: usize = 100;
 pub struct DisplayName(String);
 
 impl DisplayName {
-    /// Accepts what a person would call themselves.
+    /// Trims and validates `raw`.
     pub fn parse(raw: &str) -> Result<Self, AccountError> {
         let name = raw.trim();
         let length = name.chars().count();
@@ -56,19 +56,19 @@ impl DisplayName {
     }
 }
 
-/// Why something about an account failed.
+/// Why an account operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// Not a display name.
+    /// Not a valid display name.
     #[error("a name has 1 to {LONGEST_NAME} characters and no line breaks")]
     MalformedName,
-    /// Not a cursor that we gave out.
+    /// Not a cursor that this list issued.
     #[error("that cursor is not one that this list gave out")]
     MalformedCursor,
     /// The session was logged out or has expired.
     #[error(transparent)]
     Session(#[from] crate::session::SessionError),
-    /// Postgres is away.
+    /// Postgres is unavailable.
     #[error("your account cannot be reached right now; try again in a minute")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_what_a_person_would_write() {
+    fn a_display_name_is_trimmed_and_validated() {
         assert_eq!(DisplayName::parse("  Ada Lovelace ").unwrap().as_str(), "Ada Lovelace");
         for raw in ["", "   ", "a\nb", &"x".repeat(101)] {
             assert!(DisplayName::parse(raw).is_err(), "{raw}");

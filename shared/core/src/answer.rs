@@ -1,5 +1,5 @@
-//! An answer in the making: what the model says goes in, what the browser is told comes out, and
-//! what must be stored is kept.
+//! An answer in progress: model events go in, UI stream events come out, and what must be persisted
+//! is kept.
 //!
 //! ```text
 //! ModelEvent ──▶ Answer::apply ──▶ UiEvent…   (emitted at once, borrowed, nothing copied)
@@ -7,7 +7,7 @@
 //!                     └──▶ parts, finish reason, usage  (for the transaction at the end)
 //! ```
 //!
-//! Pure: the same events give the same answer, however the bytes that carried them were cut.
+//! Pure: the same events give the same answer, however the stream was split into chunks.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::Part;
 use crate::model_error::ModelError;
 
-/// One thing that a model says, whoever the provider is.
+/// One event of a model's stream, independent of the provider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent<'a> {
     /// More of the answer's text.
@@ -25,26 +25,26 @@ pub enum ModelEvent<'a> {
     Reasoning(&'a str),
     /// A page that the answer cites.
     Citation {
-        /// Where the page is.
+        /// The page's URL.
         url: &'a str,
-        /// What it is called.
+        /// Its title.
         title: Option<&'a str>,
     },
-    /// The provider's name for this generation, and the model that really answers (which differs
-    /// from the one asked for after a fallback).
+    /// The provider's generation id, and the model that actually answers (after a fallback not the
+    /// requested one).
     Identified {
-        /// Where the provider's records can be looked up.
+        /// The generation id, for looking up the provider's records.
         generation: &'a str,
         /// The model that answers.
         model: &'a str,
     },
     /// The model stopped, and why.
     Finished(FinishReason),
-    /// What it took.
+    /// The generation's usage.
     Used(Usage),
-    /// The provider gave up.
+    /// The provider failed.
     Failed(ModelError),
-    /// Nothing more will come.
+    /// The end of the stream.
     Done,
 }
 
@@ -52,22 +52,22 @@ pub enum ModelEvent<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
-    /// It was done.
+    /// The answer is complete.
     Stop,
     /// It reached its length limit.
     Length,
     /// A filter cut it off.
     ContentFilter,
-    /// It wants a tool.
+    /// It requests a tool call.
     ToolCalls,
     /// It failed.
     Error,
-    /// Something that this list does not know.
+    /// Any other reason.
     Other,
 }
 
 impl FinishReason {
-    /// The word on the wire and in the database.
+    /// The value on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -79,7 +79,7 @@ impl FinishReason {
         }
     }
 
-    /// From the word on the wire and in the database.
+    /// Parses the value on the wire and in the database.
     pub fn parse(word: &str) -> Option<Self> {
         let all = [
             Self::Stop,
@@ -93,7 +93,7 @@ impl FinishReason {
     }
 }
 
-/// What a turn took, as the provider counts it.
+/// A turn's usage, as the provider counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
@@ -103,65 +103,65 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// Tokens of the answer that were reasoning.
     pub reasoning_tokens: u32,
-    /// Tokens of the prompt that the provider had cached.
+    /// Tokens of the prompt read from the provider's cache.
     pub cached_tokens: u32,
     /// What the provider charges, in billionths of a US dollar; unknown for some models.
     pub cost_nano_usd: Option<i64>,
 }
 
-/// One event of the AI SDK's UI Message Stream v1, borrowed from where its text already is.
+/// One event of the AI SDK's UI Message Stream v1; borrows its text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UiEvent<'a> {
     /// A text part opens.
     TextStart {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
     },
     /// More of a text part.
     TextDelta {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
         /// The text to append.
         delta: &'a str,
     },
     /// A text part is complete.
     TextEnd {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
     },
     /// A reasoning part opens.
     ReasoningStart {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
     },
     /// More of a reasoning part.
     ReasoningDelta {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
         /// The text to append.
         delta: &'a str,
     },
     /// A reasoning part is complete.
     ReasoningEnd {
-        /// The part's place in the message.
+        /// The part's index in the message.
         part: usize,
     },
     /// A source that the answer cites.
     SourceUrl {
         /// Unique within the message.
         source_id: &'a str,
-        /// Where the page is.
+        /// The page's URL.
         url: &'a str,
-        /// What it is called.
+        /// Its title.
         title: Option<&'a str>,
     },
 }
 
-/// An answer, as far as it has come.
+/// An answer, complete or still growing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     parts: Vec<Part>,
-    /// The text or the reasoning that may still grow.
+    /// The index of the text or reasoning part that may still grow.
     open: Option<usize>,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
@@ -170,10 +170,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Takes in text, reasoning, citations and facts about the generation, and tells `emit` what
-    /// the browser has to know.
+    /// Applies a model event, and passes the resulting UI events to `emit`.
     ///
-    /// [`ModelEvent::Failed`] ends a turn rather than adds to its answer; it changes nothing here.
+    /// [`ModelEvent::Failed`] ends the turn rather than adds to its answer: a no-op here.
     pub fn apply(&mut self, event: &ModelEvent<'_>, emit: &mut impl FnMut(UiEvent<'_>)) {
         match *event {
             ModelEvent::Text(delta) => self.grow(Kind::Text, delta, emit),
@@ -187,13 +186,13 @@ impl Answer {
             }
             ModelEvent::Finished(reason) => self.finish = Some(reason),
             ModelEvent::Used(usage) => self.usage = Some(usage),
-            // Some providers are done without saying why.
+            // Some providers end without a finish reason.
             ModelEvent::Done => _ = self.finish.get_or_insert(FinishReason::Other),
             ModelEvent::Failed(_) => {}
         }
     }
 
-    /// Ends the part that is still open, if one is.
+    /// Closes the open part, if any.
     pub fn close(&mut self, emit: &mut impl FnMut(UiEvent<'_>)) {
         let Some(part) = self.open.take() else { return };
         match self.parts[part] {
@@ -203,12 +202,12 @@ impl Answer {
         }
     }
 
-    /// What has been said so far.
+    /// The parts so far.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Whether anything has been said.
+    /// Whether there are no parts yet.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -218,17 +217,17 @@ impl Answer {
         self.finish
     }
 
-    /// What it took, once the provider has said so.
+    /// The usage, once the provider has reported it.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
     }
 
-    /// The provider's name for this generation.
+    /// The provider's generation id.
     pub fn generation(&self) -> Option<&str> {
         self.generation.as_deref()
     }
 
-    /// The model that really answered.
+    /// The model that actually answered.
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
@@ -265,8 +264,8 @@ impl Answer {
         part
     }
 
-    /// Providers repeat a citation with every chunk it belongs to; the reader needs it once. It does
-    /// not end the text that it stands in.
+    /// Adds a source once: providers repeat a citation with every chunk it belongs to. Does not close
+    /// the open text part.
     fn cite(&mut self, url: &str, title: Option<&str>, emit: &mut impl FnMut(UiEvent<'_>)) {
         let (url, title) = (without_nul(url), title.map(without_nul));
         let known =
@@ -307,8 +306,8 @@ impl Kind {
     }
 }
 
-/// Postgres stores no NUL character, in `text` or in `jsonb`: one of them in an answer would lose
-/// all of it at the end.
+/// Strips NUL characters: Postgres rejects them in `text` and `jsonb`, so a single one would lose the
+/// whole answer when it is persisted.
 pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
@@ -318,29 +317,29 @@ mod tests {
     use super::*;
 
     fn apply(events: &[ModelEvent<'_>]) -> (Answer, Vec<String>) {
-        let mut told = Vec::new();
+        let mut emitted = Vec::new();
         let mut answer = Answer::default();
-        let mut emit = |event: UiEvent<'_>| told.push(format!("{event:?}"));
+        let mut emit = |event: UiEvent<'_>| emitted.push(format!("{event:?}"));
         for event in events {
             answer.apply(event, &mut emit);
         }
         answer.close(&mut emit);
-        (answer, told)
+        (answer, emitted)
     }
 
     #[test]
     fn deltas_of_one_kind_are_one_part() {
-        let (answer, told) = apply(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
+        let (answer, emitted) = apply(&[ModelEvent::Text("Hel"), ModelEvent::Text("lo")]);
         assert_eq!(answer.parts(), [Part::Text { text: "Hello".into() }]);
-        assert_eq!(told.len(), 4, "{told:?}");
+        assert_eq!(emitted.len(), 4, "{emitted:?}");
     }
 
     #[test]
     fn reasoning_ends_where_the_answer_begins() {
-        let (answer, told) = apply(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
+        let (answer, emitted) = apply(&[ModelEvent::Reasoning("hm"), ModelEvent::Text("yes")]);
         assert_eq!(answer.parts().len(), 2);
         assert_eq!(
-            told.iter().map(|t| t.split(' ').next().unwrap()).collect::<Vec<_>>(),
+            emitted.iter().map(|t| t.split(' ').next().unwrap()).collect::<Vec<_>>(),
             [
                 "ReasoningStart",
                 "ReasoningDelta",
@@ -353,19 +352,19 @@ mod tests {
     }
 
     #[test]
-    fn a_citation_is_told_once() {
+    fn a_repeated_citation_is_emitted_once() {
         let cite = ModelEvent::Citation { url: "https://a.example", title: Some("A") };
-        let (answer, told) =
+        let (answer, emitted) =
             apply(&[ModelEvent::Text("see "), cite.clone(), ModelEvent::Text("A"), cite]);
         assert_eq!(answer.parts()[0], Part::Text { text: "see A".into() });
         assert_eq!(answer.parts().len(), 2);
-        assert_eq!(told.iter().filter(|t| t.starts_with("SourceUrl")).count(), 1);
+        assert_eq!(emitted.iter().filter(|t| t.starts_with("SourceUrl")).count(), 1);
     }
 
     #[test]
     fn an_empty_delta_opens_no_part() {
-        let (answer, told) = apply(&[ModelEvent::Text(""), ModelEvent::Reasoning("")]);
-        assert!(answer.is_empty() && told.is_empty());
+        let (answer, emitted) = apply(&[ModelEvent::Text(""), ModelEvent::Reasoning("")]);
+        assert!(answer.is_empty() && emitted.is_empty());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Which models are offered: the operator's table, laid over what the provider lists.
+//! The catalogue of offered models: the operator's table, joined with the provider's list.
 //!
-//! The table (`models.toml` at the repository's root) says which ids are offered, in which tier, and
-//! what one message costs.
-//! A turn checks its model against the table alone, which costs nothing; what the provider knows
-//! beyond that (names, prices, context lengths) is only for people, in `GET /api/models`.
+//! The table (`models.toml` at the repository's root) lists the offered ids, their tier, and the
+//! credits per message.
+//! A turn checks its model against the table alone, without a request; the provider's metadata
+//! (names, prices, context lengths) is only for display, in `GET /api/models`.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -18,8 +18,8 @@ use crate::env::ConfigError;
 pub struct ModelId(String);
 
 impl ModelId {
-    /// Accepts 1 to 128 printable ASCII characters without spaces; whether such a model exists is
-    /// the table's to say.
+    /// Accepts 1 to 128 printable ASCII characters without spaces; does not check that the model
+    /// exists.
     pub fn parse(raw: &str) -> Option<Self> {
         let well_formed =
             (1..=128).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_graphic());
@@ -38,26 +38,26 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// What a model asks of a user's plan.
+/// The kind of plan that a model requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// For everybody.
+    /// For all users.
     Free,
-    /// For those who pay.
+    /// For paying users.
     Premium,
 }
 
-/// What a turn with a model takes.
+/// A model's tier and its price in credits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelPricing {
     /// Which plans include it.
     pub tier: Tier,
-    /// What one message costs, at least 1.
+    /// Credits per message, at least 1.
     pub credits: u32,
 }
 
-/// The operator's table.
+/// The operator's table of models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelTable {
     default: ModelId,
@@ -114,17 +114,17 @@ impl ModelTable {
         Ok(table)
     }
 
-    /// The model for those who do not choose.
+    /// The model of requests that name none.
     pub fn default_model(&self) -> &ModelId {
         &self.default
     }
 
-    /// On which terms a model is offered, if it is. The first rule that fits counts.
+    /// A model's pricing; `None` if it is not offered. The first matching rule wins.
     pub fn offered(&self, model: &ModelId) -> Option<ModelPricing> {
         self.rules.iter().find(|rule| rule.covers(model.as_str())).map(Rule::pricing)
     }
 
-    /// What is offered of what the provider lists, in the table's order, then the provider's.
+    /// Filters the provider's list to the offered models, in the table's order, then the provider's.
     pub fn offer(&self, listed: Vec<ListedModel>) -> Vec<OfferedModel> {
         let mut offered: Vec<(usize, OfferedModel)> = listed
             .into_iter()
@@ -143,15 +143,15 @@ impl ModelTable {
 pub struct ListedModel {
     /// The id.
     pub id: ModelId,
-    /// The name for people.
+    /// The display name.
     pub name: String,
-    /// How many tokens of prompt and answer it takes together.
+    /// The context window in tokens, prompt and answer together.
     pub context_length: u64,
-    /// What it reads: `text`, `image`, `file`, …
+    /// The input modalities: `text`, `image`, `file`, …
     pub input_modalities: Vec<String>,
-    /// What it writes: `text`, `image`, …
+    /// The output modalities: `text`, `image`, …
     pub output_modalities: Vec<String>,
-    /// Whether it can show its reasoning.
+    /// Whether it can return its reasoning.
     pub reasoning: bool,
     /// US dollars per token of prompt, as the provider's decimal text.
     pub prompt_price: String,
@@ -162,13 +162,13 @@ pub struct ListedModel {
 /// A model that is offered here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedModel {
-    /// What a turn with it takes.
+    /// Its tier and price.
     pub pricing: ModelPricing,
-    /// What the provider says of it.
+    /// The provider's metadata.
     pub model: ListedModel,
 }
 
-/// The provider could not be asked for its models, and no earlier answer is at hand.
+/// The provider's list of models cannot be fetched, and none is cached.
 #[derive(Debug, thiserror::Error)]
 #[error("the list of models cannot be fetched right now; try again in a minute")]
 pub struct CatalogueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_counts() {
+    fn the_first_matching_rule_wins() {
         let table = ModelTable::parse(TABLE).unwrap();
         let offered = |id| table.offered(&ModelId::parse(id).unwrap());
         let pricing = |tier, credits| Some(ModelPricing { tier, credits });
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn no_message_is_for_nothing() {
+    fn a_price_of_zero_credits_is_refused() {
         let error = ModelTable::parse(&TABLE.replace("= 5", "= 0")).unwrap_err().to_string();
         assert!(error.contains("line 6") && error.contains("nonzero"), "{error}");
     }
 
     #[test]
-    fn only_what_both_the_table_and_the_provider_know_is_offered() {
+    fn only_models_in_both_the_table_and_the_providers_list_are_offered() {
         let table = ModelTable::parse(TABLE).unwrap();
         let offered = table.offer(vec![
             listed("openai/gpt-5-mini"),

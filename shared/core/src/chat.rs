@@ -1,35 +1,35 @@
-//! What a chat is made of: messages, and the parts of a message.
+//! A chat's messages, and the parts of a message.
 
 use serde::{Deserialize, Serialize};
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
 }
 
-/// How far an answer has come.
+/// The state of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnswerStatus {
-    /// The model is speaking, or whoever listened to it is gone and nobody has noticed.
+    /// The turn is running, or is orphaned and not yet closed.
     Streaming,
-    /// The model was done.
+    /// The model finished.
     Complete,
     /// The user stopped it.
     Stopped,
-    /// Whoever listened to the model is gone; what it had said until then is kept.
+    /// The turn was orphaned (its process is gone); the partial answer is kept.
     Interrupted,
-    /// It broke off, and a code says why.
+    /// The turn failed; an error code says why.
     Failed,
 }
 
 impl AnswerStatus {
-    /// From the word in the database.
+    /// Parses the database value.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "streaming" => Some(Self::Streaming),
@@ -42,8 +42,8 @@ impl AnswerStatus {
     }
 }
 
-/// One part of a message, in the shape of the AI SDK's `UIMessage` parts, which is also how it is
-/// stored: what the database holds is what the browser renders.
+/// One part of a message, in the shape of the AI SDK's `UIMessage` parts. Stored in the same shape:
+/// what the database holds is what the browser renders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Part {
@@ -52,18 +52,18 @@ pub enum Part {
         /// The text, Markdown by convention.
         text: String,
     },
-    /// What the model thought on the way.
+    /// The model's reasoning.
     Reasoning {
-        /// The thought, as far as the provider shows it.
+        /// The reasoning, as far as the provider reveals it.
         text: String,
     },
     /// A page that the answer cites.
     SourceUrl {
         /// Unique within the message.
         source_id: String,
-        /// Where the page is.
+        /// The page's URL.
         url: String,
-        /// What it is called.
+        /// Its title.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
     },
@@ -72,14 +72,14 @@ pub enum Part {
 /// An earlier message, as far as a prompt needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who spoke.
+    /// The author.
     pub role: Role,
-    /// What was said.
+    /// The content.
     pub parts: Vec<Part>,
 }
 
 impl Message {
-    /// The text that the reader saw; reasoning and sources are not part of what was said.
+    /// Concatenates the text parts; skips reasoning and sources.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for part in &self.parts {
@@ -92,13 +92,13 @@ impl Message {
     }
 }
 
-/// How many earlier messages of the branch go into a prompt; all before them are in the summary.
+/// How many earlier messages of the branch go into a prompt; the summary covers all before them.
 pub const CONTEXT_MESSAGES: usize = 5;
 
-/// What a turn knows of its chat before the question.
+/// A turn's context: its chat before the question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
-    /// The newest summary, if one was written.
+    /// The newest summary, if any.
     pub summary: Option<String>,
     /// The newest [`CONTEXT_MESSAGES`] messages of the branch, oldest first.
     pub messages: Vec<Message>,
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_stored_as_the_browser_knows_them() {
+    fn parts_are_stored_in_the_shape_of_ui_message_parts() {
         let part =
             Part::SourceUrl { source_id: "0".into(), url: "https://a.example".into(), title: None };
         let json = serde_json::to_string(&part).unwrap();

@@ -1,18 +1,19 @@
 //! The clock, as a value that is passed in: tests move it instead of sleeping.
 //!
-//! The system's clock is made in `shared_http::system_clock`; `clippy.toml` forbids reading it anywhere else.
+//! The system's clock is created in `shared_http::system_clock`; `clippy.toml` forbids reading it anywhere
+//! else.
 
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Says what time it is.
+/// Returns the current time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `now` each time.
+    /// A clock that calls `now` on each read.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

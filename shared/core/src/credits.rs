@@ -1,7 +1,7 @@
-//! Who pays for a turn, and why nobody does.
+//! Payment of turns: who paid how much, and why payment was denied.
 //!
-//! The rules are the database's, in one statement with the question itself (`pay_for_turn`): what two
-//! turns at once could break is not decided here. What it says is.
+//! The database decides (`pay_for_turn`), in the same statement that stores the question, so
+//! concurrent turns do not race. This module types its decisions and words the denials.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,56 +15,56 @@ use crate::money;
 use crate::plans::{Plan, PlanId, Plans};
 use crate::turn::TurnError;
 
-/// A turn that has not ended by then died with whoever ran it: Lambda ends a function's invocation at
-/// 300 s, and clocks of two machines differ by less than the rest.
+/// The age at which an open turn is orphaned: Lambda ends an invocation at 300 s, and the clock skew
+/// between two machines is less than the rest.
 pub const ORPHANED_AFTER: Duration = Duration::from_secs(330);
 
-/// Where in the app plans are bought.
+/// The app's path for buying plans.
 pub const UPGRADE_PATH: &str = "/plans";
 
-/// Who paid for an answer, and what.
+/// Who paid for an answer, and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Charge {
     /// The user, in credits.
     Credits {
         /// How many it cost.
         credits: u32,
-        /// How many are left of the day or the paid period that they came from.
+        /// How many are left of the allowance (day or paid period) that they came from.
         left: u32,
-        /// The plan whose credits they are: who pays for one has those of the day beside it.
+        /// The plan of that allowance: a paying user has the free plan's daily one, too.
         of: PlanId,
     },
     /// The user's own key.
     Byok,
 }
 
-/// Credits of a day or of a paid period.
+/// An allowance: credits of a day or of a paid period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Allowance {
     /// The plan that grants them.
     pub plan: PlanId,
-    /// What is left.
+    /// Credits left.
     pub left: u32,
-    /// What there was at first.
+    /// Credits granted.
     pub granted: u32,
-    /// When they are gone.
+    /// When it ends, and unused credits with it.
     pub ends_at: Timestamp,
-    /// Whether new ones come then, as they do each day, or have to be bought.
+    /// Whether it is granted again then (daily), or has to be bought.
     pub renews: bool,
 }
 
-/// Why nobody pays for a turn, as the database says it.
+/// Why payment for a turn was denied, as the database returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum PaymentDenied {
-    /// The plan includes the model, and has not enough credits for it.
+    /// The plan includes the model, but too few credits are left.
     CreditsExhausted {
         /// The user's plan.
         plan: PlanId,
-        /// What the model costs.
+        /// The model's price in credits.
         needed: u32,
-        /// What could have paid.
+        /// The allowances that could have paid.
         allowances: Vec<Allowance>,
     },
     /// The plan does not include the model.
@@ -82,11 +82,11 @@ pub enum PaymentDenied {
         /// The user's plan.
         plan: PlanId,
     },
-    /// The user's own key was to pay, and the provider has refused it before.
+    /// BYOK: the provider has refused the user's own key before.
     KeyRefused,
-    /// The user's own key was to pay, and has spent what the user allows it in a month.
+    /// BYOK: the user's own key has reached its monthly cap.
     CapReached {
-        /// What the user allows, in billionths of a US dollar.
+        /// The cap, in billionths of a US dollar.
         cap_nano_usd: i64,
         /// When the next month begins.
         resets_at: Timestamp,
@@ -94,10 +94,10 @@ pub enum PaymentDenied {
 }
 
 impl PaymentDenied {
-    /// The refusal with what the user can do about it.
+    /// Converts into an error with what the user can do about it.
     pub fn with_upgrade_hint(self, pricing: ModelPricing, plans: &Plans) -> TurnError {
         let rules = |plan: &PlanId| plans.of(Some(plan));
-        let refused = match self {
+        let denied = match self {
             Self::CreditsExhausted { plan, needed, allowances } => TurnDenied::CreditsExhausted {
                 needed,
                 allowances,
@@ -121,27 +121,27 @@ impl PaymentDenied {
                 TurnDenied::CapReached { cap_nano_usd, resets_at }
             }
         };
-        refused.into()
+        denied.into()
     }
 }
 
-/// A plan that would help.
+/// A plan that would allow the turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
     /// The plan.
     pub plan: PlanId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
 }
 
 impl Upgrade {
-    /// To `plan`.
+    /// An upgrade to `plan`.
     pub fn to(plan: &Plan) -> Self {
         Self { plan: plan.id.clone(), name: plan.name.clone() }
     }
 }
 
-/// Why a turn is refused, and what the user can do.
+/// Why a turn was denied, and what the user can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TurnDenied {
     /// Too few credits.
@@ -150,11 +150,11 @@ pub enum TurnDenied {
         plural(*needed), most_left(allowances), when_more(allowances, *needed), upgrade_or(upgrade.as_ref())
     )]
     CreditsExhausted {
-        /// What the model costs.
+        /// The model's price in credits.
         needed: u32,
-        /// What could have paid.
+        /// The allowances that could have paid.
         allowances: Vec<Allowance>,
-        /// A plan with more.
+        /// A plan with more credits.
         upgrade: Option<Upgrade>,
     },
     /// The model is not part of the plan.
@@ -166,7 +166,7 @@ pub enum TurnDenied {
     /// The chat is full.
     #[error("a chat holds {turns} turns on your plan; start a new one{}", or_upgrade(upgrade.as_ref()))]
     ChatFull {
-        /// How many turns that is.
+        /// The plan's limit, in turns.
         turns: u32,
         /// A plan with longer chats.
         upgrade: Option<Upgrade>,
@@ -174,31 +174,31 @@ pub enum TurnDenied {
     /// The question is too long.
     #[error("a message has at most {limit} bytes on your plan; shorten it{}", or_upgrade(upgrade.as_ref()))]
     MessageTooLong {
-        /// How long it may be, in bytes of UTF-8.
+        /// The plan's limit, in bytes of UTF-8.
         limit: usize,
         /// A plan with longer messages.
         upgrade: Option<Upgrade>,
     },
-    /// What the model would be shown is too much.
+    /// The prompt exceeds the plan's context.
     #[error(
         "this question and what was said before it are about {tokens} tokens, and your plan takes {limit}; start a new chat{}",
         or_upgrade(upgrade.as_ref())
     )]
     ContextTooLarge {
-        /// How much it is, estimated.
+        /// The prompt's estimated tokens.
         tokens: u32,
-        /// How much it may be.
+        /// The plan's limit, in tokens.
         limit: u32,
         /// A plan with more context.
         upgrade: Option<Upgrade>,
     },
-    /// The user's own key has spent what the user allows it.
+    /// BYOK: the user's own key has reached its monthly cap.
     #[error(
         "your key has spent the {} US dollars that you allow it in a month; raise its cap, or wait until {resets_at}",
         money::usd(*cap_nano_usd)
     )]
     CapReached {
-        /// What that is, in billionths of a US dollar.
+        /// The cap, in billionths of a US dollar.
         cap_nano_usd: i64,
         /// When the next month begins.
         resets_at: Timestamp,
@@ -240,13 +240,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_read_as_the_database_words_it() {
-        let refusal = r#"{"plan": "free", "needed": 3, "reason": "credits_exhausted",
+    fn a_payment_denial_is_parsed_from_the_databases_json() {
+        let denial = r#"{"plan": "free", "needed": 3, "reason": "credits_exhausted",
             "allowances": [{"plan": "free", "left": 2, "granted": 5, "renews": true, "endsAt": "2026-11-23T00:00:00+00:00"}]}"#;
         let Ok(PaymentDenied::CreditsExhausted { needed: 3, allowances, .. }) =
-            serde_json::from_str(refusal)
+            serde_json::from_str(denial)
         else {
-            panic!("{refusal}");
+            panic!("{denial}");
         };
         assert_eq!((allowances[0].left, allowances[0].granted), (2, 5));
         assert_eq!(allowances[0].ends_at.to_string(), "2026-11-23T00:00:00Z");

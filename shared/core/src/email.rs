@@ -4,12 +4,12 @@ use std::fmt;
 
 /// An address that can be written to: trimmed, lower case, at most 254 bytes.
 ///
-/// The local part is lowered too: every large provider treats it so, and two accounts that differ
-/// by case alone would only ever be one person's mistake.
+/// The local part is lowercased too: every large provider ignores its case, and two accounts that
+/// differ by case alone would only ever be one user's mistake.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// The text is not an e-mail address that we can write to.
+/// The text is not a supported e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("that is not an e-mail address")]
 pub struct MalformedEmail;
@@ -20,8 +20,8 @@ const LONGEST: usize = 254;
 const LONGEST_LOCAL_PART: usize = 64;
 
 impl Email {
-    /// Accepts `local@domain.tld` as people have them. Quoted local parts, comments, address
-    /// literals and non-ASCII are refused: the proof of an address is the code that arrives there.
+    /// Accepts the common form `local@domain.tld`. Quoted local parts, comments, address literals and
+    /// non-ASCII are refused: the proof of an address is the code that arrives there.
     pub fn parse(raw: &str) -> Result<Self, MalformedEmail> {
         let address = raw.trim().to_ascii_lowercase();
         let (local, domain) = address.split_once('@').ok_or(MalformedEmail)?;
@@ -56,7 +56,7 @@ fn is_domain(domain: &str) -> bool {
     domain.contains('.') && domain.split('.').all(is_label)
 }
 
-/// Never the address: it is personal data, and a log is the wrong place for it.
+/// Redacted: the address is personal data and must not be logged.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(…)")
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_one_form() {
+    fn an_address_is_normalised() {
         let email = Email::parse("  Ada.Lovelace+chat@Example.COM ").unwrap();
         assert_eq!(email.as_str(), "ada.lovelace+chat@example.com");
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn a_malformed_address_is_refused() {
         let too_long = format!("{}@example.com", "x".repeat(65));
         for raw in [
             "",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_does_not_print_itself() {
+    fn debug_output_redacts_the_address() {
         assert!(!format!("{:?}", Email::parse("ada@example.com").unwrap()).contains("ada"));
     }
 }

@@ -1,7 +1,7 @@
 //! Configuration from environment variables, read once at start.
 //!
 //! Each topic has one small struct with a `from_env`. The source is passed in, so that a test can
-//! ask which variables a function reads and hold them against `.env.example` and the template.
+//! record which variables a function reads and compare them with `.env.example` and the template.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,13 +13,13 @@ use secrecy::SecretString;
 
 type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Where variables are looked up.
+/// A source of environment variables, which records the look-ups.
 pub struct Env<'a> {
     lookup: Box<Lookup<'a>>,
     asked: RefCell<BTreeSet<String>>,
 }
 
-/// A variable is missing or makes no sense. The value is not repeated: it may be a secret.
+/// A variable is missing or invalid. Holds no value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub struct ConfigError {
@@ -40,28 +40,28 @@ impl<'a> Env<'a> {
         Self { lookup: Box::new(lookup), asked: RefCell::default() }
     }
 
-    /// The variables that have been asked for so far.
+    /// The variables looked up so far.
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.borrow().clone()
     }
 
-    /// An optional text.
+    /// An optional variable.
     pub fn optional(&self, variable: &str) -> Option<String> {
         self.asked.borrow_mut().insert(variable.to_owned());
         (self.lookup)(variable).filter(|value| !value.is_empty())
     }
 
-    /// A text that must be there.
+    /// A required variable.
     pub fn required(&self, variable: &str) -> Result<String, ConfigError> {
         self.optional(variable).ok_or_else(|| ConfigError::new(variable, "is not set"))
     }
 
-    /// A secret that must be there.
+    /// A required secret.
     pub fn secret(&self, variable: &str) -> Result<SecretString, ConfigError> {
         self.required(variable).map(SecretString::from)
     }
 
-    /// A length of time in whole seconds, at least one.
+    /// A duration in whole seconds, at least one.
     pub fn seconds(&self, variable: &str, default: u64) -> Result<Duration, ConfigError> {
         match self.parsed(variable, default)? {
             0 => Err(ConfigError::new(variable, "has to be at least 1")),
@@ -94,20 +94,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_value_is_no_value() {
+    fn an_empty_value_counts_as_not_set() {
         let env = Env::new(|_| Some(String::new()));
         assert_eq!(env.required("PORT"), Err(ConfigError::new("PORT", "is not set")));
     }
 
     #[test]
-    fn a_value_that_does_not_parse_names_its_variable_and_not_itself() {
+    fn a_parse_error_names_the_variable_and_not_its_value() {
         let env = Env::new(|_| Some("hunter2".into()));
         let error = env.parsed::<u16>("PORT", 1).unwrap_err().to_string();
         assert!(error.starts_with("PORT cannot be read") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn it_remembers_what_was_asked_for() {
+    fn looked_up_variables_are_recorded() {
         let env = Env::new(|_| None);
         let _ = (env.optional("B"), env.secret("A"));
         assert_eq!(env.asked().into_iter().collect::<Vec<_>>(), ["A", "B"]);

@@ -1,8 +1,8 @@
-//! What went wrong, for a log.
+//! Error chains, for the log.
 
 use std::error::Error;
 
-/// An error down to its cause: by themselves, clients say little more than "error sending request".
+/// Joins an error with its sources: a client's own message says little more than "error sending request".
 pub fn error_chain(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(deeper) = cause {

@@ -1,11 +1,11 @@
-//! A person's own key at OpenRouter: what it looks like, when it pays, and how it fails.
+//! BYOK: the user's own key at OpenRouter, its format, its policy, and its errors.
 //!
 //! ```text
-//! text ──parse──▶ ProviderKey ──OpenRouter──▶ KeyInfo ──usable──▶ sealed and stored
+//! text ──parse──▶ ProviderKey ──OpenRouter──▶ KeyInfo ──usable──▶ encrypted and stored
 //! ```
 //!
-//! The key itself is only ever in a [`ProviderKey`], which does not print itself. What is shown of it
-//! is [`ProviderKey::masked`].
+//! The plaintext is only ever in a [`ProviderKey`], whose `Debug` is redacted. Users see
+//! [`ProviderKey::masked`].
 
 use std::error::Error;
 use std::fmt;
@@ -19,19 +19,19 @@ use crate::limits::LimitReached;
 use crate::money::{nano_usd, usd};
 use crate::session::SessionError;
 
-/// What every key begins with. The rest has changed before (`v1-` and 64 hex digits today), so
-/// nothing more is asked of it.
+/// The prefix of every key. The rest has changed before (`v1-` and 64 hex digits today), so its
+/// format is not checked.
 const PREFIX: &str = "sk-or-";
-/// Twice the four characters that are shown of a key.
+/// Twice the four characters that a masked key shows.
 const SHORTEST_REST: usize = 8;
 /// Longer than any key has been, and short enough for a header.
 const LONGEST: usize = 256;
 
-/// A key that may be one of `OpenRouter`'s: only `OpenRouter` can say.
+/// A well-formed key; only `OpenRouter` can say whether it is valid.
 #[derive(Clone)]
 pub struct ProviderKey(SecretString);
 
-/// The text cannot be a key.
+/// The text is not a well-formed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "that is no OpenRouter key: it begins with {PREFIX}; copy the whole of it from openrouter.ai/settings/keys"
@@ -40,7 +40,7 @@ pub struct MalformedKey;
 
 impl ProviderKey {
     /// Accepts `sk-or-` and at least eight more printable ASCII characters, with the white space
-    /// around it that people copy along.
+    /// around it that is often copied along.
     pub fn parse(raw: &str) -> Result<Self, MalformedKey> {
         let key = raw.trim();
         let well_formed = key.len() <= LONGEST
@@ -49,12 +49,12 @@ impl ProviderKey {
         if well_formed { Ok(Self(SecretString::from(key))) } else { Err(MalformedKey) }
     }
 
-    /// The key: for `OpenRouter` and for sealing, never for a log or an answer.
+    /// The plaintext key: for `OpenRouter` and for encryption, never for a log or a response.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What its owner knows it by: `sk-or-...1c96`.
+    /// The masked key, by which its owner recognises it: `sk-or-...1c96`.
     pub fn masked(&self) -> String {
         let key = self.expose();
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
@@ -62,27 +62,27 @@ impl ProviderKey {
     }
 }
 
-/// Nothing of the key.
+/// Redacted.
 impl fmt::Debug for ProviderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProviderKey")
     }
 }
 
-/// When a person's own key pays.
+/// When the user's own key pays (BYOK).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyPolicy {
     /// For every turn.
     Always,
-    /// Where the plan does not: its credits are gone, or the model is not in it. The default, because
-    /// nobody's money is to be spent where it need not be.
+    /// Only if the plan does not pay: its credits are exhausted, or it does not include the model.
+    /// The default, because the user's money is spent only where it has to be.
     #[default]
     Fallback,
 }
 
 impl KeyPolicy {
-    /// The word in the database.
+    /// The database value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -90,40 +90,40 @@ impl KeyPolicy {
         }
     }
 
-    /// From the word in the database.
+    /// Parses the database value.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Always, Self::Fallback].into_iter().find(|known| known.as_str() == word)
     }
 }
 
-/// Whether turns can be paid with a key.
+/// Whether a key can pay for turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyStatus {
-    /// As far as is known.
+    /// Not refused so far.
     Active,
     /// `OpenRouter` refused it in a turn. It has to be replaced.
     Refused,
 }
 
 impl KeyStatus {
-    /// Of a key that was refused, or was not.
+    /// Maps the stored flag.
     pub const fn of(is_refused: bool) -> Self {
         if is_refused { Self::Refused } else { Self::Active }
     }
 }
 
-/// What a person lets their key spend in a month, at most. Beside the limit that the key has at
-/// `OpenRouter`, which covers what other apps spend, too.
+/// The most that a user lets their key spend here in a month. Independent of the key's limit at
+/// `OpenRouter`, which covers other apps, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MonthlyCap {
     nano_usd: i64,
 }
 
-/// The smallest and the largest cap, in US dollars. No cap at all is said by having none.
+/// The smallest and the largest cap, in US dollars. `None` is no cap.
 const CAPS: std::ops::RangeInclusive<f64> = 0.01..=100_000.0;
 
-/// The number is no monthly cap.
+/// The amount is not a valid monthly cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a monthly cap is between {} and {} US dollars, or null for none", CAPS.start(), CAPS.end()
@@ -136,7 +136,7 @@ impl MonthlyCap {
         if CAPS.contains(&usd) { Ok(Self { nano_usd: nano_usd(usd) }) } else { Err(InvalidCap) }
     }
 
-    /// A cap that was stored.
+    /// Restores a stored cap.
     pub const fn from_nano_usd(nano_usd: i64) -> Self {
         Self { nano_usd }
     }
@@ -146,35 +146,35 @@ impl MonthlyCap {
         self.nano_usd
     }
 
-    /// In US dollars, as it was asked for.
+    /// In US dollars, as the user set it.
     pub fn usd(self) -> f64 {
         usd(self.nano_usd)
     }
 }
 
-/// What `OpenRouter` says of a key. Amounts are in billionths of a US dollar.
+/// A key's data at `OpenRouter`. Amounts are in billionths of a US dollar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// What `OpenRouter` calls it: the key with all but its ends left out, or its owner's name for it.
+    /// Its label at `OpenRouter`: the masked key, or the name that its owner gave it.
     pub label: Option<String>,
-    /// What it may spend; nothing where it may spend all that its account has.
+    /// Its spending limit; `None` if only its account's balance limits it.
     pub limit_nano_usd: Option<i64>,
-    /// What is left of the limit. Not the difference to what was spent: a limit may start anew each
-    /// day, week or month.
+    /// What is left of the limit. Not the limit minus the usage: a limit may reset each day, week or
+    /// month.
     pub remaining_nano_usd: Option<i64>,
-    /// What it has spent, ever.
+    /// Its usage over its whole lifetime.
     pub usage_nano_usd: i64,
-    /// When it stops working, if it does.
+    /// When it expires, if it does.
     pub expires_at: Option<Timestamp>,
-    /// It manages an account's other keys, and cannot ask a model.
+    /// A management key: manages an account's other keys, and cannot call models.
     pub is_management_key: bool,
 }
 
 impl KeyInfo {
-    /// Whether models can be asked with it.
+    /// Checks that the key can call models.
     ///
-    /// A key whose limit is used up is one: it is its owner's, works again once they have raised the
-    /// limit or its day is over, and until then each turn says so.
+    /// An exhausted key passes: it is valid, works again once its owner raises the limit or the limit
+    /// resets, and until then each turn fails with the reason.
     pub fn usable(&self, now: Timestamp) -> Result<(), KeyError> {
         if self.is_management_key {
             return Err(KeyError::ManagementKey);
@@ -186,13 +186,13 @@ impl KeyInfo {
     }
 }
 
-/// Why something about a person's own key failed.
+/// Why an operation on the user's own key failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not a key.
+    /// Not a well-formed key.
     #[error(transparent)]
     Malformed(#[from] MalformedKey),
-    /// Not a cap.
+    /// Not a valid cap.
     #[error(transparent)]
     InvalidCap(#[from] InvalidCap),
     /// `OpenRouter` does not know it (any more).
@@ -200,15 +200,15 @@ pub enum KeyError {
         "OpenRouter does not know this key; make a new one at openrouter.ai/settings/keys and copy the whole of it"
     )]
     Unknown,
-    /// It manages other keys.
+    /// It is a management key.
     #[error(
         "this is a management key, which cannot ask models; make an ordinary one at openrouter.ai/settings/keys"
     )]
     ManagementKey,
-    /// Its time is over.
+    /// It has expired.
     #[error("this key has expired; make a new one at openrouter.ai/settings/keys")]
     Expired,
-    /// `OpenRouter` was asked too often.
+    /// `OpenRouter` rate-limits the checks of keys.
     #[error(
         "OpenRouter takes no more questions about keys right now; try again in {} s", .retry_after.as_secs()
     )]
@@ -216,15 +216,15 @@ pub enum KeyError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// `OpenRouter` could not be asked, or did not answer.
+    /// `OpenRouter` could not be reached, or did not answer.
     #[error(
         "OpenRouter could not be asked about this key; nothing was changed, try again in a minute"
     )]
     CheckUnavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// There is none.
+    /// The user has no key.
     #[error("you have no key here; add one first")]
     Missing,
-    /// Too many changes.
+    /// Too many key changes.
     #[error(
         "your plan allows {} keys to be tried in 24 hours; try again in {} s", .0.limit.count, .0.retry_after.as_secs()
     )]
@@ -232,7 +232,7 @@ pub enum KeyError {
     /// The session was logged out or has expired.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// Postgres is away, or what seals keys.
+    /// Postgres or the vault is unavailable.
     #[error("your key cannot be reached right now; try again in a minute")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
@@ -244,14 +244,14 @@ mod tests {
     const KEY: &str = "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";
 
     #[test]
-    fn a_key_is_taken_with_the_space_around_it() {
+    fn a_key_is_accepted_with_the_space_around_it() {
         assert_eq!(ProviderKey::parse(&format!("\u{a0} {KEY}\r\n")).unwrap().expose(), KEY);
         assert!(ProviderKey::parse("sk-or-12345678").is_ok());
         assert!(ProviderKey::parse(&format!("sk-or-{}", "x".repeat(250))).is_ok());
     }
 
     #[test]
-    fn what_cannot_be_a_key_is_refused_with_what_to_do() {
+    fn a_malformed_key_is_refused_with_a_hint() {
         for raw in [
             "",
             "sk-or-",
@@ -273,19 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_its_last_four_characters_are_shown() {
+    fn a_masked_key_shows_the_last_four_characters() {
         assert_eq!(ProviderKey::parse(KEY).unwrap().masked(), "sk-or-...1c96");
         assert_eq!(ProviderKey::parse("sk-or-12345678").unwrap().masked(), "sk-or-...5678");
     }
 
     #[test]
-    fn a_key_does_not_print_itself() {
+    fn debug_output_redacts_the_key() {
         let key = ProviderKey::parse(KEY).unwrap();
         assert_eq!(format!("{key:?} {:#?}", Some(&key)), "ProviderKey Some(\n    ProviderKey,\n)");
     }
 
     #[test]
-    fn when_a_key_pays_is_one_of_two_words() {
+    fn a_key_policy_round_trips_through_the_database_and_json() {
         for (policy, stored, sent) in [
             (KeyPolicy::Always, "always", "\"always\""),
             (KeyPolicy::Fallback, "fallback", "\"fallback\""),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_is_an_amount_that_somebody_might_mean() {
+    fn a_cap_is_between_a_cent_and_100_000_dollars() {
         for (usd, nano) in [(0.01, 10_000_000), (19.99, 19_990_000_000), (1e5, 100_000_000_000_000)]
         {
             let cap = MonthlyCap::from_usd(usd).unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_ask_is_told_from_one_that_has_nothing_left() {
+    fn an_exhausted_key_is_usable_an_expired_or_management_key_is_not() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let spent = KeyInfo { remaining_nano_usd: Some(0), ..KeyInfo::default() };
         assert!(spent.usable(at(0)).is_ok());

@@ -1,8 +1,8 @@
-//! The product's rules, and nothing that touches the world.
+//! The domain: the product's rules, without side effects.
 //!
 //! Types that can only be made by parsing, the state machines of an answer and of the catalogue, and
 //! one error enum per use case, in product words. No I/O, no clock and no randomness of its own:
-//! time and randomness are passed in ([`clock`], [`random`]), so a test decides both.
+//! clock and randomness are passed in ([`clock`], [`random`]), so a test controls both.
 
 pub mod account;
 pub mod answer;

@@ -1,8 +1,8 @@
-//! How often something may be done.
+//! Rate limits.
 
 use std::time::Duration;
 
-/// At most `count` times in any stretch of `window`: a sliding window, not a bucket that empties on
+/// A rate limit of `count` in any stretch of `window`: a sliding window, not a bucket that resets on
 /// the minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -29,21 +29,21 @@ impl Limit {
     }
 }
 
-/// How a limit stands after a request.
+/// A limit's state after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
     /// The limit.
     pub limit: Limit,
     /// How many more are allowed now.
     pub remaining: u32,
-    /// When one more is allowed than now.
+    /// Time until one more than now is allowed.
     pub reset_after: Duration,
-    /// Whether it did not allow this request.
+    /// Whether it denied this request.
     pub reached: bool,
 }
 
 impl LimitStatus {
-    /// Whether this request is allowed.
+    /// An error if the limit denied this request.
     pub fn allowed(&self) -> Result<(), LimitReached> {
         if self.reached { Err(LimitReached::new(self.limit, self.reset_after)) } else { Ok(()) }
     }
@@ -55,18 +55,18 @@ impl LimitStatus {
 pub struct LimitReached {
     /// The limit.
     pub limit: Limit,
-    /// When the next one is allowed; whole seconds, at least one.
+    /// Time until the next one is allowed; whole seconds, at least one.
     pub retry_after: Duration,
 }
 
 impl LimitReached {
-    /// `wait` is made whole seconds, at least one.
+    /// Rounds `wait` up to whole seconds, at least one.
     pub fn new(limit: Limit, wait: Duration) -> Self {
         Self { limit, retry_after: Duration::from_secs(whole_seconds(wait).max(1)) }
     }
 }
 
-/// Rounded up: whoever is as patient as they are told does not come too early.
+/// Rounds up, so that a client that waits exactly this long does not retry too early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

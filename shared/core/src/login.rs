@@ -1,4 +1,4 @@
-//! Logging in with a one-time code: the code itself, its limits, and how it fails.
+//! Login with a one-time code: the code itself, its limits, and its errors.
 //!
 //! Figures follow OWASP ASVS 5.0 §6.5–6.6 and NIST SP 800-63B-4: at least 20 bits, at most ten
 //! minutes, accepted once, throttled per account. E-mail is not an out-of-band factor in NIST's
@@ -14,7 +14,7 @@ use crate::random::Entropy;
 
 /// How long a code is accepted.
 pub const CODE_LIFETIME: Duration = Duration::from_mins(10);
-/// How many wrong guesses burn a code.
+/// How many wrong guesses invalidate a code.
 pub const CODE_TRIES: u32 = 3;
 /// How long to wait before asking for another code for the same address.
 pub const RESEND_AFTER: Duration = Duration::from_secs(30);
@@ -23,9 +23,9 @@ pub const RESEND_AFTER: Duration = Duration::from_secs(30);
 /// guesses a day at one million: below NIST's 100 failures per account.
 pub const CODES_PER_ADDRESS: [Limit; 3] =
     [Limit { count: 1, window: RESEND_AFTER }, Limit::per_hour(5), Limit::per_day(20)];
-/// Codes asked for from one source address; an office behind one NAT still fits.
+/// Codes requested from one source address; an office behind one NAT still fits.
 pub const CODES_PER_SOURCE: [Limit; 1] = [Limit::per_hour(30)];
-/// Codes sent in total: the mail bill's and the sender reputation's last fuse.
+/// Codes sent in total: the last safeguard of the mail bill and the sender reputation.
 pub const CODES_IN_TOTAL: [Limit; 1] = [Limit::per_minute(600)];
 /// Guesses from one source address, over all addresses.
 pub const GUESSES_PER_SOURCE: [Limit; 1] = [Limit::per_hour(60)];
@@ -45,7 +45,7 @@ impl Code {
         Self(format!("{:06}", entropy.below(1_000_000)))
     }
 
-    /// Accepts six ASCII digits, with the spaces that people copy along.
+    /// Accepts six ASCII digits; ignores white space, which is often copied along.
     pub fn parse(raw: &str) -> Result<Self, MalformedCode> {
         let digits: String = raw.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         let well_formed = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
@@ -64,24 +64,24 @@ impl fmt::Debug for Code {
     }
 }
 
-/// What became of a guess.
+/// The result of a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guess {
-    /// Right: the code is spent.
+    /// Right: the code is used up.
     Right,
     /// Wrong; so many tries are left.
     Wrong {
-        /// Tries left for this code; 0 means that it is burnt.
+        /// Tries left for this code; 0 means that it is invalidated.
         tries_left: u32,
     },
-    /// There is no code to guess: never asked for, expired, spent, burnt or replaced.
+    /// No valid code: never requested, expired, used up, invalidated or replaced.
     NoCode,
 }
 
-/// The mail that brings a code.
+/// The mail with a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginMail {
-    /// Who asked for it.
+    /// The recipient.
     pub to: Email,
     /// The code.
     pub code: Code,
@@ -93,11 +93,11 @@ impl LoginMail {
         format!("{} is your login code", self.code.as_str())
     }
 
-    /// The body, plain text: nothing to click, so nothing to imitate.
+    /// The body, plain text without links: nothing for phishing to imitate.
     pub fn text(&self) -> String {
         format!(
             "Your login code is {}\n\n\
-             It works once, within {} minutes. If you did not ask for it, somebody else typed your \
+             It works once, within {} minutes. If you did not ask for it, someone else typed your \
              address; without this code they get no further, and you can ignore this mail.\n",
             self.code.as_str(),
             CODE_LIFETIME.as_secs() / 60
@@ -105,7 +105,7 @@ impl LoginMail {
     }
 }
 
-/// Hands mails over: Amazon SES in production, a mailbox that a test or a developer can read here.
+/// Sends mails: through Amazon SES in production, into a readable mailbox in tests and development.
 pub trait Mailer: Send + Sync {
     /// Hands `mail` over for delivery; it may still bounce later.
     fn send(
@@ -132,7 +132,7 @@ pub enum LoginError {
         /// Tries left for this code, at least 1.
         tries_left: u32,
     },
-    /// No code is waiting for this address.
+    /// There is no valid code for this address.
     #[error("that code is no longer valid; ask for a new one")]
     CodeExpired,
     /// Too many codes or guesses.
@@ -141,7 +141,7 @@ pub enum LoginError {
     /// The mail could not be handed over.
     #[error("the code could not be sent; try again in a minute")]
     MailFailed(#[source] BoxError),
-    /// A store that login needs is away.
+    /// A store that login needs is unavailable.
     #[error("logging in is not possible right now; try again in a minute")]
     Unavailable(#[source] BoxError),
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_as_people_paste_it() {
+    fn a_pasted_code_is_parsed_without_its_spaces() {
         assert_eq!(Code::parse(" 123 456\n").unwrap().as_str(), "123456");
         for raw in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦"] {
             assert_eq!(Code::parse(raw), Err(MalformedCode), "{raw}");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_guessing_stays_below_a_hundred() {
+    fn guesses_per_address_stay_below_a_hundred_a_day() {
         let [_, _, per_day] = CODES_PER_ADDRESS;
         assert!(per_day.count * CODE_TRIES < 100);
     }

@@ -1,22 +1,22 @@
-//! How models fail, whoever the provider is.
+//! Errors of models, independent of the provider.
 
 use std::time::Duration;
 
-/// Why a model did not answer, in terms of what the person in front of it can do.
+/// Why a model did not answer, in terms of what the user can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// The account that pays for the model is empty.
-    #[error("the account that policy for this model has no credit left")]
+    /// The account that pays for the model has no credit left.
+    #[error("the account that pays for this model has no credit left")]
     OutOfCredit,
-    /// The person's own key is none (any more): its owner has deleted or disabled it.
+    /// BYOK: the user's own key is not valid (any more): its owner has deleted or disabled it.
     #[error("OpenRouter no longer accepts your key; replace it or remove it in the settings")]
     KeyRefused,
-    /// The person's own key has reached its limit, or its account is empty.
+    /// BYOK: the user's own key has reached its limit, or its account is empty.
     #[error(
         "your OpenRouter key has nothing left to spend; top it up or raise its limit at openrouter.ai, or remove it in the settings"
     )]
     KeyExhausted,
-    /// `OpenRouter` limits the account of the person's own key, whatever the model.
+    /// BYOK: `OpenRouter` rate-limits the account of the user's own key, whatever the model.
     #[error("OpenRouter limits how often your key may ask; try again in {} s", .retry_after.as_secs())]
     KeyBusy {
         /// When to try again.
@@ -51,13 +51,13 @@ pub enum ModelError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The provider broke: it answered nonsense, or its connection did not last.
+    /// The provider failed: its response was invalid, or its connection broke.
     #[error("the model's provider failed; send the message again or choose another model")]
     Broken,
-    /// The answer takes longer than a turn may.
+    /// The turn reached its time limit.
     #[error("the answer took too long; what the model said until then is kept")]
     OutOfTime,
-    /// The model said nothing for too long.
+    /// The model's stream was idle for too long.
     #[error("the model stopped answering; send the message again or choose another model")]
     IdleTimeout,
 }

@@ -1,12 +1,12 @@
 //! Amounts of money, as whole billionths of a US dollar.
 //!
-//! Models are priced by the millionth of a dollar per token and less; a cent would round most answers
-//! to nothing, and a float would not add up.
+//! Models are priced by the millionth of a dollar per token and less; cents would round most answers
+//! to nothing, and floats would not add up.
 
-/// How many there are in a dollar.
+/// Billionths in a dollar.
 const PER_USD: f64 = 1e9;
 
-/// From US dollars, rounded. An amount beyond nine billion dollars becomes the largest one.
+/// From US dollars, rounded. Saturates at nine billion dollars.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a float too large for i64 becomes the largest one, and NaN becomes 0"
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dollars_come_back_as_they_went_in() {
+    fn dollars_round_trip() {
         for dollars in [0.0, 0.01, 0.0012, 19.99, 74.5, 100_000.0, -0.25] {
             assert_eq!(usd(nano_usd(dollars)).to_bits(), f64::to_bits(dollars), "{dollars}");
         }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_does_no_harm() {
+    fn nan_becomes_zero_and_infinity_saturates() {
         assert_eq!((nano_usd(f64::NAN), nano_usd(f64::INFINITY)), (0, i64::MAX));
     }
 }

@@ -1,4 +1,4 @@
-//! How a turn ends, and all that has to be kept of it if it cannot be stored at once.
+//! A turn's outcome, and the finished turn, which is kept if it cannot be persisted at once.
 
 use std::borrow::Cow;
 
@@ -14,17 +14,17 @@ use crate::turn::{Placement, Question};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// The model was done.
+    /// The model finished.
     Complete,
     /// The user stopped it.
     Stopped,
-    /// Whoever ran it is gone; what the model had said until then is kept.
+    /// The turn was orphaned (its process is gone); the partial answer is kept.
     Interrupted,
-    /// It broke off; the code says why.
+    /// The turn failed; the code says why.
     Failed {
-        /// The same code as the client was given.
+        /// The error code that the client got.
         code: Cow<'static, str>,
-        /// Whether it was because the provider refuses the user's own key, which nobody is to try again.
+        /// BYOK: whether the provider refused the user's own key, which must not be retried then.
         refused_key: bool,
     },
 }
@@ -41,23 +41,23 @@ impl Outcome {
     }
 }
 
-/// A turn that has ended: what storing it needs, also where the database has forgotten its beginning.
+/// A finished turn: all that persisting it needs, even if the database has lost its beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinishedTurn {
-    /// Whose turn it was.
+    /// The user.
     pub user: UserId,
     /// Its chat.
     pub chat: ChatId,
-    /// Where in the chat it went.
+    /// Its placement in the chat.
     pub placement: Placement,
-    /// What was asked.
+    /// The question.
     pub question: Question,
-    /// The model that was asked.
+    /// The requested model.
     pub model: ModelId,
     /// The answer's id.
     pub answer_id: MessageId,
-    /// What was said, and what it took.
+    /// The answer, with its usage.
     pub answer: Answer,
     /// How it ended.
     pub outcome: Outcome,

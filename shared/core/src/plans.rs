@@ -1,7 +1,7 @@
-//! Plans: how much a user may ask, and of which models.
+//! Plans: a user's credits, models and limits.
 //!
-//! The operator's table (`plans.toml` at the repository's root) explains each figure. Who has which
-//! plan is in Postgres; what that means is here.
+//! The operator's table (`plans.toml` at the repository's root) explains each figure. Postgres stores
+//! which user has which plan; this module holds the plans' terms.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -19,7 +19,7 @@ use crate::limits::Limit;
 pub struct PlanId(String);
 
 impl PlanId {
-    /// Accepts 1 to 32 of `[a-z0-9-]`; whether there is such a plan is the table's to say.
+    /// Accepts 1 to 32 of `[a-z0-9-]`; does not check that the plan exists.
     pub fn parse(raw: &str) -> Option<Self> {
         let well_formed = (1..=32).contains(&raw.len())
             && raw.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -45,32 +45,32 @@ impl<'de> Deserialize<'de> for PlanId {
     }
 }
 
-/// How often a plan's credits are granted anew.
+/// How often a plan's credits are granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GrantInterval {
-    /// Each day in UTC: the free plan, and no other.
+    /// Each day in UTC: only the free plan.
     Day,
-    /// Each period that was paid for: all others.
+    /// Each paid period: all other plans.
     Period,
 }
 
-/// What a user may do.
+/// A plan's terms.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// What it is stored under.
+    /// The id under which it is stored.
     pub id: PlanId,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// What may be spent on messages until credits are granted anew.
+    /// The credits of one grant.
     pub credits: NonZeroU32,
-    /// When that is.
+    /// How often they are granted.
     pub every: GrantInterval,
     /// The tiers of models that it includes, at least one.
     #[serde(deserialize_with = "at_least_one")]
     pub tiers: Vec<Tier>,
-    /// How much of a chat a model is shown.
+    /// The longest prompt, in estimated tokens.
     pub context_tokens: NonZeroU32,
     /// The longest message, in bytes of UTF-8.
     pub message_bytes: NonZeroUsize,
@@ -117,7 +117,7 @@ impl Plan {
     }
 }
 
-/// The operator's table.
+/// The operator's table of plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plans {
     /// In the table's order, the cheapest first.
@@ -130,7 +130,7 @@ fn unreadable(problem: impl fmt::Display) -> ConfigError {
 }
 
 impl Plans {
-    /// The plan of those who pay for none.
+    /// The id of the free plan.
     const FREE: &str = "free";
 
     /// Reads the table from TOML: a list of `[[plan]]` with all of [`Plan`]'s fields. The error names the
@@ -151,7 +151,7 @@ impl Plans {
         let free = free.ok_or_else(|| unreadable("there is no plan \"free\""))?;
         for (place, plan) in plans.iter().enumerate() {
             let (every, why) = if place == free {
-                (GrantInterval::Day, "\"day\": nobody policy for a period of it")
+                (GrantInterval::Day, "\"day\": it has no paid period")
             } else {
                 (GrantInterval::Period, "\"period\": only \"free\" grants each day")
             };
@@ -163,7 +163,7 @@ impl Plans {
         Ok(Self { plans, free })
     }
 
-    /// The plan of those who pay for none.
+    /// The free plan, of users who pay for none.
     pub fn free(&self) -> &Plan {
         &self.plans[self.free]
     }
@@ -173,7 +173,7 @@ impl Plans {
         self.all().find(|plan| plan.id == *id)
     }
 
-    /// The plan of somebody who has this one: one that the table no longer has is worth as much as none.
+    /// A user's effective plan: the free one if they have none, or one that the table no longer has.
     pub fn of(&self, id: Option<&PlanId>) -> &Plan {
         id.and_then(|id| self.get(id)).unwrap_or(self.free())
     }
@@ -183,18 +183,18 @@ impl Plans {
         self.plans.iter()
     }
 
-    /// The next dearer plan, if there is one.
+    /// The next more expensive plan, if any.
     pub fn after(&self, id: &PlanId) -> Option<&Plan> {
         self.all().skip_while(|plan| plan.id != *id).nth(1)
     }
 
-    /// The cheapest plan that includes a tier, if one does: what somebody without it is told of.
+    /// The cheapest plan that includes a tier, if any: the upgrade that users without it are offered.
     pub fn first_with(&self, tier: Tier) -> Option<&Plan> {
         self.all().find(|plan| plan.includes(tier))
     }
 
-    /// The longest message that any plan allows, in bytes: as much as a request is worth reading
-    /// before it is known whose it is.
+    /// The longest message that any plan allows, in bytes: the most that is read of a request before
+    /// its user is known.
     pub fn longest_message(&self) -> usize {
         self.all().map(|plan| plan.message_bytes.get()).max().unwrap_or(0)
     }
@@ -267,7 +267,7 @@ key_changes_per_day = 30
     }
 
     #[test]
-    fn a_plans_limits_slide_over_a_minute_an_hour_and_a_day() {
+    fn a_plans_rate_limits_slide_over_a_minute_an_hour_and_a_day() {
         let plans = Plans::parse(TABLE).unwrap();
         let limit = |count, secs| Limit { count, window: Duration::from_secs(secs) };
         assert_eq!(plans.free().turn_limit(), limit(10, 60));
@@ -276,7 +276,7 @@ key_changes_per_day = 30
     }
 
     #[test]
-    fn a_table_that_makes_no_sense_is_refused_by_line() {
+    fn an_invalid_table_is_refused_with_the_line() {
         for (right, wrong, why) in [
             ("credits = 5\n", "credits = 0\n", "nonzero"),
             ("message_bytes = 32_768", "message_bytes = 0", "nonzero"),
@@ -296,7 +296,7 @@ key_changes_per_day = 30
     }
 
     #[test]
-    fn the_free_plan_is_there_once_and_alone_by_the_day() {
+    fn there_is_one_free_plan_and_only_it_grants_daily() {
         assert!(refusal("plan = []").contains("no plan \"free\""));
         assert!(
             refusal(&TABLE.replace("\"premium\"\nname", "\"free\"\nname"))

@@ -1,4 +1,4 @@
-//! What the model is given: system prompt, summary, the newest messages, the question.
+//! The prompt: system prompt, summary, the newest messages, the question.
 
 use serde::Serialize;
 
@@ -14,14 +14,14 @@ pub struct PromptMessage {
     pub content: String,
 }
 
-/// About how many tokens a prompt has: a token of English is about four bytes, and tokenizers differ more
-/// from each other than from that.
+/// Estimates a prompt's tokens: a token of English is about four bytes, and tokenizers differ more from
+/// each other than from that.
 pub fn estimated_tokens(prompt: &[PromptMessage]) -> u32 {
     let bytes: usize = prompt.iter().map(|message| message.content.len()).sum();
     u32::try_from(bytes / 4).unwrap_or(u32::MAX)
 }
 
-/// Puts a prompt together.
+/// Builds a prompt.
 ///
 /// The summary joins the system prompt: several providers take one system message only. Messages
 /// without text (an answer that failed before its first word) are left out, because an empty
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::chat::{Message, Part};
 
-    fn said(role: Role, text: &str) -> Message {
+    fn message(role: Role, text: &str) -> Message {
         Message {
             role,
             parts: vec![Part::Reasoning { text: "hm".into() }, Part::Text { text: text.into() }],
@@ -64,9 +64,9 @@ mod tests {
         let context = Context {
             summary: Some("They like ships.".into()),
             messages: vec![
-                said(Role::User, "hi"),
-                said(Role::Assistant, "hello"),
-                said(Role::Assistant, ""),
+                message(Role::User, "hi"),
+                message(Role::Assistant, "hello"),
+                message(Role::Assistant, ""),
             ],
         };
         let question = Question::parse(["why?"], 100).unwrap();

@@ -1,6 +1,7 @@
 //! Randomness, as a value that is passed in: tests choose what is drawn.
 //!
-//! The system's source is made in `shared_http::system_entropy`; `clippy.toml` forbids drawing from it anywhere else.
+//! The system's source is created in `shared_http::system_entropy`; `clippy.toml` forbids drawing from it
+//! anywhere else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ impl Entropy {
         bytes
     }
 
-    /// A `UUIDv7`: 48 bits of milliseconds since 1970, then 74 random bits, so that ids sort by the
-    /// time they were made ([RFC 9562 §5.7](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)).
+    /// A `UUIDv7`: 48 bits of milliseconds since 1970, then 74 random bits, so that ids sort by their
+    /// creation time ([RFC 9562 §5.7](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)).
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
@@ -36,7 +37,7 @@ impl Entropy {
 
     /// A number in `0..bound`, each equally likely.
     pub fn below(&self, bound: u32) -> u32 {
-        // Reject the tail that would make small numbers likelier; at most half of all draws.
+        // Rejection sampling: the tail would bias towards small numbers; at most half of all draws.
         let zone = u32::MAX - u32::MAX % bound;
         loop {
             let draw = u32::from_le_bytes(self.bytes());
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_in_the_unfair_tail_are_thrown_away() {
+    fn draws_in_the_biased_tail_are_rejected() {
         let draws = std::sync::atomic::AtomicU32::new(0);
         let entropy = Entropy::new(move |bytes| {
             let first = draws.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;

@@ -1,4 +1,4 @@
-//! A session: what a verified token says, and how long it lasts.
+//! A session: the claims of a verified token, and its lifetime.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use jiff::Timestamp;
 
 use crate::ids::{SessionId, UserId};
 
-/// A session ends this long after its login, whatever happens (NIST SP 800-63B-4 AAL1: 30 days).
+/// A session's absolute lifetime after its login, regardless of use (NIST SP 800-63B-4 AAL1: 30 days).
 pub const ABSOLUTE_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
-/// A user's request carries this: a token whose signature, issuer, audience and times were checked.
+/// A verified session token: its signature, issuer, audience and times were checked.
 ///
-/// It does not yet prove that the session was not revoked; Postgres checks that on the way into
-/// every transaction, so no request can read or write a row with a session that was logged out.
+/// Revocation is not checked yet: Postgres does that at the start of every transaction, so no
+/// request can read or write a row with a session that was logged out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose session it is.
+    /// The session's user.
     pub user: UserId,
-    /// Which session it is.
+    /// The session's id.
     pub id: SessionId,
-    /// When it ends at the latest.
+    /// Its absolute expiry.
     pub expires_at: Timestamp,
 }
 
-/// Why a request is not somebody's.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// No cookie, or one that is no token of ours.
+    /// No cookie, or not a valid token.
     #[error("log in first")]
     Missing,
-    /// A token of ours whose time is over, or whose session was logged out.
+    /// The token has expired, or its session was logged out.
     #[error("this session has ended; log in again")]
     Ended,
 }

@@ -1,4 +1,4 @@
-//! A turn: one question and its answer. What may be asked, and how it fails.
+//! A turn: one question and its answer, their validation and their errors.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::limits::LimitReached;
 use crate::model_error::ModelError;
 use crate::session::SessionError;
 
-/// Text of a question: not empty, within the size that was configured, without NUL characters.
+/// A question's text: not empty, within the configured size, without NUL characters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Question(String);
@@ -37,34 +37,34 @@ impl Question {
         &self.0
     }
 
-    /// The question as it is stored.
+    /// The question in its stored form.
     pub fn to_parts(&self) -> [Part; 1] {
         [Part::Text { text: self.0.clone() }]
     }
 }
 
-/// Never what was asked.
+/// Redacted: prints the length only.
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Question({} bytes)", self.0.len())
     }
 }
 
-/// Where in its chat's tree a turn goes.
+/// A turn's placement in its chat's tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
-    /// A new question below the newest message; the chat is made if it does not exist.
+    /// A new question below the newest message; the chat is created if it does not exist.
     Append {
         /// The new question's id.
         question: MessageId,
     },
-    /// A question that replaces an earlier one, under the id that the client goes on using. The
-    /// earlier one steps aside: it stays, with its answers, as a sibling under another id.
+    /// A question that replaces an earlier one, under the id that the client keeps using. The
+    /// earlier one is displaced: it stays, with its answers, as a sibling under another id.
     Edit {
         /// The question's id, old and new.
         question: MessageId,
-        /// The id that the replaced question gets.
+        /// The id that the displaced question gets.
         displaced_id: MessageId,
     },
     /// Another answer to a question that is already stored.
@@ -85,13 +85,13 @@ impl Placement {
     }
 }
 
-/// A client's name for one attempt to do something, under which it may send it again. The value of
-/// the header `idempotency-key`: 1 to 255 printable ASCII characters.
+/// A client's key for one request, under which a retry is idempotent. The value of the header
+/// `idempotency-key`: 1 to 255 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Accepts what the header may hold.
+    /// Accepts a well-formed value of the header.
     pub fn parse(raw: &str) -> Result<Self, TurnError> {
         let is_well_formed =
             (1..=255).contains(&raw.len()) && raw.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -104,35 +104,35 @@ impl IdempotencyKey {
     }
 }
 
-/// All that a turn needs to know before it begins.
+/// The input of a new turn.
 #[derive(Clone, Debug)]
 pub struct NewTurn {
     /// The chat.
     pub chat: ChatId,
-    /// Where it goes.
+    /// Its placement.
     pub placement: Placement,
-    /// What is asked.
+    /// The question.
     pub question: Question,
     /// The id that the answer will have.
     pub answer: MessageId,
-    /// The model that is asked.
+    /// The requested model.
     pub model: ModelId,
-    /// What it asks of the user's plan.
+    /// The model's tier and price.
     pub pricing: ModelPricing,
-    /// The client's name for this attempt.
+    /// The client's idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
 impl NewTurn {
-    /// The same turn with another id for its answer.
+    /// The same turn with another answer id, for a retry.
     #[must_use]
-    pub fn tried_again(&self) -> Self {
+    pub fn retried(&self) -> Self {
         let answer = MessageId::parse(&format!("{}-2", self.answer));
         Self { answer: answer.unwrap_or_else(|_| self.answer.clone()), ..self.clone() }
     }
 
-    /// The same question as a new one, if it was to replace or to repeat one that is not there:
-    /// one that was refused before it could be stored, and that the person sends again.
+    /// Turns an edit or a regeneration into an append, for a question that is not there: it was
+    /// denied before it could be stored, and the user retries it.
     pub fn as_new_question(&self) -> Option<Self> {
         match &self.placement {
             Placement::Append { .. } => None,
@@ -144,7 +144,7 @@ impl NewTurn {
     }
 }
 
-/// Why a turn did not begin, or how it broke off.
+/// Why a turn did not begin, or why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
     /// An id is not well formed.
@@ -179,13 +179,13 @@ pub enum TurnError {
     /// The model is not offered.
     #[error("there is no model {model:?} here; GET /api/models lists those there are")]
     UnknownModel {
-        /// What was asked for.
+        /// The requested model.
         model: String,
     },
-    /// There is no such chat, or it is somebody else's: the two cannot be told apart.
+    /// There is no such chat, or it is another user's: indistinguishable by design.
     #[error("there is no such chat of yours")]
     ChatNotFound,
-    /// The message to answer again or to replace is not in this chat.
+    /// The message to regenerate or to edit is not in this chat.
     #[error("there is no such message in this chat")]
     MessageNotFound,
     /// A message with this id is already stored.
@@ -203,16 +203,16 @@ pub enum TurnError {
     /// The idempotency key was used for another question.
     #[error("this idempotency key was used for another question; draw a new one")]
     KeyReused,
-    /// Too many streams were asked for again.
+    /// Too many streams were resumed.
     #[error("you follow answers too often; try again in {} s", .0.retry_after.as_secs())]
     FollowedTooOften(LimitReached),
-    /// The cache is away, which holds what running turns have said.
+    /// The cache, which holds the live log of running turns, is unavailable.
     #[error("the answer cannot be followed right now; it is not lost, and will be in the chat")]
     ResumeUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The cache is away, through which running turns are stopped.
+    /// The cache, through which running turns are stopped, is unavailable.
     #[error("the answer cannot be stopped right now; try again")]
     StopUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Whoever ran the turn is gone.
+    /// The turn was orphaned: its process is gone.
     #[error("the answer broke off on our side; what the model said until then is kept")]
     Interrupted,
     /// No session, or one that has ended.
@@ -221,19 +221,19 @@ pub enum TurnError {
     /// Too many turns.
     #[error("your plan allows {} turns a minute; try again in {} s", .0.limit.count, .0.retry_after.as_secs())]
     Limited(#[from] LimitReached),
-    /// Postgres is away, or did not answer in time: no model was asked.
+    /// Postgres is unavailable, or did not answer in time: no model was called.
     #[error("the chat cannot be reached right now; try again in a moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The user's plan does not allow it, or nobody pays.
+    /// The user's plan does not allow it, or payment was denied.
     #[error(transparent)]
     Denied(#[from] TurnDenied),
-    /// The user's own key cannot be opened: it was sealed for somebody else, or by a key that is gone.
+    /// BYOK: the user's own key cannot be decrypted: encrypted for another user, or under a lost key.
     #[error("your key can no longer be read here; replace it or remove it in the settings")]
     KeyUnreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The model did not answer.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The answer was made but could not be stored.
+    /// The answer is complete but could not be persisted.
     #[error("the answer could not be saved; copy it before you leave this page")]
     NotSaved,
 }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_has_to_say_something_and_to_fit() {
+    fn an_empty_or_too_long_question_is_refused() {
         assert!(matches!(Question::parse(["  \n"], 10), Err(TurnError::EmptyQuestion)));
         assert!(matches!(Question::parse([], 10), Err(TurnError::EmptyQuestion)));
         assert!(Question::parse(["12345"], 5).is_ok());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_does_not_print_itself() {
+    fn debug_output_redacts_the_question() {
         assert_eq!(format!("{:?}", Question::parse(["secret"], 10).unwrap()), "Question(6 bytes)");
     }
 }

@@ -1,4 +1,4 @@
-//! What a user's turns took, as they are shown to them.
+//! Usage of a user's turns, as shown to the user.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,7 +15,7 @@ pub enum PaidBy {
 }
 
 impl PaidBy {
-    /// From the word in the database.
+    /// Parses the database value.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "credits" => Some(Self::Credits),
@@ -25,20 +25,20 @@ impl PaidBy {
     }
 }
 
-/// How far a turn has come.
+/// A turn's state in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnState {
-    /// The model has not ended; what the turn costs is reserved.
+    /// The turn is running; its cost is reserved.
     Open,
-    /// It has ended, and costs what was reserved.
+    /// The turn has ended, and was charged the reserved cost.
     Settled,
-    /// The model said nothing; what was reserved is given back.
+    /// The turn has no answer; the reserved cost was given back.
     Released,
 }
 
 impl TurnState {
-    /// From the word in the database.
+    /// Parses the database value.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "open" => Some(Self::Open),
@@ -49,16 +49,16 @@ impl TurnState {
     }
 }
 
-/// What the turns of one day, one model and one payer took.
+/// Usage of one day, one model and one payer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayUsage {
     /// The day on which they began, in UTC.
     pub day: Date,
-    /// The model that was asked.
+    /// The requested model.
     pub model: String,
     /// Who paid.
     pub paid_by: PaidBy,
-    /// How many began, those that came to nothing included.
+    /// How many began, those without an answer included.
     pub turns: i64,
     /// Tokens of the prompts.
     pub prompt_tokens: i64,
@@ -66,34 +66,34 @@ pub struct DayUsage {
     pub completion_tokens: i64,
     /// Tokens of the answers that were reasoning.
     pub reasoning_tokens: i64,
-    /// Tokens of the prompts that the provider had cached.
+    /// Tokens of the prompts read from the provider's cache.
     pub cached_tokens: i64,
-    /// What the provider charged, as far as it said, in billionths of a US dollar.
+    /// What the provider charged, as far as it is known, in billionths of a US dollar.
     pub cost_nano_usd: i64,
     /// Credits that were charged.
     pub credits: i64,
 }
 
-/// What one turn took.
+/// Usage of one turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnUsage {
     /// The answer's id.
     pub answer: String,
     /// The chat's id; the chat may be deleted.
     pub chat: String,
-    /// The model that was asked.
+    /// The requested model.
     pub model: String,
     /// Who pays.
     pub paid_by: PaidBy,
-    /// How far it has come.
+    /// Its state.
     pub state: TurnState,
-    /// Credits that it costs: reserved, then charged, or none if they were given back.
+    /// Its credits: reserved, then settled; 0 once released.
     pub credits: i32,
     /// Tokens of the prompt, once they are known.
     pub prompt_tokens: Option<i32>,
     /// Tokens of the answer, once they are known.
     pub completion_tokens: Option<i32>,
-    /// What the provider charged, if it said so, in billionths of a US dollar.
+    /// What the provider charged, if it is known, in billionths of a US dollar.
     pub cost_nano_usd: Option<i64>,
     /// When it began.
     pub began_at: Timestamp,

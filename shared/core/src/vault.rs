@@ -1,11 +1,11 @@
-//! What the database keeps of other people's secrets: ciphertexts, and the wrapped keys they are
-//! under. Values only; `shared-vault` makes and opens them.
+//! Users' secrets as the database stores them: ciphertexts, and the wrapped data keys they are
+//! encrypted under. Values only; `shared-vault` encrypts and decrypts.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-/// A data key: what secrets are encrypted under.
+/// The id of a data key, under which secrets are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataKeyId(pub Uuid);
 
@@ -15,23 +15,23 @@ impl fmt::Display for DataKeyId {
     }
 }
 
-/// A data key as it is stored: encrypted under a master key, which is stored elsewhere.
+/// A data key in its stored form: encrypted under a master key, which is stored elsewhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WrappedKey {
-    /// Its name.
+    /// Its id.
     pub id: DataKeyId,
     /// The master key that wraps it, such as the ARN of a KMS key.
     pub master: String,
-    /// The data key, encrypted; what is in it only the master key's owner knows.
+    /// The encrypted data key; decrypting it takes the master key.
     pub wrapped: Vec<u8>,
 }
 
 /// A secret of one user, encrypted under a data key and bound to both.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The data key that it is under.
+    /// The data key that it is encrypted under.
     pub data_key: DataKeyId,
-    /// The nonce, drawn for this ciphertext alone.
+    /// The nonce, drawn for this ciphertext only.
     pub nonce: [u8; 12],
     /// The ciphertext, and after it the tag of 16 bytes that authenticates it.
     pub ciphertext: Vec<u8>,
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encrypted_is_not_printed() {
+    fn debug_output_redacts_ciphertexts() {
         let id = DataKeyId(Uuid::nil());
         let key = WrappedKey { id, master: "m1".into(), wrapped: vec![251; 60] };
         let sealed = Sealed { data_key: id, nonce: [252; 12], ciphertext: vec![253; 40] };

@@ -1,4 +1,4 @@
-//! A function whose handler panics, for the test of what becomes of that.
+//! A function whose handler panics, for `tests/panics.rs`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Where a request comes from, as the gateway saw it.
+//! The client's IP address.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,8 +7,8 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
 use lambda_http::request::RequestContext;
 
-/// The address of whoever asks: what the distribution says, if the request proved that it came
-/// through it; or else what the gateway saw. Never `x-forwarded-for`, which anybody can write.
+/// The client's IP address: as the distribution sent it, if the request has the origin secret; otherwise
+/// as the gateway saw it. Never `x-forwarded-for`, which any client can forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp(pub IpAddr);
 
@@ -31,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
             });
         let of_socket =
             || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        // Neither only happens in a test; all of those share one address, and its limits.
+        // Only a test has neither; all of those share one address, and its limits.
         Ok(Self(of_gateway.or_else(of_socket).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }

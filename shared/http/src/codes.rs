@@ -1,11 +1,11 @@
-//! Every error that a client can be given: the one table of codes and statuses.
+//! Every error of the API: the one table of codes and statuses.
 //!
-//! `docs/errors.md` and the `OpenAPI` document are made from it.
+//! `docs/errors.md` and the `OpenAPI` document are generated from it.
 
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// By hand: utoipa's derive does not see the names that the table below gives to serde.
+/// By hand: utoipa's derive does not see the serde names from the table below.
 impl PartialSchema for ErrorCode {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
@@ -23,7 +23,7 @@ impl ToSchema for ErrorCode {}
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $status:literal $code:literal,)+) => {
-        /// What went wrong, for programs. The words beside it are for people and may change.
+        /// What went wrong, for programs. The message beside it is for people and may change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
@@ -66,13 +66,13 @@ error_codes! {
     MethodNotAllowed = 405 "method_not_allowed",
     /// A browser sent this from another site's page. Nothing was done.
     CrossSite = 403 "cross_site",
-    /// This came to the gateway past the distribution in front of it; use the app's own address.
+    /// The request bypassed the CloudFront distribution and reached the gateway directly; use the app's own address.
     NotTheFrontDoor = 403 "not_the_front_door",
-    /// The gateway has more requests than it passes on; try again in a moment.
+    /// The gateway throttles requests; try again in a moment.
     TooManyRequests = 429 "too_many_requests",
-    /// The firewall in front refused this.
+    /// The firewall refused the request.
     Forbidden = 403 "forbidden",
-    /// Something of ours broke; it is logged under the response's `x-request-id`.
+    /// An internal error; it is logged under the response's `x-request-id`.
     Internal = 500 "internal",
 
     /// That is not an e-mail address.
@@ -85,7 +85,7 @@ error_codes! {
     CodeExpired = 401 "code_expired",
     /// Too many codes or guesses; `retry-after` says when to go on.
     TooManyCodes = 429 "too_many_codes",
-    /// The mail could not be handed over; try again.
+    /// The mail could not be sent; try again.
     MailFailed = 502 "mail_failed",
     /// Logging in is not possible right now; `retry-after` says when to try again.
     LoginUnavailable = 503 "login_unavailable",
@@ -98,7 +98,7 @@ error_codes! {
     InvalidName = 422 "invalid_name",
     /// The cursor is not one that this list gave out.
     InvalidCursor = 422 "invalid_cursor",
-    /// The database is away, or as many requests as may be are being served; `retry-after` says when to try again.
+    /// The database cannot be reached, or serves as many requests as it may; `retry-after` says when to try again.
     Unavailable = 503 "unavailable",
 
     /// An id is 8 to 64 letters, digits, `-` or `_`.
@@ -109,42 +109,42 @@ error_codes! {
     MessageTooLong = 413 "message_too_long",
     /// There is no such model here; `GET /api/models` lists those there are.
     ModelUnknown = 404 "model_unknown",
-    /// There is no such chat, or it is somebody else's.
+    /// There is no such chat, or it is another user's.
     ChatNotFound = 404 "chat_not_found",
     /// There is no such message in this chat.
     MessageNotFound = 404 "message_not_found",
     /// A message with this id has already been sent.
     MessageExists = 409 "message_exists",
-    /// The chat's last answer is still being written. `details.messageId` is its id: follow it, stop it, or wait for its end.
+    /// The chat's last answer is still being written. `details.messageId` is its id: resume it, stop it, or wait for its end.
     TurnRunning = 409 "turn_running",
     /// An idempotency key is 1 to 255 printable ASCII characters.
     InvalidIdempotencyKey = 422 "invalid_idempotency_key",
-    /// The idempotency key was used for another question; draw a new one.
+    /// The idempotency key was used for another question; generate a new one.
     IdempotencyKeyReused = 422 "idempotency_key_reused",
-    /// What a running turn has said cannot be read right now. The answer is not lost, and will be in the chat; `retry-after` says when to try again.
+    /// The stream of a running turn cannot be resumed right now. The answer is not lost, and will be in the chat; `retry-after` says when to try again.
     ResumeUnavailable = 503 "resume_unavailable",
-    /// Answers were followed too often, by page loads or by questions that were sent again; `retry-after` says when to go on.
+    /// Streams were resumed too often, by page loads or by duplicate requests; `retry-after` says when to go on.
     TooManyFollows = 429 "too_many_follows",
     /// The answer cannot be stopped right now, and goes on; `retry-after` says when to try again.
     StopUnavailable = 503 "stop_unavailable",
     /// Too many turns; `retry-after` says when to go on.
     TooManyTurns = 429 "too_many_turns",
-    /// What is left of the day's or the paid period's credits does not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new ones come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `byokAllowed`, true: an OpenRouter key of one's own would do.
+    /// The credits left of the day or the paid period do not pay for this model. `details`: `needed` credits; `allowances`, which could have paid, each with `plan`, `left`, `granted`, `endsAt` and `renews` (whether new credits come then); `upgrade`, a plan with more credits (`plan`, `name`, and `at`, a path of the app), or null; `byokAllowed`, true: the user's own OpenRouter key (BYOK) could pay.
     CreditsExhausted = 402 "credits_exhausted",
-    /// The model is not part of the plan. `details`: `upgrade`, the plan that has it, as for `credits_exhausted`; `byokAllowed`, true: an OpenRouter key of one's own would do, too.
+    /// The model is not part of the plan. `details`: `upgrade`, the plan that has it, as for `credits_exhausted`; `byokAllowed`, true: the user's own OpenRouter key (BYOK) could pay, too.
     ModelNeedsPremium = 403 "model_needs_premium",
     /// The chat holds as many turns as the plan allows; start a new one, or upgrade. `details`: `limitTurns`; `upgrade`, as for `credits_exhausted`.
     ChatFull = 403 "chat_full",
-    /// The question and what was said before it are more than the plan takes; start a new chat, or upgrade. `details`: `tokens`, an estimate of what they are; `limitTokens`; `upgrade`, as for `credits_exhausted`.
+    /// The question and the messages before it exceed the plan's context limit; start a new chat, or upgrade. `details`: `tokens`, an estimate of their size; `limitTokens`; `upgrade`, as for `credits_exhausted`.
     ContextTooLarge = 413 "context_too_large",
-    /// The user's own key is stored and cannot be opened any more; replace it or remove it.
+    /// The user's own key (BYOK) is stored, but can no longer be decrypted; replace it or remove it.
     KeyUnreadable = 403 "key_unreadable",
-    /// The user's own key has spent what the user allows it in a month. `details`: `monthlyCapUsd`, what that is; `resetsAt`, when the next month begins.
+    /// The user's own key (BYOK) has reached its monthly cap. `details`: `monthlyCapUsd`, the cap; `resetsAt`, when the next month begins.
     KeyCapReached = 402 "key_cap_reached",
     /// The list of models cannot be fetched right now.
     ModelsUnavailable = 503 "models_unavailable",
 
-    /// That is no key which can ask models: it does not begin with `sk-or-`, manages other keys, or has expired. The message says which.
+    /// The key cannot call models: it does not begin with `sk-or-`, manages other keys, or has expired. The message says which.
     InvalidKey = 422 "invalid_key",
     /// OpenRouter does not know this key.
     KeyUnknown = 422 "key_unknown",
@@ -167,19 +167,19 @@ error_codes! {
     ModelOutOfCredit = 402 "model_out_of_credit",
     /// The model's provider refused the message; `details.reasons` says why, if the provider did.
     ModelRefused = 403 "model_refused",
-    /// The model's provider took too long to take the message; send it again.
+    /// The model's provider took too long to accept the message; send it again.
     ModelRequestTimedOut = 408 "model_request_timed_out",
     /// The conversation does not fit into the model.
     ConversationTooLong = 413 "conversation_too_long",
     /// The model is busy; `retry-after` says when to try again.
     ModelBusy = 429 "model_busy",
-    /// The model's provider failed, or its connection broke; what it said before is kept.
+    /// The model's provider failed, or its connection broke; the text until then is kept.
     ModelFailed = 502 "model_failed",
     /// The model is unavailable; `retry-after` says when to try again.
     ModelUnavailable = 503 "model_unavailable",
-    /// The model said nothing for too long, or its answer took longer than a turn may; what it said before is kept.
+    /// The model sent nothing for too long, or its answer took longer than a turn may; the text until then is kept.
     ModelTimedOut = 504 "model_timed_out",
-    /// Whoever was writing the answer is gone; what the model said until then is kept. Only ever the end of a stream.
+    /// The process that ran the turn is gone (an orphaned turn); the answer's text until then is kept. Only ever the end of a stream.
     AnswerInterrupted = 503 "answer_interrupted",
     /// The answer was made but could not be saved. Only ever the end of a stream.
     AnswerNotSaved = 503 "answer_not_saved",
@@ -195,7 +195,7 @@ mod tests {
         let wire: Vec<_> =
             ErrorCode::ALL.iter().map(|code| serde_json::to_value(code).unwrap()).collect();
         assert_eq!(schema["enum"].as_array().unwrap(), &wire);
-        let said: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-        assert_eq!(wire, said);
+        let listed: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(wire, listed);
     }
 }

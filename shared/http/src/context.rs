@@ -1,4 +1,4 @@
-//! What every app is wrapped in, and what its routes ask it for.
+//! The context of an app: the middleware around its routes, and the clock, randomness and user for them.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -26,18 +26,18 @@ use crate::metrics::measure;
 use crate::origin_secret::{Entrance, OriginSecret};
 use crate::{ApiError, ClientIp, ErrorCode, Metric, Tokens, otel};
 
-/// What the edge is told from outside.
+/// The configuration of the HTTP edge.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// `APP_ORIGIN`: where people open the app, such as `https://chat.example.com`; no slash at the
-    /// end. Requests of other origins are refused, and tokens are issued for it.
+    /// `APP_ORIGIN`: where users open the app, such as `https://chat.example.com`, without a trailing
+    /// slash. Requests of other origins are refused, and tokens are issued for it.
     pub origin: String,
     pub(crate) origin_secret: OriginSecret,
 }
 
 impl HttpConfig {
-    /// Reads the variables named at each field, and `ORIGIN_SECRET`: what the distribution in front
-    /// sends along, without which a request is refused. Not set, everybody is let in.
+    /// Reads the variables named at each field, and `ORIGIN_SECRET`, which the distribution sends
+    /// with each request; a request without it is refused. If unset, every request is admitted.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let origin = env.required("APP_ORIGIN")?;
         let is_origin = origin
@@ -50,7 +50,7 @@ impl HttpConfig {
     }
 }
 
-/// Time, chance, and what every app is wrapped in. Cheap to clone.
+/// Clock, randomness, and the middleware of every app. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppContext {
     inner: Arc<Inner>,
@@ -61,12 +61,12 @@ struct Inner {
     config: HttpConfig,
     clock: Clock,
     entropy: Entropy,
-    /// Whether a request was there already.
+    /// Whether this process has received a request: the first is a cold start.
     started: AtomicBool,
 }
 
 impl AppContext {
-    /// An edge for one origin.
+    /// A context for one origin.
     pub fn new(config: &HttpConfig, clock: Clock, entropy: Entropy) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -88,20 +88,20 @@ impl AppContext {
         &self.inner.entropy
     }
 
-    /// The trace that the gateway began, or a new one.
+    /// The trace id from the gateway, or a new one.
     fn trace_id(&self, headers: &HeaderMap) -> TraceId {
         let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
         xray.and_then(TraceId::from_xray)
             .unwrap_or_else(|| TraceId::from(self.entropy().uuid(self.clock().now())))
     }
 
-    /// Writes metrics, on Lambda. `about` is what a search for them may want to know: never an address,
-    /// a key or a text of somebody's.
+    /// Writes metrics, on Lambda. `about` holds searchable fields beside them: never a user's address, key
+    /// or text.
     pub fn measure(&self, metrics: &[Metric], about: &[(&str, &str)]) {
         measure(self.clock().now(), metrics, about);
     }
 
-    /// Lets a request in that came by the front door and from no other site's page.
+    /// Admits a request that came through the distribution and from no other site's page (CSRF).
     fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
         let HttpConfig { origin, origin_secret } = &self.inner.config;
         match origin_secret.entrance(request.headers()) {
@@ -121,8 +121,8 @@ impl AppContext {
         Ok(())
     }
 
-    /// Puts around `routes` what all of them need: an id and a log line per request, refusal of requests
-    /// from other sites and past the front door, and errors in one form, even for panics and unknown
+    /// Wraps `routes` in the common middleware: an id and a log line per request, refusal of requests
+    /// from other sites or bypassing the distribution, and errors in one form, even for panics and unknown
     /// paths.
     pub fn wrap(&self, routes: Router) -> Router {
         routes
@@ -166,7 +166,7 @@ async fn guard(State(app): State<AppContext>, mut request: Request, next: Next) 
         );
     });
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
-        // Lambda counts as errors only what its runtime is told of, and a caught panic is an answer.
+        // Lambda counts only errors that its runtime reports, and a caught panic is an ordinary response.
         app.measure(&[Metric::one("InternalError")], &[("requestId", &request_id)]);
     }
     let headers = response.headers_mut();
@@ -178,14 +178,14 @@ async fn guard(State(app): State<AppContext>, mut request: Request, next: Next) 
     response
 }
 
-/// The panic's own message is in the log already, put there by the panic hook.
+/// The panic hook has logged the panic's own message already.
 fn internal_error(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     ApiError::new(ErrorCode::Internal, "something broke on our side; try again").into_response()
 }
 
-/// The session of a request whose token is good. Whether it was logged out since is for Postgres to
-/// say, on the way into the first transaction.
+/// The session of a request with a valid token. Postgres checks whether it was logged out since, at the
+/// start of the first transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct CurrentUser(pub Session);
 

@@ -1,7 +1,7 @@
 //! The session cookie.
 //!
-//! `__Host-`: the browser takes it only over HTTPS (or from `localhost`), for this host alone and
-//! for every path, so that no sibling domain can plant one
+//! `__Host-`: the browser accepts it only over HTTPS (or from `localhost`), for this host alone and
+//! for every path, so that no sibling domain can set one
 //! ([RFC 6265bis §4.1.3.2](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis)).
 
 use http::{HeaderMap, HeaderValue, header};
@@ -15,18 +15,18 @@ pub fn session_cookie(token: &str) -> HeaderValue {
     header_value(&format!("{NAME}={token}; {ATTRIBUTES}; Max-Age={}", ABSOLUTE_LIFETIME.as_secs()))
 }
 
-/// `set-cookie` that makes the browser forget its session.
+/// `set-cookie` that deletes the browser's session cookie.
 pub fn clear_session_cookie() -> HeaderValue {
     header_value(&format!("{NAME}=; {ATTRIBUTES}; Max-Age=0"))
 }
 
-/// A token is base64 and dots, and the rest is written above: always a legal header value.
+/// Never fails: a token is base64 and dots, and the rest is a constant.
 fn header_value(cookie: &str) -> HeaderValue {
     HeaderValue::from_str(cookie)
         .unwrap_or_else(|_| HeaderValue::from_static("__Host-session=; Max-Age=0"))
 }
 
-/// The session token that a request carries.
+/// The session token of a request's cookies.
 pub(crate) fn session_token(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)

@@ -1,7 +1,7 @@
-//! Requests that a browser was tricked into sending.
+//! Protection against cross-site request forgery (CSRF).
 //!
-//! The browser itself says where a request comes from, in `sec-fetch-site`; where it is too old to,
-//! `origin` has to be ours. Something that sends neither is no browser, and has no user to trick
+//! The browser itself states where a request comes from, in `sec-fetch-site`; if it is too old for that,
+//! `origin` has to be ours. A client that sends neither is no browser, and has no user to trick
 //! (OWASP's CSRF cheat sheet; the algorithm is that of Go's `CrossOriginProtection`).
 
 use http::{HeaderMap, Method};
@@ -12,7 +12,7 @@ pub(crate) fn is_cross_site(method: &Method, headers: &HeaderMap, app_origin: &s
         return false;
     }
     if let Some(site) = headers.get("sec-fetch-site") {
-        // `none` is the person themselves; `same-site` is a sibling domain, which is not us.
+        // `none` is the user's own navigation; `same-site` is a sibling domain, which is not us.
         return site != "same-origin" && site != "none";
     }
     headers.get(http::header::ORIGIN).is_some_and(|origin| origin != app_origin)
@@ -36,7 +36,7 @@ mod tests {
         assert!(refused(&Method::DELETE, &[("sec-fetch-site", "same-site")]));
         assert!(refused(&Method::POST, &[("origin", "https://evil.example")]));
         assert!(refused(&Method::POST, &[("origin", "null")]));
-        // The browser's word counts, not what goes with it.
+        // `sec-fetch-site` decides, not `origin`.
         assert!(refused(
             &Method::POST,
             &[("sec-fetch-site", "cross-site"), ("origin", "https://chat.example")]

@@ -1,4 +1,4 @@
-//! From what went wrong to what a client is told. Internals are logged here, once, and never sent.
+//! Maps errors to API responses. Internal causes are logged here, once, and never sent.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use utoipa::ToSchema;
 
 use crate::{ErrorCode, RateLimit};
 
-/// When a store is away, a client that asks again at once only adds to its trouble.
+/// `retry-after` while a store is away: an immediate retry would only add to its load.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// An error on its way to a client.
+/// An error response.
 #[derive(Debug)]
 pub struct ApiError {
     code: ErrorCode,
@@ -54,7 +54,7 @@ pub struct ErrorDetail {
 }
 
 impl ApiError {
-    /// An error with a code and words for people.
+    /// Creates an error with a code and a message for people.
     pub fn new(code: ErrorCode, message: impl std::fmt::Display) -> Self {
         Self {
             code,
@@ -90,7 +90,7 @@ impl ApiError {
         self
     }
 
-    /// A limit of a signed-in user's, which is theirs to know.
+    /// A rate limit of a signed-in user, who may see its state.
     fn limited(code: ErrorCode, reached: LimitReached) -> Self {
         let rate_limit = Some(reached.into());
         Self { rate_limit, ..Self::new(code, reached).retry_after(reached.retry_after) }
@@ -108,7 +108,7 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
         }
         if status == StatusCode::CONFLICT {
-            // OpenAI's and the AI SDK's clients retry on 409 unless they are told not to.
+            // OpenAI's and the AI SDK's clients retry on 409 unless this header forbids it.
             response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
         response
@@ -123,12 +123,12 @@ impl From<LoginError> for ApiError {
             LoginError::WrongCode { tries_left } => Self::new(ErrorCode::CodeWrong, &error)
                 .with_details(json!({ "triesLeft": tries_left })),
             LoginError::CodeExpired => Self::new(ErrorCode::CodeExpired, &error),
-            // Which of the limits it was would tell how often others have asked for this address.
+            // Which of the limits it was would reveal how often others requested codes for this address.
             LoginError::Limited(limit) => {
                 Self::new(ErrorCode::TooManyCodes, &error).retry_after(limit.retry_after)
             }
             LoginError::MailFailed(source) => {
-                tracing::error!(%source, "a login mail could not be handed over");
+                tracing::error!(%source, "a login mail could not be sent");
                 Self::new(ErrorCode::MailFailed, &error)
             }
             LoginError::Unavailable(source) => {
@@ -217,7 +217,7 @@ impl From<TurnError> for ApiError {
                 Self::limited(ErrorCode::TooManyFollows, *reached)
             }
             TurnError::ResumeUnavailable(source) => {
-                tracing::error!(%source, "an answer cannot be followed");
+                tracing::error!(%source, "a stream cannot be resumed");
                 Self::new(ErrorCode::ResumeUnavailable, &error).retry_after(STORE_RETRY)
             }
             TurnError::Interrupted => Self::new(ErrorCode::AnswerInterrupted, &error),
@@ -231,9 +231,9 @@ impl From<TurnError> for ApiError {
                 tracing::error!(%source, "the chat cannot be reached");
                 Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
             }
-            TurnError::Denied(refused) => Self::from(refused),
+            TurnError::Denied(denied) => Self::from(denied),
             TurnError::KeyUnreadable(source) => {
-                tracing::error!(%source, "somebody's own key cannot be opened");
+                tracing::error!(%source, "a user's own key (BYOK) cannot be decrypted");
                 Self::new(ErrorCode::KeyUnreadable, &error)
             }
             TurnError::Model(failure) => Self::from(failure.clone()),
@@ -243,13 +243,13 @@ impl From<TurnError> for ApiError {
 }
 
 impl From<&TurnDenied> for ApiError {
-    fn from(refused: &TurnDenied) -> Self {
+    fn from(denied: &TurnDenied) -> Self {
         let upgrade = |upgrade: &Option<Upgrade>| {
             upgrade
                 .as_ref()
                 .map(|to| json!({ "plan": to.plan, "name": to.name, "at": UPGRADE_PATH }))
         };
-        let (code, details) = match refused {
+        let (code, details) = match denied {
             TurnDenied::CreditsExhausted { needed, allowances, upgrade: to } => (
                 ErrorCode::CreditsExhausted,
                 json!({
@@ -276,7 +276,7 @@ impl From<&TurnDenied> for ApiError {
                 json!({ "monthlyCapUsd": usd(*cap_nano_usd), "resetsAt": resets_at }),
             ),
         };
-        Self::new(code, refused).with_details(details)
+        Self::new(code, denied).with_details(details)
     }
 }
 
@@ -317,8 +317,8 @@ mod tests {
 
     const IN_7_S: Duration = Duration::from_secs(7);
 
-    /// Code, status and `retry-after`, as a client has them.
-    fn told(error: impl Into<ApiError>) -> (&'static str, u16, Option<String>) {
+    /// Code, status and `retry-after` of the response.
+    fn response(error: impl Into<ApiError>) -> (&'static str, u16, Option<String>) {
         let error = error.into();
         let code = error.code().as_str();
         assert!(!error.to_json().contains("10.0.0.7"), "{}", error.to_json());
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_is_told_apart() {
+    fn each_key_error_has_its_code() {
         let internal = || "10.0.0.7 does not answer".into();
         let limit = LimitReached::new(Limit::per_day(10), IN_7_S);
         for (error, code, status, retry_after) in [
@@ -345,18 +345,18 @@ mod tests {
             (KeyError::Session(SessionError::Ended), "session_ended", 401, None),
             (KeyError::Unavailable(internal()), "unavailable", 503, Some("5")),
         ] {
-            assert_eq!(told(error), (code, status, retry_after.map(str::to_owned)));
+            assert_eq!(response(error), (code, status, retry_after.map(str::to_owned)));
         }
     }
 
     #[test]
-    fn a_turn_says_what_is_wrong_with_the_key_that_pays() {
+    fn a_byok_turn_returns_what_is_wrong_with_the_key() {
         for (failure, code, status, retry_after) in [
             (ModelError::KeyRefused, "key_refused", 403, None),
             (ModelError::KeyExhausted, "key_exhausted", 402, None),
             (ModelError::KeyBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
         ] {
-            assert_eq!(told(failure), (code, status, retry_after.map(str::to_owned)));
+            assert_eq!(response(failure), (code, status, retry_after.map(str::to_owned)));
         }
     }
 }

@@ -1,21 +1,21 @@
-//! A copy of what a stream says, for whoever keeps it.
+//! A copy of a stream's frames, for the task that appends them to the live log.
 //!
-//! The writer appends frames and never waits; the keeper takes all that has gathered, when it likes. It
-//! is woken when there is much, and at the end; for each word, it would be in the way of the reader.
+//! The writer appends frames and never waits; the consumer takes all that are buffered, at its own pace.
+//! It is woken when the buffer is full, and at the end; a wake-up per token would delay the client's stream.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
-/// Frames that follow one another, as they were sent.
+/// Consecutive frames, as they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frames {
     /// The first one's number; numbers count from 1.
     pub first: u64,
     /// The last one's number; 0 if there are none.
     pub last: u64,
-    /// All of them.
+    /// The frames.
     pub bytes: BytesMut,
 }
 
@@ -25,7 +25,7 @@ impl Frames {
         self.bytes.is_empty()
     }
 
-    /// Appends what was said next.
+    /// Appends the frames that follow.
     pub fn append(&mut self, more: Self) {
         if self.is_empty() {
             *self = more;
@@ -48,15 +48,15 @@ struct Shared {
     changed: Notify,
 }
 
-/// What a stream has said and nobody has taken yet. Cheap to clone: one for the writer, one for the keeper.
+/// The frames of a stream that were not taken yet. Cheap to clone: one for the writer, one for the consumer.
 #[derive(Clone, Debug, Default)]
 pub struct FrameBuffer(Arc<Shared>);
 
-/// So much is worth being taken before its time.
+/// A buffer of this many bytes is full, and wakes the consumer.
 pub const FLUSH_BYTES: usize = 4096;
 
 impl FrameBuffer {
-    /// Appends frames, of which the last has the number `last`.
+    /// Appends the frames with the numbers `first` to `last`.
     pub fn append(&self, first: u64, last: u64, frames: &[u8]) {
         let mut state = self.lock();
         let before = state.frames.bytes.len();
@@ -70,13 +70,13 @@ impl FrameBuffer {
         }
     }
 
-    /// Nothing more will be said.
+    /// Marks the stream as over.
     pub fn end(&self) {
         self.lock().is_over = true;
         self.0.changed.notify_one();
     }
 
-    /// Waits until [`FLUSH_BYTES`] was said, or it is over.
+    /// Waits until [`FLUSH_BYTES`] are buffered, or the stream is over.
     pub async fn wait_for_flush(&self) {
         loop {
             let changed = self.0.changed.notified();
@@ -90,7 +90,7 @@ impl FrameBuffer {
         }
     }
 
-    /// Takes what was said since the last time, and answers whether that was all.
+    /// Takes the frames since the last call, and returns whether the stream is over.
     pub fn take(&self) -> (Frames, bool) {
         let mut state = self.lock();
         let frames = Frames {
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// How often a keeper was woken.
+    /// Counts how often the consumer was woken.
     #[derive(Default)]
     struct Woken(AtomicU32);
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_taken_once_and_in_order() {
+    fn frames_are_taken_once_and_in_order() {
         let frame_buffer = FrameBuffer::default();
         frame_buffer.append(1, 2, b"ab");
         frame_buffer.append(3, 3, b"c");
@@ -144,33 +144,33 @@ mod tests {
     }
 
     #[test]
-    fn the_keeper_wakes_for_much_and_for_the_end() {
+    fn the_consumer_is_woken_by_a_full_buffer_and_by_the_end() {
         let (frame_buffer, woken) = (FrameBuffer::default(), Arc::new(Woken::default()));
         let waker = Arc::clone(&woken).into();
         let mut context = Context::from_waker(&waker);
         let times = || woken.0.load(Ordering::Relaxed);
 
-        let mut keeper = Box::pin(frame_buffer.wait_for_flush());
+        let mut consumer = Box::pin(frame_buffer.wait_for_flush());
         frame_buffer.append(1, 1, b"a");
-        assert!(keeper.poll_unpin(&mut context).is_pending());
+        assert!(consumer.poll_unpin(&mut context).is_pending());
         frame_buffer.append(2, 2, b"b");
-        assert_eq!(times(), 0, "a word");
+        assert_eq!(times(), 0, "a token");
         frame_buffer.append(3, 3, &[b'c'; FLUSH_BYTES]);
-        assert_eq!(times(), 1, "much");
+        assert_eq!(times(), 1, "a full buffer");
         frame_buffer.append(4, 4, b"d");
-        assert_eq!(times(), 1, "it knows already");
-        assert!(keeper.poll_unpin(&mut context).is_ready());
+        assert_eq!(times(), 1, "it is woken already");
+        assert!(consumer.poll_unpin(&mut context).is_ready());
 
         frame_buffer.take();
-        let mut keeper = Box::pin(frame_buffer.wait_for_flush());
-        assert!(keeper.poll_unpin(&mut context).is_pending());
+        let mut consumer = Box::pin(frame_buffer.wait_for_flush());
+        assert!(consumer.poll_unpin(&mut context).is_pending());
         frame_buffer.end();
         assert_eq!(times(), 2, "the end");
-        assert!(keeper.poll_unpin(&mut context).is_ready());
+        assert!(consumer.poll_unpin(&mut context).is_ready());
     }
 
     #[test]
-    fn what_could_not_be_kept_is_joined_with_what_follows() {
+    fn frames_whose_append_failed_are_joined_with_those_that_follow() {
         let frame_buffer = FrameBuffer::default();
         frame_buffer.append(1, 2, b"ab");
         let (mut kept, _) = frame_buffer.take();

@@ -1,4 +1,4 @@
-//! What a function finds when its process starts.
+//! Initialization of a function's process (cold start).
 
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -10,10 +10,10 @@ use shared_core::env::{ConfigError, Env};
 use crate::serve::StartError;
 use crate::{Tasks, otel, process_env};
 
-/// A function's start: its variables, and work that need not wait for them.
+/// A function's initialization: its environment variables, and work that need not wait for them.
 ///
-/// Secrets come from another machine. What needs none, such as connections that IAM lets in, is
-/// begun before they are asked for, and goes on while they come.
+/// Secrets are fetched over the network. Work that needs none, such as connections with IAM
+/// authentication, starts before that and runs concurrently.
 #[derive(Debug)]
 pub struct Init {
     env: Env<'static>,
@@ -26,22 +26,22 @@ impl Init {
         Self { env: process_env(), tasks: Tasks::default(), aws: OnceCell::new() }
     }
 
-    /// The variables as they are set. One that refers to a secret is not its value yet.
+    /// The environment variables as set; references to secrets are not resolved.
     pub fn env(&self) -> &Env<'static> {
         &self.env
     }
 
-    /// Begins `work` that the first request would otherwise have to wait for, and waits for none of
-    /// it. If it fails, the first request tries again.
+    /// Spawns `work` that the first request would otherwise have to wait for. If it fails, the first
+    /// request retries it.
     pub fn early<E: Display>(&self, work: impl Future<Output = Result<(), E>> + Send + 'static) {
         self.tasks.spawn(async move {
             if let Err(error) = work.await {
-                tracing::warn!(%error, "not ready ahead of time");
+                tracing::warn!(%error, "early initialization failed; the first request retries it");
             }
         });
     }
 
-    /// The AWS account: one HTTP client for all that ask it.
+    /// The AWS account, with one HTTP client for all callers.
     pub fn aws(&self) -> Result<Aws, ConfigError> {
         match self.aws.get() {
             Some(aws) => Ok(aws.clone()),
@@ -49,13 +49,13 @@ impl Init {
         }
     }
 
-    /// What outlives a response, and is waited for in the end.
+    /// Tasks that outlive a response, and are awaited before the process ends.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// The variables, with what Secrets Manager holds in the place of each `secret:<name or ARN>` and
-    /// `secret:<name or ARN>#<field>`: one call for all of them, and none where there are none.
+    /// The environment variables, with each `secret:<name or ARN>` and `secret:<name or ARN>#<field>`
+    /// replaced by its value from Secrets Manager: one call for all of them, none if there are none.
     pub async fn with_secrets(&self) -> Result<Env<'static>, StartError> {
         let references = references(std::env::vars_os())?;
         let env = if references.is_empty() {
@@ -67,7 +67,7 @@ impl Init {
                 None => std::env::var(variable).ok(),
             })
         };
-        // A vendor's key is a secret too.
+        // The collector's headers may hold a secret: a vendor's API key.
         otel::configure(&env)?;
         Ok(env)
     }

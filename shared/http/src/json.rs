@@ -1,4 +1,4 @@
-//! JSON in and out, with errors that say what is wrong with it.
+//! JSON bodies of requests and responses, with errors that name the problem.
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -9,12 +9,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{ApiError, ErrorCode};
 
-/// A JSON body. As an argument it insists on `content-type: application/json`, which no form of
-/// another site can send without asking first.
+/// A JSON body. As an extractor it requires `content-type: application/json`, which no form of
+/// another site can send without a CORS preflight.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
-/// A JSON body that may be missing altogether.
+/// An optional JSON body.
 #[derive(Clone, Copy, Debug)]
 pub struct Empty<T>(pub Option<T>);
 
@@ -59,12 +59,12 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiE
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde would take a list for an object's fields in their order.
+    // serde would accept an array as an object's fields in order.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::new(ErrorCode::InvalidRequest, "the body has to be a JSON object"));
     }
     serde_json::from_slice(body).map_err(|error| {
-        // Some wrong values, such as a number for an enum, serde_json takes for broken JSON.
+        // serde_json reports some wrong values, such as a number for an enum, as syntax errors.
         let is_json = error.is_data() || serde_json::from_slice::<IgnoredAny>(body).is_ok();
         let code = if is_json { ErrorCode::InvalidRequest } else { ErrorCode::MalformedJson };
         ApiError::new(code, error)
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_from_broken_json() {
+    fn a_wrong_value_is_distinguished_from_malformed_json() {
         let code = |body: &str| parse::<Body>(body.as_bytes()).unwrap_err().code();
         for body in [r#"{"word":"two"}"#, r#"{"word":1}"#, r#"{"word":null}"#, "{}", "[]", "7"] {
             assert_eq!(code(body), ErrorCode::InvalidRequest, "{body}");

@@ -1,12 +1,12 @@
-//! How the API document describes the words of a key, whose types are core's: core does not know of
-//! documents.
+//! Schemas of a key's enums for the API document. The types are core's, which does not depend on
+//! `OpenAPI`.
 
 use serde_json::json;
 use shared_core::keys::{KeyPolicy, KeyStatus};
 use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The words of [`KeyPolicy`], for a field's `schema_with`.
+/// The values of [`KeyPolicy`], for a field's `schema_with`.
 pub fn key_policy_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -18,7 +18,7 @@ pub fn key_policy_schema() -> Object {
         .build()
 }
 
-/// The document's `KeyStatus`, for the `value_type` of a field that is a [`KeyStatus`].
+/// The schema `KeyStatus`, for the `value_type` of a field that is a [`KeyStatus`].
 #[derive(Debug)]
 pub struct KeyStatusSchema;
 
@@ -28,8 +28,8 @@ impl PartialSchema for KeyStatusSchema {
             .schema_type(Type::String)
             .enum_values(Some([KeyStatus::Active, KeyStatus::Refused].map(|word| json!(word))))
             .description(Some(
-                "Whether turns can be paid with a key: as far as is known, or not since OpenRouter \
-                 refused it in one. Then it has to be replaced.",
+                "Whether turns can be paid with the key: `active`, as far as is known; `refused`, since \
+                 OpenRouter refused it in a turn. Then it has to be replaced.",
             ))
             .into()
     }

@@ -1,7 +1,7 @@
-//! The edge: everything between the wire and a use case.
+//! The HTTP edge: everything between the wire and a use case.
 //!
-//! Errors and their codes, the session cookie, forged requests, JSON in and out, the event stream,
-//! and what runs an app on Lambda. A function's `app()` wraps its routes in [`AppContext::wrap`].
+//! Errors and their codes, the session cookie, CSRF protection, JSON in and out, the event stream,
+//! and the Lambda runtime. A function's `app()` wraps its routes in [`AppContext::wrap`].
 
 mod client_ip;
 mod codes;
@@ -38,7 +38,7 @@ pub use frame_buffer::{FLUSH_BYTES, FrameBuffer, Frames};
 pub use init::Init;
 pub use json::{Empty, Json};
 pub use key_schemas::{KeyStatusSchema, key_policy_schema};
-pub use message_metadata::{MessageMetadata, Took};
+pub use message_metadata::{MessageMetadata, TurnSummary};
 pub use metrics::{Metric, Unit, measure};
 pub use otel::{OtelConfig, OtelEndpoint};
 pub use pipe::{PipeBody, PipeWriter, pipe};

@@ -1,7 +1,7 @@
 //! Metrics, as CloudWatch reads them out of the log: the [embedded metric format][1], one line of JSON.
 //!
-//! A line costs nothing but its bytes, where a call would cost a round trip; and what is not a metric
-//! in it can still be searched for.
+//! A line costs nothing but its bytes, where a call would cost a round trip; and its other fields
+//! can be searched for.
 //!
 //! [1]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
@@ -11,18 +11,18 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// What the alarms and the dashboard look for.
+/// The namespace that the alarms and the dashboard query.
 const NAMESPACE: &str = "Chat";
 
-/// The function that this process is, on Lambda; elsewhere nobody reads metrics.
+/// The function's name on Lambda; unset elsewhere, where no metrics are written.
 static FUNCTION: OnceLock<String> = OnceLock::new();
 
-/// What a number counts.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of things.
     Count,
-    /// Thousandths of a second.
+    /// Milliseconds.
     Milliseconds,
     /// None of CloudWatch's own, such as US dollars.
     None,
@@ -38,29 +38,29 @@ impl Unit {
     }
 }
 
-/// A number, and what to call it.
+/// A metric: a name, a value and a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
     /// Its name in CloudWatch.
     pub name: &'static str,
-    /// The number.
+    /// Its value.
     pub value: f64,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
 }
 
 impl Metric {
-    /// One more of something.
+    /// A count of one.
     pub const fn one(name: &'static str) -> Self {
         Self { name, value: 1.0, unit: Unit::Count }
     }
 
-    /// So many of something.
+    /// A count.
     pub const fn count(name: &'static str, value: f64) -> Self {
         Self { name, value, unit: Unit::Count }
     }
 
-    /// A length of time.
+    /// A duration.
     pub fn time(name: &'static str, time: std::time::Duration) -> Self {
         Self { name, value: time.as_secs_f64() * 1e3, unit: Unit::Milliseconds }
     }
@@ -71,18 +71,18 @@ impl Metric {
     }
 }
 
-/// From now on this process is `function`, and its metrics are written.
+/// Sets the function's name; from now on, metrics are written.
 pub(crate) fn begin(function: String) {
     let _ = FUNCTION.set(function);
 }
 
-/// Writes `metrics`, and beside them `about`: what a search for them may want to know. Never an
-/// address, a key or a text of somebody's. Requests have [`AppContext::measure`](crate::AppContext::measure).
+/// Writes `metrics`, and beside them the searchable fields `about`: never a user's address, key or
+/// text. Requests have [`AppContext::measure`](crate::AppContext::measure).
 pub fn measure(now: Timestamp, metrics: &[Metric], about: &[(&str, &str)]) {
     let Some(function) = FUNCTION.get() else { return };
     let mut line = embedded(function, now, metrics, about).to_string();
     line.push('\n');
-    // Without a log there is nobody to complain to.
+    // Ignore a failed write: without a log there is no place to report it.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_which_of_its_fields_are_metrics() {
+    fn a_line_declares_which_of_its_fields_are_metrics() {
         let metrics = [
             Metric::time("TimeToFirstByte", Duration::from_micros(1500)),
             Metric::count("PromptTokens", 7.0),

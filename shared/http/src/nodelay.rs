@@ -18,10 +18,10 @@ use socket2::SockRef;
 #[derive(Debug)]
 pub(crate) struct NoDelay {
     port: u16,
-    /// Where requests come one at a time, they come by one connection; where they do not, there is
-    /// one for each, and no remembering.
+    /// Without concurrency, all requests come by one connection, which is remembered; with it, each
+    /// has its own, and none is.
     one_at_a_time: bool,
-    /// `socket:[inode]` of the connection that was seen last; asking for it is one system call.
+    /// `socket:[inode]` of the last connection; checking it is one system call.
     seen: Mutex<Option<(i32, String)>>,
 }
 
@@ -35,8 +35,8 @@ impl NoDelay {
         Self { port, one_at_a_time, seen: Mutex::new(None) }
     }
 
-    /// Called at the start of each invocation: the connection that brought it is open, and the
-    /// answer will leave on it.
+    /// Called at the start of each invocation: the connection that brought it is open, and carries
+    /// the response.
     pub(crate) fn ensure(&self) {
         let Ok(mut seen) = self.seen.lock() else {
             return;
@@ -99,7 +99,7 @@ mod tests {
         assert!(to_runtime.nodelay().unwrap());
         assert!(!to_other.nodelay().unwrap());
 
-        // A connection that was made anew is found again.
+        // A reconnection is found, too.
         drop(to_runtime);
         let again = TcpStream::connect(runtime.local_addr().unwrap()).unwrap();
         no_delay.ensure();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn where_requests_come_at_once_each_connection_is_found() {
+    fn with_concurrent_requests_each_connection_is_found() {
         let runtime = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = runtime.local_addr().unwrap();
         let no_delay = NoDelay::new(&address.to_string(), false);

@@ -1,9 +1,9 @@
-//! A response body that somebody else writes.
+//! A response body that another task writes.
 //!
-//! The writer never waits: what the reader has not fetched yet is kept, and the reader's next fetch
-//! takes all of it. So a reader that keeps up gets every write by itself, one that does not gets
-//! what has gathered in one piece, and one that is gone costs nothing. What is kept is bounded by
-//! what a model says in one answer.
+//! The writer never waits: bytes that the reader has not fetched yet are buffered, and the reader's next
+//! fetch takes all of them. So a reader that keeps up gets every write by itself, a slow one gets the
+//! buffered writes in one piece, and one that is gone costs nothing. The buffer is bounded by the length
+//! of one answer.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -31,25 +31,25 @@ impl Pipe {
     }
 }
 
-/// A body, and the end where it is written.
+/// Creates a body and its writer.
 pub fn pipe() -> (PipeWriter, PipeBody) {
     let pipe = Arc::new(Pipe::default());
     (PipeWriter(Arc::clone(&pipe)), PipeBody(pipe))
 }
 
-/// Where a [`PipeBody`] is written. Dropping it ends the body.
+/// Writes a [`PipeBody`]. Dropping it ends the body.
 #[derive(Debug)]
 pub struct PipeWriter(Arc<Pipe>);
 
 impl PipeWriter {
-    /// Hands `bytes` to the reader at once. Nothing happens if the reader is gone.
+    /// Hands `bytes` to the reader at once. Does nothing if the reader is gone.
     pub fn write(&self, bytes: BytesMut) {
         let reader = {
             let mut state = self.0.lock();
             if state.reader_gone {
                 return;
             }
-            // Joins without copying where both came out of one allocation.
+            // Joins without copying where both are parts of one allocation.
             state.ready.unsplit(bytes);
             state.reader.take()
         };
@@ -72,7 +72,7 @@ impl Drop for PipeWriter {
     }
 }
 
-/// A body that yields what was written, and never an error: an error of a body would be sent to the
+/// A body that yields the written bytes, and never an error: an error of a body would be sent to the
 /// client as text, under a status of 200.
 #[derive(Debug)]
 pub struct PipeBody(Arc<Pipe>);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_gathered_comes_in_one_piece_and_before_the_end() {
+    fn buffered_writes_come_in_one_piece_and_before_the_end() {
         let (writer, mut body) = pipe();
         writer.write("a".into());
         writer.write("b".into());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_not_kept() {
+    fn writes_to_a_reader_that_is_gone_are_dropped() {
         let (writer, body) = pipe();
         writer.write("a".into());
         drop(body);

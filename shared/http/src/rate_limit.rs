@@ -1,4 +1,4 @@
-//! How much of a limit is left, as headers: `ratelimit-limit`, `ratelimit-remaining` and
+//! The state of a rate limit, as headers: `ratelimit-limit`, `ratelimit-remaining` and
 //! `ratelimit-reset` as in [draft-ietf-httpapi-ratelimit-headers-06][draft], which was the last to
 //! have these three. Later drafts fold them into one structured field, which fewer clients read.
 //!
@@ -10,14 +10,14 @@ use std::time::Duration;
 use axum::response::{IntoResponseParts, ResponseParts};
 use shared_core::limits::{LimitReached, LimitStatus, whole_seconds};
 
-/// What a client may still do. Goes onto any response: `(rate_limit, response).into_response()`.
+/// The state of a rate limit. Can be added to any response: `(rate_limit, response).into_response()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many are allowed within the window.
+    /// Requests allowed within the window.
     pub limit: u32,
-    /// How many of them are left.
+    /// Requests left.
     pub remaining: u32,
-    /// When there is one more than now; whole seconds in the header, rounded up.
+    /// Time until one more is allowed; whole seconds in the header, rounded up.
     pub reset: Duration,
 }
 
@@ -57,8 +57,8 @@ mod tests {
     use super::*;
     use crate::ApiError;
 
-    /// The headers that are about limits, and the status.
-    fn told(response: &Response) -> String {
+    /// The status, and the headers that are about limits.
+    fn headers_of(response: &Response) -> String {
         let names = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after"];
         let header = |name| {
             let value = response.headers().get(name)?;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_tells_what_is_left() {
+    fn a_response_carries_its_rate_limit() {
         let status = LimitStatus {
             limit: Limit::per_minute(10),
             remaining: 7,
@@ -81,35 +81,35 @@ mod tests {
         };
         let response = (RateLimit::from(status), StatusCode::OK.into_response()).into_response();
         insta::assert_snapshot!(
-            told(&response),
+            headers_of(&response),
             @"200, ratelimit-limit: 10, ratelimit-remaining: 7, ratelimit-reset: 42"
         );
     }
 
     #[test]
-    fn a_refusal_tells_when_to_come_again() {
+    fn a_rate_limited_turn_has_retry_after() {
         let reached = LimitReached::new(Limit::per_minute(10), Duration::from_millis(500));
         let response = ApiError::from(TurnError::from(reached)).into_response();
         insta::assert_snapshot!(
-            told(&response),
+            headers_of(&response),
             @"429, ratelimit-limit: 10, ratelimit-remaining: 0, ratelimit-reset: 1, retry-after: 1"
         );
     }
 
-    /// Which limit it was would tell how often others have asked for an address' code.
+    /// Which limit it was would reveal how often others requested codes for an address.
     #[test]
-    fn a_refused_login_does_not_tell_which_limit_it_was() {
+    fn a_rate_limited_login_does_not_reveal_which_limit_it_was() {
         let reached = LimitReached::new(Limit::per_hour(5), Duration::from_secs(30));
         let response = ApiError::from(LoginError::from(reached)).into_response();
-        insta::assert_snapshot!(told(&response), @"429, retry-after: 30");
+        insta::assert_snapshot!(headers_of(&response), @"429, retry-after: 30");
     }
 
     #[test]
-    fn any_refusal_can_tell_what_is_left() {
+    fn any_error_can_carry_a_rate_limit() {
         let rate_limit = RateLimit { limit: 10, remaining: 3, reset: Duration::from_mins(1) };
         let response = (rate_limit, ApiError::from(TurnError::ChatNotFound)).into_response();
         insta::assert_snapshot!(
-            told(&response),
+            headers_of(&response),
             @"404, ratelimit-limit: 10, ratelimit-remaining: 3, ratelimit-reset: 60"
         );
     }

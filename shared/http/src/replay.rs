@@ -1,7 +1,7 @@
-//! An answer, read back from the event stream that told it.
+//! Rebuilds an answer from the frames of its stream.
 //!
-//! Whoever ran a turn may be gone, and what it had told is all that is left. The frames are our own
-//! ([`UiStream`](crate::UiStream) wrote them), so this reads them and nothing else: not the SSE of others.
+//! The process of an orphaned turn is gone, and its live log is all that is left. The frames are our own
+//! ([`UiStream`](crate::UiStream) wrote them), so this parses them and nothing else: no other SSE.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
 use shared_core::money::nano_usd;
 
-/// What an [`Answer`] is made of. The other frames open and close its parts, which it does by itself.
+/// The frames that an [`Answer`] is rebuilt from. The others open and close parts, which it does by itself.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Frame<'a> {
@@ -32,10 +32,10 @@ enum Frame<'a> {
     },
     Finish {
         finish_reason: FinishReason,
-        message_metadata: Took,
+        message_metadata: TurnSummary,
     },
     MessageMetadata {
-        message_metadata: Took,
+        message_metadata: TurnSummary,
     },
     #[serde(other)]
     Other,
@@ -48,12 +48,12 @@ struct Started {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Took {
+struct TurnSummary {
     usage: Option<Usage>,
     cost_usd: Option<f64>,
 }
 
-impl Took {
+impl TurnSummary {
     fn apply_to(self, apply: &mut impl FnMut(ModelEvent<'_>)) {
         let cost_nano_usd = self.cost_usd.map(nano_usd);
         if let Some(usage) = self.usage {
@@ -62,10 +62,10 @@ impl Took {
     }
 }
 
-/// The answer that `frames` tell, as far as they go. `generation` is the provider's name for it, which
-/// no frame carries.
+/// Rebuilds the answer from `frames`, as far as they go. `generation` is the provider's generation id,
+/// which no frame carries.
 ///
-/// Frames that are cut off or of an unknown type are left out, so that the words around them are kept.
+/// Frames that are cut off or of an unknown type are skipped, so that the text around them is kept.
 pub fn answer_of_frames(frames: &[u8], generation: Option<&str>) -> Answer {
     let mut answer = Answer::default();
     let mut apply = |event: ModelEvent<'_>| answer.apply(&event, &mut |_| ());
@@ -106,11 +106,11 @@ mod tests {
     use shared_core::model_error::ModelError;
 
     use super::*;
-    use crate::{ApiError, ErrorCode, Took, UiStream};
+    use crate::{ApiError, ErrorCode, TurnSummary, UiStream};
 
-    /// Something that a model says, owned.
+    /// A [`ModelEvent`], owned.
     #[derive(Clone, Debug)]
-    enum Said {
+    enum Event {
         Text(String),
         Reasoning(String),
         Citation(String, Option<String>),
@@ -120,19 +120,19 @@ mod tests {
         Failed,
     }
 
-    fn said() -> impl Strategy<Value = Said> {
+    fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
-            4 => any::<String>().prop_map(Said::Text),
-            4 => any::<String>().prop_map(Said::Reasoning),
-            2 => ("[a-c\"\n\0]", any::<Option<String>>()).prop_map(|(u, t)| Said::Citation(u, t)),
-            1 => Just(Said::Identified),
-            1 => Just(Said::Finished),
-            1 => Just(Said::Used),
-            1 => Just(Said::Failed),
+            4 => any::<String>().prop_map(Event::Text),
+            4 => any::<String>().prop_map(Event::Reasoning),
+            2 => ("[a-c\"\n\0]", any::<Option<String>>()).prop_map(|(u, t)| Event::Citation(u, t)),
+            1 => Just(Event::Identified),
+            1 => Just(Event::Finished),
+            1 => Just(Event::Used),
+            1 => Just(Event::Failed),
         ]
     }
 
-    impl Said {
+    impl Event {
         fn event(&self) -> ModelEvent<'_> {
             match self {
                 Self::Text(text) => ModelEvent::Text(text),
@@ -161,20 +161,22 @@ mod tests {
         Error,
     }
 
-    /// An answer as it was kept, and the bytes that told it.
-    fn told(said: &[Said], end: End) -> (Answer, Vec<u8>) {
+    /// An answer, and the bytes of its stream.
+    fn streamed(events: &[Event], end: End) -> (Answer, Vec<u8>) {
         let (mut out, response) = UiStream::new(crate::FrameBuffer::default());
         out.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
         let mut answer = Answer::default();
-        for said in said {
-            answer.apply(&said.event(), &mut |event| out.event(&event));
+        for event in events {
+            answer.apply(&event.event(), &mut |event| out.event(&event));
             out.comment();
         }
         answer.close(&mut |event| out.event(&event));
-        let took = Took { model: "fake/echo", usage: Some(USAGE), charge: Charge::Byok };
+        let summary = TurnSummary { model: "fake/echo", usage: Some(USAGE), charge: Charge::Byok };
         match end {
-            End::Finish => out.finish(FinishReason::Length, Some(&took)),
-            End::Error => out.error(&ApiError::new(ErrorCode::Internal, "it broke"), Some(&took)),
+            End::Finish => out.finish(FinishReason::Length, Some(&summary)),
+            End::Error => {
+                out.error(&ApiError::new(ErrorCode::Internal, "it broke"), Some(&summary));
+            }
         }
         out.flush();
         drop(out);
@@ -190,7 +192,7 @@ mod tests {
         answer.parts().iter().map(part).collect()
     }
 
-    /// Whether `part` may become `whole` once more is heard.
+    /// Whether `part` is a prefix of `whole`.
     fn begins(part: &Part, whole: &Part) -> bool {
         match (part, whole) {
             (Part::Text { text }, Part::Text { text: whole })
@@ -203,15 +205,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_answer_comes_back_as_it_was_told(said in vec(said(), 0..24)) {
-            let (answer, frames) = told(&said, End::Finish);
+        fn an_answer_is_rebuilt_from_its_stream(events in vec(event(), 0..24)) {
+            let (answer, frames) = streamed(&events, End::Finish);
             let replayed = answer_of_frames(&frames, None);
             prop_assert_eq!(replayed.parts(), answer.parts());
         }
 
         #[test]
-        fn a_cut_anywhere_leaves_a_beginning(said in vec(said(), 0..12), at in any::<Index>()) {
-            let (answer, frames) = told(&said, End::Finish);
+        fn a_truncated_stream_yields_a_prefix(events in vec(event(), 0..12), at in any::<Index>()) {
+            let (answer, frames) = streamed(&events, End::Finish);
             let cut = answer_of_frames(&frames[..at.index(frames.len())], None);
             prop_assert!(cut.parts().len() <= answer.parts().len());
             for (part, whole) in cut.parts().iter().zip(answer.parts()) {
@@ -222,30 +224,30 @@ mod tests {
 
     #[test]
     fn every_whole_frame_before_a_cut_counts() {
-        let said = ["one ", "two ", "three"].map(|word| Said::Text(word.into()));
-        let (_, frames) = told(&said, End::Finish);
+        let events = ["one ", "two ", "three"].map(|word| Event::Text(word.into()));
+        let (_, frames) = streamed(&events, End::Finish);
         let text = String::from_utf8(frames).unwrap();
         let cut = text.find("three").unwrap();
         assert_eq!(words(&answer_of_frames(&text.as_bytes()[..cut], None)), "one two ");
     }
 
     #[test]
-    fn what_it_took_is_known_once_the_end_was_told() {
-        let said = [Said::Text("a".into())];
-        let (_, frames) = told(&said, End::Finish);
+    fn usage_is_known_once_the_stream_has_ended() {
+        let events = [Event::Text("a".into())];
+        let (_, frames) = streamed(&events, End::Finish);
         let answer = answer_of_frames(&frames, Some("gen-1"));
         assert_eq!((answer.generation(), answer.model()), (Some("gen-1"), Some("fake/echo")));
         assert_eq!(answer.usage(), Some(USAGE));
         assert_eq!(answer.finish_reason(), Some(FinishReason::Length));
 
-        let (_, frames) = told(&said, End::Error);
+        let (_, frames) = streamed(&events, End::Error);
         let answer = answer_of_frames(&frames, None);
         assert_eq!((answer.usage(), answer.finish_reason()), (Some(USAGE), None));
         assert_eq!((answer.generation(), answer.model()), (None, None));
     }
 
     #[test]
-    fn frames_of_another_version_lose_nothing_else() {
+    fn unknown_frames_are_skipped_without_losing_others() {
         let frames = "id: 1\ndata: {\"type\":\"start\"}\n\ndata: {\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"a\",\"new\":1}\n\n\
             : still here\n\ndata: {\"type\":\"file\",\"url\":\"x\"}\n\ndata: [DONE]\n\ndata: 7\n\nretry: 1\n\n\
             data: {\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"b\"}\n\n";

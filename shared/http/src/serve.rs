@@ -26,9 +26,9 @@ use crate::otel::exporting;
 use crate::telemetry::begin_logging;
 use crate::{Init, Tasks, metrics};
 
-/// A function's `main`: logs, and does the rest in one runtime.
+/// A function's `main`: starts logging, and runs `serve` in a runtime of one thread.
 ///
-/// One thread: a Lambda environment of up to 1,769 MB has one virtual CPU or less.
+/// One thread: a function instance of up to 1,769 MB has one virtual CPU or less.
 pub fn start<Serve>(serve: impl FnOnce(Init) -> Serve) -> ExitCode
 where
     Serve: Future<Output = Result<(), StartError>>,
@@ -55,15 +55,15 @@ pub enum StartError {
     /// A variable is missing or wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A secret that a variable refers to cannot be had.
+    /// A secret that a variable refers to cannot be fetched.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// No Lambda around.
+    /// The process does not run on Lambda.
     #[error(
         "this program runs on AWS Lambda (AWS_LAMBDA_RUNTIME_API is not set); on your machine, use `make dev`"
     )]
     NotOnLambda,
-    /// The runtime API went away, or a response could not be delivered.
+    /// The runtime API cannot be reached, or a response could not be delivered.
     #[error("the Lambda runtime: {0}")]
     Runtime(#[from] lambda_runtime::Error),
     /// The system refused a thread or a socket.
@@ -71,10 +71,10 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// Serves responses whole, for API Gateway's buffered integration.
+/// Serves buffered responses, for API Gateway's buffered integration.
 ///
-/// One request at a time, as Lambda hands them to an environment; on Managed Instances, as many at
-/// once as `AWS_LAMBDA_MAX_CONCURRENCY` says.
+/// One request at a time per function instance; on Managed Instances, `AWS_LAMBDA_MAX_CONCURRENCY`
+/// concurrent ones.
 pub async fn serve_buffered(app: Router) -> Result<(), StartError> {
     runtime_api()?;
     let app = ServiceExt::<lambda_http::Request>::and_then(app, whole);
@@ -82,13 +82,13 @@ pub async fn serve_buffered(app: Router) -> Result<(), StartError> {
     Ok(runtime.layer(layer_fn(exporting)).run_concurrent().await?)
 }
 
-/// The runtime wants bodies that threads can share, which a stream is not.
+/// Buffers the body: the runtime requires bodies that threads can share, which a stream is not.
 async fn whole(response: Response) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (parts, body) = response.into_parts();
     Ok(match body.collect().await {
         Ok(body) => http::Response::from_parts(parts, Full::new(body.to_bytes())),
         Err(error) => {
-            tracing::error!(%error, "a response has no end");
+            tracing::error!(%error, "a response body could not be read to its end");
             let mut empty = http::Response::default();
             *empty.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             empty
@@ -98,8 +98,9 @@ async fn whole(response: Response) -> Result<http::Response<Full<Bytes>>, Infall
 
 /// Serves responses chunk by chunk, for API Gateway's response streaming and Function URLs.
 ///
-/// Lambda goes on when a client is gone, but its runtime stops when a stream cannot be delivered:
-/// what is still being read and stored is waited for. As many at once as [`serve_buffered`].
+/// Lambda goes on when a client has disconnected, but its runtime stops when a stream cannot be
+/// delivered: then running turns are awaited, so that they are persisted. Concurrency is as in
+/// [`serve_buffered`].
 pub async fn serve_streaming(app: Router, tasks: &Tasks) -> Result<(), StartError> {
     let one_at_a_time = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").map_or(true, |max| max == "1");
     let no_delay = Arc::new(NoDelay::new(&runtime_api()?, one_at_a_time));
@@ -113,7 +114,7 @@ pub async fn serve_streaming(app: Router, tasks: &Tasks) -> Result<(), StartErro
     Ok(result?)
 }
 
-/// Serves what is no request: a deployment, a schedule, a queue. The answer is JSON.
+/// Serves events other than HTTP requests: a deployment, a schedule, a queue. The result is JSON.
 pub async fn serve_events<Handle, Answer>(handle: Handle) -> Result<(), StartError>
 where
     Handle: AsyncFn(LambdaEvent<Value>) -> Result<Answer, lambda_runtime::Error>,

@@ -1,10 +1,10 @@
-//! Work that outlives a request's response, and is waited for.
+//! Tasks that outlive a request's response, and are awaited.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Spawns work and can wait for it. A Lambda environment is frozen when a response has ended: what is
-/// spawned here either ends with its response, as a turn does, or may as well end in a later one.
+/// Spawns tasks and can wait for them. Lambda freezes a function instance when a response has ended: a task
+/// either ends with its response, as a turn does, or may as well end during a later one.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
@@ -12,24 +12,24 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts `work`.
+    /// Spawns `work`.
     #[expect(clippy::disallowed_methods, reason = "this is the place that provides spawning")]
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.tracker.track_future(work));
     }
 
-    /// Waits until all work has ended; more may be started meanwhile.
+    /// Waits until all tasks have ended; more may be spawned meanwhile.
     pub async fn finish(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
 
-    /// Asks all work to come to an end with what it has.
+    /// Asks all tasks to end early with what they have (graceful shutdown).
     pub fn hurry(&self) {
         self.hurry.cancel();
     }
 
-    /// Waits until work is asked to come to an end.
+    /// Waits until tasks are asked to end early.
     pub async fn hurried(&self) {
         self.hurry.cancelled().await;
     }

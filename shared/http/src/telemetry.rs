@@ -1,4 +1,4 @@
-//! Logs: JSON lines on Lambda, readable ones at a terminal. And on Lambda, traces by parameter.
+//! Logs: JSON lines on Lambda, readable ones at a terminal. And on Lambda, traces, if configured.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
@@ -11,7 +11,7 @@ use crate::otel;
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Begins to log. `RUST_LOG` chooses what; `info` by default. A second call changes nothing.
+/// Starts logging. `RUST_LOG` is the filter, `info` by default. A second call changes nothing.
 pub fn begin_logging(json: bool) {
     let traces = json.then(otel::layer).flatten().map(Layer::boxed);
     let log = log(json, std::io::stdout);
@@ -27,16 +27,16 @@ fn log(json: bool, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) 
     }
 }
 
-/// Each has a filter of its own: `RUST_LOG` silences the log and not the traces, and a span that is for
-/// traces alone is none where there are no traces.
+/// Each layer has a filter of its own: `RUST_LOG` silences the log and not the traces, and a span for
+/// traces alone is disabled where there are no traces.
 fn layers(log: BoxedLayer, traces: Option<BoxedLayer>) -> Vec<BoxedLayer> {
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = log.with_filter(chosen.and(filter_fn(is_for_the_log)));
     [Some(log.boxed()), traces].into_iter().flatten().collect()
 }
 
-/// Whatever `RUST_LOG` says: at its most talkative, the runtime writes down whole events, with the
-/// cookies, keys and questions in them, and the headers of answers.
+/// Whatever `RUST_LOG` is: at level TRACE, the runtime logs whole events, with the cookies, keys and
+/// questions in them, and the headers of responses.
 fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
     let may_hold_an_event =
         metadata.target().starts_with("lambda_runtime") && *metadata.level() == Level::TRACE;
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// What `log` writes where spans are also `traces`.
+    /// The log lines of `log_something`, with or without a layer of `traces`.
     fn logged(traces: Option<BoxedLayer>, log_something: impl FnOnce()) -> String {
         let (mut output, input) = std::io::pipe().unwrap();
         let log = log(true, std::sync::Mutex::new(input));
@@ -70,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_is_for_traces_alone_is_none_without_them() {
+    fn a_span_for_traces_alone_is_disabled_without_them() {
         let text = logged(None, || assert!(in_a_call()));
         assert!(text.contains("r-1") && text.contains("said") && !text.contains("m-1"), "{text}");
     }
 
     #[test]
-    fn no_event_is_logged_however_much_is() {
+    fn lambda_events_are_not_logged_at_any_level() {
         let runtime = filter_fn(is_for_the_log);
         let log = log(true, std::io::sink).with_filter(runtime).boxed();
         with_default(tracing_subscriber::registry().with(vec![log]), || {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn with_traces_the_log_goes_on_naming_the_request() {
+    fn with_traces_log_lines_still_name_the_request() {
         let kept = tracing_subscriber::layer::Identity::new().boxed();
         let text = logged(Some(kept), || assert!(!in_a_call()));
         assert!(text.contains("r-1") && text.contains("said") && !text.contains("m-1"), "{text}");

@@ -1,7 +1,7 @@
 //! Session tokens: JWTs, signed with HS256 and nothing else.
 //!
-//! The crypto behind `jsonwebtoken` is ours to choose; it is given HMAC-SHA-256 alone, so there is
-//! no other algorithm in the process that a token could name.
+//! `jsonwebtoken` takes a crypto provider; ours has HMAC-SHA-256 alone, so there is no other algorithm
+//! in the process that a token could name (algorithm confusion).
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use signature::{Signer, Verifier};
 
 use crate::HttpConfig;
 
-/// The keys that sessions are signed with.
+/// The signing keys of sessions, with key rotation.
 ///
 /// `SESSION_KEYS`: `id:secret,id:secret`, secrets of at least 32 characters. The first signs; all
-/// verify, so an old key stays until the last of its sessions has ended (30 days). An id may be left
-/// out, as of a secret that Secrets Manager made up: then it is a fingerprint of its secret.
+/// verify, so an old key stays until the last of its sessions has expired (30 days). An id may be
+/// omitted, as for a secret that Secrets Manager generated: then it is a fingerprint of the secret.
 #[derive(Debug, Clone)]
 pub struct SessionKeys(Vec<(String, SecretString)>);
 
@@ -55,7 +55,7 @@ impl SessionKeys {
     }
 }
 
-/// Tells secrets apart, and says nothing about them: 32 bits of a hash of what is random.
+/// Identifies a random secret without revealing it: 32 bits of its hash.
 fn fingerprint(secret: &str) -> String {
     let hash = Sha256::digest(secret);
     format!("{:08x}", u32::from_be_bytes(std::array::from_fn(|place| hash[place])))
@@ -86,9 +86,9 @@ struct Key {
 }
 
 impl Tokens {
-    /// Tokens issued by the edge's origin, for it.
+    /// Creates tokens whose issuer and audience are the app's origin.
     pub fn new(keys: &SessionKeys, app: &HttpConfig) -> Self {
-        // Whoever comes second in a process finds the same provider there already.
+        // Fails if this process has installed the same provider already.
         let _ = HS256.install_default();
         let keys = keys.0.iter().map(|(id, secret)| {
             let secret = secret.expose_secret().as_bytes();
@@ -99,7 +99,7 @@ impl Tokens {
         Self { keys: keys.collect(), origin: app.origin.as_str().into() }
     }
 
-    /// A token for a session that begins now. Fails only if there is no key.
+    /// Signs a token for a session that begins now. `None` only if there is no key.
     pub fn sign(&self, session: &Session, now: Timestamp) -> Option<String> {
         let key = self.keys.first()?;
         let mut header = Header::new(Algorithm::HS256);
@@ -116,7 +116,7 @@ impl Tokens {
         jsonwebtoken::encode(&header, &claims, &key.signing).ok()
     }
 
-    /// What a token says, if it is one of ours and its time has come and not gone.
+    /// Verifies a token's signature, issuer, audience and times, and returns its session.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Session, SessionError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| SessionError::Missing)?;
         let key = self
@@ -127,7 +127,7 @@ impl Tokens {
         let claims = jsonwebtoken::decode::<Claims>(token, &key.verifying, &self.validation())
             .map_err(|_| SessionError::Missing)?
             .claims;
-        // Times are held against the clock that was passed in, not the library's.
+        // Times are compared with the caller's clock, not the library's.
         let now = now.as_second();
         if claims.exp <= now {
             return Err(SessionError::Ended);
@@ -150,7 +150,7 @@ impl Tokens {
     }
 }
 
-/// Two Lambda hosts' clocks may differ by this many seconds.
+/// Tolerated clock skew between two Lambda hosts, in seconds.
 const LEEWAY: i64 = 5;
 
 impl std::fmt::Debug for Tokens {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_ids_can_be_changed_without_logging_anybody_out() {
+    fn key_rotation_without_ids_logs_no_user_out() {
         let (old, new) = ("old-old-old-old-old-old-old-old-", "new-new-new-new-new-new-new-new-");
         let now = Timestamp::UNIX_EPOCH;
         let session = Session {

@@ -1,8 +1,8 @@
 //! The AI SDK's UI Message Stream v1, written frame by frame.
 //!
-//! Every frame is `id: <n>` and `data: <json>`; some versions of the SDK refuse keys that the schema
-//! does not know, so there are none. The end is always said, by `finish`, `abort` or `error`: to the SDK's
-//! client, a stream that just stops looks like success. Source: `uiMessageChunkSchema` of `ai` 5–7.
+//! Every frame is `id: <n>` and `data: <json>`; some versions of the SDK refuse keys that are not in
+//! the schema, so there are none. Every stream ends with `finish`, `abort` or `error`: to the SDK's client,
+//! a stream that just stops looks like success. Source: `uiMessageChunkSchema` of `ai` 5–7.
 
 use std::fmt::Write;
 
@@ -15,20 +15,20 @@ use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
 use shared_core::turn::TurnError;
 
-use crate::{ApiError, ErrorCode, FrameBuffer, MessageMetadata, PipeWriter, Took, pipe};
+use crate::{ApiError, ErrorCode, FrameBuffer, MessageMetadata, PipeWriter, TurnSummary, pipe};
 
-/// The frame after the last.
+/// The end of a stream, after its last frame.
 pub const DONE: &str = "data: [DONE]\n\n";
 
-/// Nothing to say, but still here: keeps proxies from closing a quiet stream.
+/// A heartbeat comment: keeps proxies from closing a quiet stream.
 pub const COMMENT: &str = ": still here\n\n";
 
-/// Room for a few frames, so that most chunks need no allocation of their own.
+/// Buffer capacity, in bytes: room for a few frames, so that most chunks need no allocation of their own.
 const ROOM: usize = 4096;
 
-/// Writes an answer as it comes.
+/// Writes an answer as a stream of frames.
 ///
-/// Frames gather until [`UiStream::flush`], so that what came in together goes out together.
+/// Frames are buffered until [`UiStream::flush`], so that events received together are sent together.
 #[derive(Debug)]
 pub struct UiStream {
     frames: BytesMut,
@@ -40,7 +40,7 @@ pub struct UiStream {
     ended: bool,
 }
 
-/// Whoever drops a stream before its end has panicked: the reader is told that it broke.
+/// A drop before the end means that the turn has panicked: sends the client an `error` frame.
 impl Drop for UiStream {
     fn drop(&mut self) {
         if !self.ended {
@@ -88,7 +88,7 @@ struct StartMetadata<'a> {
 }
 
 impl UiStream {
-    /// A stream, and the response that carries it. What it says is kept in `frame_buffer`, too.
+    /// Creates a stream, and the response that carries it. Its frames are copied into `frame_buffer`.
     pub fn new(frame_buffer: FrameBuffer) -> (Self, Response) {
         let (out, body) = pipe();
         let frames = BytesMut::with_capacity(ROOM);
@@ -96,7 +96,7 @@ impl UiStream {
         (stream, event_stream(Body::new(body)))
     }
 
-    /// The answer begins: which message it will be, and which model was asked.
+    /// Starts the answer: the id of its message, and the model.
     pub fn start(&mut self, message: &MessageId, model: &str) {
         self.chunk(&Chunk::Start {
             message_id: message.as_str(),
@@ -105,7 +105,7 @@ impl UiStream {
         self.chunk(&Chunk::StartStep);
     }
 
-    /// More of the answer.
+    /// Writes an event of the answer.
     pub fn event(&mut self, event: &UiEvent<'_>) {
         match *event {
             UiEvent::TextStart { part } => self.part(b"text-start", part, None),
@@ -122,40 +122,40 @@ impl UiStream {
         }
     }
 
-    /// The answer is complete and stored.
-    pub fn finish(&mut self, reason: FinishReason, took: Option<&Took<'_>>) {
+    /// Ends the stream: the answer is complete and stored.
+    pub fn finish(&mut self, reason: FinishReason, summary: Option<&TurnSummary<'_>>) {
         self.chunk(&Chunk::FinishStep);
-        let message_metadata = took.map(MessageMetadata::from);
+        let message_metadata = summary.map(MessageMetadata::from);
         self.chunk(&Chunk::Finish { finish_reason: reason.as_str(), message_metadata });
         self.done();
     }
 
-    /// The user has stopped the answer; what was said until then is stored.
-    pub fn abort(&mut self, took: Option<&Took<'_>>) {
-        self.took(took);
+    /// Ends the stream: the user has stopped the answer; its text until then is stored.
+    pub fn abort(&mut self, summary: Option<&TurnSummary<'_>>) {
+        self.summary(summary);
         self.chunk(&Chunk::Abort);
         self.done();
     }
 
-    /// The answer broke off, and `took` something all the same. The text is the same JSON as the body
-    /// of an error response.
-    pub fn error(&mut self, error: &ApiError, took: Option<&Took<'_>>) {
-        self.took(took);
+    /// Ends the stream: the answer broke off, but may have cost something (`summary`). The text is the same
+    /// JSON as the body of an error response.
+    pub fn error(&mut self, error: &ApiError, summary: Option<&TurnSummary<'_>>) {
+        self.summary(summary);
         self.chunk(&Chunk::Error { error_text: &error.to_json() });
         self.done();
     }
 
-    /// Nothing to say, but still here: keeps proxies from closing a quiet stream.
+    /// Writes a heartbeat comment.
     pub fn comment(&mut self) {
         self.frames.put_slice(COMMENT.as_bytes());
     }
 
-    /// Sends what has gathered; answers whether there was anything.
+    /// Sends the buffered frames; returns whether there were any.
     pub fn flush(&mut self) -> bool {
         if self.frames.is_empty() {
             return false;
         }
-        // A comment is no frame, and nothing to keep.
+        // A comment is no frame, and is not copied.
         if self.next_id > self.unsent {
             self.frame_buffer.append(self.unsent, self.next_id - 1, &self.frames);
             self.unsent = self.next_id;
@@ -164,9 +164,11 @@ impl UiStream {
         true
     }
 
-    fn took(&mut self, took: Option<&Took<'_>>) {
-        if let Some(took) = took {
-            self.chunk(&Chunk::MessageMetadata { message_metadata: MessageMetadata::from(took) });
+    fn summary(&mut self, summary: Option<&TurnSummary<'_>>) {
+        if let Some(summary) = summary {
+            self.chunk(&Chunk::MessageMetadata {
+                message_metadata: MessageMetadata::from(summary),
+            });
         }
     }
 
@@ -175,7 +177,7 @@ impl UiStream {
         self.frames.put_slice(DONE.as_bytes());
     }
 
-    /// The frames that make up an answer, written by hand: there is one per token.
+    /// Writes a frame of a part, serialized by hand: there is one per token.
     fn part(&mut self, kind: &[u8], part: usize, delta: Option<&str>) {
         self.id();
         self.frames.put_slice(b"data: {\"type\":\"");
@@ -208,14 +210,14 @@ impl UiStream {
         self.json(&number);
     }
 
-    /// Writing to memory does not fail, and these types have no keys that are not text.
+    /// Never fails: it writes to memory, and these types have no keys that are not text.
     fn json(&mut self, value: &impl Serialize) {
         let _ = serde_json::to_writer((&mut self.frames).writer(), value);
     }
 }
 
-/// The end of a stream that somebody else had begun. It has no number: those of the frames that were not
-/// told are still to come.
+/// The error and the end of a resumed stream that breaks off. The error has no frame number: those of the
+/// frames that were not sent are still to come.
 pub fn broken_off(error: &ApiError) -> Bytes {
     let mut frames = BytesMut::new();
     frames.put_slice(b"data: ");
@@ -228,7 +230,7 @@ pub fn broken_off(error: &ApiError) -> Bytes {
     frames.freeze()
 }
 
-/// The last frame of a stream whose process died, and its end. `number` is the frame's.
+/// The last frame of an orphaned turn's stream, an error with the number `number`, and the end.
 pub fn interrupted(number: u64) -> Bytes {
     let mut frames = BytesMut::new();
     let _ = writeln!(frames, "id: {number}");
@@ -276,8 +278,8 @@ mod tests {
             let usage = Usage { prompt_tokens: 3, cost_nano_usd: Some(1_500), ..Usage::default() };
             let of = PlanId::parse("free").unwrap();
             let charge = Charge::Credits { credits: 1, left: 4, of };
-            let took = Took { model: "fake/echo", usage: Some(usage), charge };
-            stream.finish(FinishReason::Stop, Some(&took));
+            let summary = TurnSummary { model: "fake/echo", usage: Some(usage), charge };
+            stream.finish(FinishReason::Stop, Some(&summary));
         })
         .await;
         insta::assert_snapshot!(body, @r#"
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_says_the_same_as_an_error_response() {
+    async fn an_error_frame_has_the_body_of_an_error_response() {
         let error = ApiError::new(ErrorCode::ModelFailed, "it broke");
         let body = written(|stream| stream.error(&error, None)).await;
         insta::assert_snapshot!(body, @r#"
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transcript_is_what_the_reader_gets_without_comments() {
+    async fn the_frame_buffer_gets_the_clients_frames_without_comments() {
         let frame_buffer = FrameBuffer::default();
         let (mut stream, response) = UiStream::new(frame_buffer.clone());
         stream.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");

@@ -1,4 +1,4 @@
-//! A user on the wire: what logging in and `/api/me` answer.
+//! A user on the wire: the response of logging in and of `/api/me`.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,18 +6,18 @@ use shared_core::account::User;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A user, as they see themselves.
+/// The signed-in user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
 pub struct UserBody {
     /// The user's id.
     pub id: Uuid,
-    /// The address that they log in with.
+    /// The e-mail address that the user logs in with.
     pub email: String,
-    /// What they want to be called.
+    /// The user's display name, if set.
     pub name: Option<String>,
-    /// When they first logged in.
+    /// When the user first logged in.
     pub created_at: Timestamp,
 }
 

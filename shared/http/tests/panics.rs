@@ -3,7 +3,7 @@
 use testkit::{ORIGIN, Rie, event_json};
 
 #[tokio::test]
-async fn a_panic_is_an_answer_that_is_counted_and_the_next_request_is_served() {
+async fn a_panic_is_a_500_response_that_is_counted_and_the_next_request_is_served() {
     // Tests are in target/…/deps, examples beside that.
     let tests = std::env::current_exe().unwrap();
     let function = tests.parent().unwrap().parent().unwrap().join("examples/panics");

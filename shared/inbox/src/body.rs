@@ -1,4 +1,4 @@
-//! A turn as bytes: JSON, gzipped, and cut into pieces that DynamoDB takes.
+//! Serialises a turn: JSON, gzipped, and split into pieces that fit into DynamoDB's items.
 
 use std::io::Read;
 
@@ -11,17 +11,18 @@ use shared_core::outcome::FinishedTurn;
 use crate::error::InboxError;
 use crate::waiting::WhyUnreadable;
 
-/// An item has [400 KB][1] with its keys and names, for which this leaves ample room.
+/// Bytes per piece. An item has at most [400 KB][1] with its keys and names, for which this leaves
+/// ample room.
 ///
 /// [1]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 const PIECE: usize = 380 * 1024;
-/// A transaction has 4 MB, of which head and keys take next to nothing. It also has room for a hundred
-/// items.
+/// Pieces per turn. A transaction has at most 4 MB, of which head and keys take next to nothing, and at
+/// most a hundred items.
 const PIECES: usize = 10;
 
-// What serde_json says of an error may repeat what it was given, so none of it is kept.
+// serde_json's errors may repeat their input, so they are dropped.
 
-/// Writes a turn down as pieces.
+/// Serialises a turn into pieces.
 pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, InboxError> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     serde_json::to_writer(&mut gzip, turn).map_err(|_| InboxError::Unwritable)?;
@@ -32,7 +33,7 @@ pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, InboxError> {
     Ok(bytes.chunks(PIECE).map(Blob::new).collect())
 }
 
-/// The turn that these pieces are, in their order. Gzip's own checksum finds what is missing.
+/// Deserialises a turn from its pieces, in their order. Gzip's own checksum detects missing ones.
 pub(crate) fn turn<'a>(
     pieces: impl Iterator<Item = &'a Blob>,
 ) -> Result<FinishedTurn, WhyUnreadable> {

@@ -1,8 +1,8 @@
-//! Where the inbox is.
+//! The inbox's configuration.
 
 use shared_core::env::{ConfigError, Env};
 
-/// Where the inbox is.
+/// The inbox's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxConfig {
     /// `INBOX_TABLE`: the table's name. It is in the account's region.

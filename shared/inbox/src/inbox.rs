@@ -1,4 +1,4 @@
-//! Putting turns in, and taking them out.
+//! The inbox: puts, lists and removes turns.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -23,16 +23,16 @@ use crate::item::{self, DONE, Head, Item, WAITING, integer, text};
 use crate::retry::{Contention, condition_failed};
 use crate::waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};
 
-/// The client of a turn waits while it is put here, for this long at most. Long enough for a second
-/// attempt where the first one met a connection that died while its environment slept.
+/// Timeout of an operation, retries included: a turn's client waits while it is put here. Long enough
+/// for a retry after a dead connection, which broke while the function instance was frozen.
 const ANSWER_WITHIN: Duration = Duration::from_millis(2800);
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(1300);
-/// Turns in a page. Their bodies are fetched at the same time, and a page of the largest has to fit into
-/// a function's memory.
+/// Turns per page. Their bodies are fetched concurrently, and a page of the largest has to fit into a
+/// function's memory.
 const PER_PAGE: i32 = 20;
-/// How long it is known that a turn was done.
+/// Retention of the stubs of turns that are done.
 const STUBS_LAST: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// How much of a reason is kept.
+/// Longest reason that is kept, in characters.
 const LONGEST_REASON: usize = 200;
 
 /// The inbox. Cheap to clone; clones share one client.
@@ -46,13 +46,13 @@ struct Table {
 }
 
 impl Inbox {
-    /// Makes nothing yet: the client comes with the first call.
+    /// Lazy: the first call creates the client.
     pub fn new(config: &InboxConfig, aws: &Aws) -> Self {
         let table = Table { name: config.table.clone(), aws: aws.clone(), client: OnceLock::new() };
         Self(Arc::new(table))
     }
 
-    /// Keeps a turn until it is [done](Self::done). The same one twice is one.
+    /// Stores a turn until it is [done](Self::done). Idempotent: a duplicate changes nothing.
     ///
     /// Gives up after three seconds.
     pub async fn put_turn(&self, turn: &FinishedTurn) -> Result<(), InboxError> {
@@ -67,7 +67,7 @@ impl Inbox {
         self.transact(writes).await
     }
 
-    /// The turns that wait, from the beginning or from where a page ended.
+    /// Returns a page of waiting turns, from the beginning or from where a page ended.
     pub async fn waiting_turns(&self, after: Option<&Position>) -> Result<Page, InboxError> {
         let heads = self
             .client()
@@ -93,8 +93,8 @@ impl Inbox {
         Ok(page)
     }
 
-    /// Takes a turn out, and leaves a stub that says how it `ended`: `stored`, or why there was nothing
-    /// to store. Does nothing if somebody else was first.
+    /// Removes a turn, and leaves a stub with how it `ended`: `stored`, or why there was nothing to
+    /// store. Idempotent: does nothing if it was removed before.
     pub async fn done(
         &self,
         turn: &WaitingTurn,
@@ -114,8 +114,8 @@ impl Inbox {
         self.transact(writes).await
     }
 
-    /// Notes that a turn could not be stored, and why: a few words without a word of the turn. It waits
-    /// on, unless somebody else has stored it meanwhile.
+    /// Records that a turn could not be stored, and why: a few words, none of them the turn's. It keeps
+    /// waiting; does nothing if a concurrent run has stored it meanwhile.
     pub async fn failed(
         &self,
         turn: &WaitingTurn,
@@ -142,7 +142,7 @@ impl Inbox {
         }
     }
 
-    /// Counts what waits. Reads all heads, some thousands with each call to DynamoDB.
+    /// Counts the waiting turns. Reads all heads, some thousands with each call to DynamoDB.
     pub async fn depth(&self) -> Result<Depth, InboxError> {
         let mut heads = self
             .client()
@@ -163,8 +163,8 @@ impl Inbox {
         Ok(depth)
     }
 
-    /// The turn that a head stands for. A turn that cannot be read is no error of the page; nor is one that
-    /// somebody else has taken out since the head was read, which is nothing.
+    /// Reads the turn of a head. An unreadable turn does not fail the page; `None` if a concurrent run has
+    /// removed it since the head was read.
     async fn read(
         &self,
         item: &Item,
@@ -193,8 +193,7 @@ impl Inbox {
         }
     }
 
-    /// Whether a head is there still. A query, because whoever empties the inbox may do nothing else that
-    /// reads.
+    /// Whether a head still exists. A query, because the sweep's IAM role allows no other read.
     async fn waits(&self, head: &Head) -> Result<bool, InboxError> {
         let heads = self
             .client()
@@ -210,7 +209,7 @@ impl Inbox {
         Ok(heads.count() > 0)
     }
 
-    /// All of it or, if a condition does not hold, none of it: somebody else has done it then.
+    /// Writes all or nothing. Idempotent: a condition that fails means that it was done before.
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), InboxError> {
         let written =
             self.client().transact_write_items().set_transact_items(Some(writes)).send().await;
@@ -277,7 +276,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_client_is_made_for_the_first_call_and_shared() {
+    async fn the_client_is_created_by_the_first_call_and_shared() {
         let env = Env::new(|name| match name {
             "AWS_ENDPOINT_URL_DYNAMODB" => Some("http://127.0.0.1:1".to_owned()),
             _ => Some("false".to_owned()),

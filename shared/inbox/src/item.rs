@@ -14,7 +14,7 @@ pub(crate) const WAITING: &str = "turn#waiting";
 /// The partition of the stubs.
 pub(crate) const DONE: &str = "turn#done";
 
-/// What is known of a waiting turn without its body.
+/// A waiting turn without its body.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) id: String,
@@ -28,7 +28,7 @@ impl Head {
         Self { id, pieces, attempts: 0 }
     }
 
-    /// Nothing, if the item is no head.
+    /// Parses an item; `None` if it is not a head.
     pub(crate) fn read(item: &Item) -> Option<Self> {
         Some(Self { id: id(item), pieces: number(item, "pieces")?, attempts: attempts(item) })
     }
@@ -58,12 +58,12 @@ pub(crate) fn key(pk: &str, sk: &str) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-/// What a head and a stub are called by; keys are always there.
+/// The id of a head or a stub: its sort key, which is always there.
 pub(crate) fn id(item: &Item) -> String {
     item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default()
 }
 
-/// There are none before the first failure.
+/// How often storing has failed; the attribute is absent before the first failure.
 pub(crate) fn attempts(head: &Item) -> u32 {
     number(head, "attempts").unwrap_or(0)
 }

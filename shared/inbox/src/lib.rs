@@ -1,4 +1,5 @@
-//! What must not be lost while Postgres is away: an inbox in DynamoDB, which `sweep` empties.
+//! Durable storage of finished turns while Postgres is unavailable: an inbox in DynamoDB, which `sweep`
+//! drains.
 //!
 //! A turn whose last transaction failed is put here whole ([`Inbox::put_turn`]) and waits until it is
 //! stored ([`Inbox::waiting_turns`], [`Inbox::done`]). What cannot be stored or read stays and is counted;
@@ -11,14 +12,14 @@
 //! turn#done      <id>   a stub without content, which DynamoDB removes after 90 days
 //! ```
 //!
-//! An `<id>` is the answer's (`UUIDv7`, so they sort by time) and how it ended: an answer that was closed as
-//! interrupted may still come to its true end, and which of the two stands is for Postgres to decide.
+//! An `<id>` is the answer's id (`UUIDv7`, so they sort by time) and outcome: an answer that was closed as
+//! interrupted may still get its true end, and Postgres decides which of the two wins.
 //!
-//! A head and its pieces come and go in one transaction, so neither is ever without the other. Bodies
-//! lie apart so that counting and listing read heads alone, and so that many turns at once, as when a
-//! database fails, do not all write their bytes to one partition.
+//! A head and its pieces are written and deleted in one transaction, so neither is ever without the
+//! other. Bodies have their own partitions so that counting and listing read heads alone, and so that
+//! many turns at once, as when a database fails, do not all write their bytes to one hot partition.
 //!
-//! The items hold people's chats. Nothing here prints them: no error, and no `Debug`.
+//! The items hold users' chats. No error and no `Debug` prints their content.
 
 mod body;
 mod config;

@@ -1,4 +1,4 @@
-//! Which cancelled transactions are worth another attempt.
+//! Which cancelled transactions are retried.
 
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::CancellationReason;
 use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 
-/// Tries transactions again that were cancelled because of other traffic. The SDK leaves [that][1] to its
-/// users, as a cancelled transaction may also be one that can never succeed.
+/// Retries transactions that were cancelled because of contention or throttling. The SDK leaves [that][1]
+/// to its users, as a cancelled transaction may also be one that can never succeed.
 ///
 /// [1]: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) fn condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) 
     error.as_service_error().is_some_and(|error| codes(error).any(|code| code == FAILED))
 }
 
-/// One for each item of a cancelled transaction.
+/// The codes of a cancelled transaction, one for each item.
 fn codes(error: &TransactWriteItemsError) -> impl Iterator<Item = &str> {
     let reasons = if let TransactWriteItemsError::TransactionCanceledException(cancelled) = error {
         cancelled.cancellation_reasons()

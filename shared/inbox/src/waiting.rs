@@ -1,4 +1,4 @@
-//! What waits in the inbox.
+//! Waiting turns in the inbox.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use shared_core::outcome::FinishedTurn;
 
 use crate::item::Head;
 
-/// Some of the turns that wait, those that began first before the others.
+/// A page of waiting turns, oldest first.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Those that can be stored.
+    /// Readable turns.
     pub turns: Vec<WaitingTurn>,
-    /// Those that cannot be read. They stay where they are until somebody looks after them.
+    /// Unreadable items. They stay until an operator acts.
     pub unreadable: Vec<Unreadable>,
     /// Where the next page begins, if this is not the last one.
     pub next: Option<Position>,
@@ -41,10 +41,10 @@ impl fmt::Debug for WaitingTurn {
     }
 }
 
-/// An item among the waiting turns that is none.
+/// An item that cannot be read as a waiting turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its sort key: the answer's id and how it ended.
+    /// Its sort key: the answer's id and outcome.
     pub id: String,
     /// What is wrong with it.
     pub why: WhyUnreadable,
@@ -53,26 +53,26 @@ pub struct Unreadable {
 /// What is wrong with an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WhyUnreadable {
-    /// It is no head: an attribute is missing or of another type.
+    /// Not a head: an attribute is missing or of another type.
     #[error("lacks an attribute")]
     NoHead,
-    /// Pieces of the body are missing, or not what was written.
+    /// Pieces of the body are missing or damaged.
     #[error("has a body that is incomplete or damaged")]
     Damaged,
-    /// The body is whole, and not a turn as this version knows it.
+    /// The body is intact, but not a turn in this version's format.
     #[error("has a body that is not a finished turn")]
     NotATurn,
 }
 
-/// A place among the waiting turns.
+/// A cursor into the waiting turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub(crate) String);
 
-/// How much waits.
+/// The inbox's depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// All that waits, readable or not.
+    /// All waiting turns, readable or not.
     pub waiting: u64,
-    /// Of those, how many failed before.
+    /// Of those, how many have failed before.
     pub failed: u64,
 }

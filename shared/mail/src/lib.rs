@@ -1,4 +1,4 @@
-//! Amazon SES: hands login mails over.
+//! Sends login mails through Amazon SES.
 
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use shared_aws::{Aws, AwsError};
 use shared_core::env::{ConfigError, Env};
 use shared_core::login::{BoxError, LoginMail, Mailer};
 
-/// Who the mails are from.
+/// The mails' configuration.
 #[derive(Debug, Clone)]
 pub struct MailConfig {
     /// `MAIL_FROM`: an address or domain verified in SES, such as `Chat <login@example.com>`.
@@ -17,7 +17,7 @@ pub struct MailConfig {
 }
 
 impl MailConfig {
-    /// Reads the variables named at each field. SES is that of the account's region.
+    /// Reads the variables named at each field. SES is called in the account's region.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         Ok(Self { from: env.required("MAIL_FROM")? })
     }
@@ -32,7 +32,7 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Makes nothing yet: the client comes with the first mail.
+    /// Lazy: the first mail creates the client.
     pub fn new(config: MailConfig, aws: Aws) -> Self {
         Self { aws, client: OnceLock::new(), from: config.from }
     }
@@ -62,7 +62,7 @@ impl Mailer for Ses {
                 .send()
                 .await
                 .map(drop)
-                // Without SES's own words, which repeat the address.
+                // Drops SES's own message, which repeats the address.
                 .map_err(|error| AwsError::new("SES", &error).into())
         })
     }

@@ -1,4 +1,4 @@
-//! What a failed mail says of itself. The mail that arrives is `otp`'s test.
+//! Errors of failed mails. Delivery is tested with `otp`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -25,19 +25,19 @@ fn mail() -> LoginMail {
 }
 
 #[tokio::test]
-async fn what_ses_says_is_not_repeated() {
-    let said = "Email address is not verified: ada@example.com";
+async fn ses_error_messages_are_redacted() {
+    let message = "Email address is not verified: ada@example.com";
     for (status, body, described) in [
         (
             400,
-            format!(r#"{{"__type":"MessageRejected","message":"{said}"}}"#),
+            format!(r#"{{"__type":"MessageRejected","message":"{message}"}}"#),
             "SES: MessageRejected, status 400, request 00000000-0000-4000-8000-000000000000",
         ),
-        // No code: what a proxy says, or an address where a code should be.
-        (502, said.to_owned(), "SES: an error without a code, status 502"),
+        // No error code: a proxy's response, or an address where a code should be.
+        (502, message.to_owned(), "SES: an error without a code, status 502"),
         (400, r#"{"__type":"ada@example.com"}"#.to_owned(), "SES: an error without a code"),
-        // Accepted, and cannot be read.
-        (200, format!("<p>{said}"), "SES: an answer that cannot be read, status 200"),
+        // Accepted, but unreadable.
+        (200, format!("<p>{message}"), "SES: an answer that cannot be read, status 200"),
     ] {
         let fake = FakeAws::start().await.unwrap();
         fake.script(9, &Trouble::Answer { status, body });
@@ -49,7 +49,7 @@ async fn what_ses_says_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_client_is_made_for_the_first_mail_and_kept() {
+async fn the_client_is_created_by_the_first_mail_and_reused() {
     let fake = FakeAws::start().await.unwrap();
     let ses = ses(&fake);
     let is_made = || !format!("{ses:?}").contains("<uninit>");

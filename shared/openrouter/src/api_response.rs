@@ -1,4 +1,4 @@
-//! `OpenRouter`'s small documents: `GET /key` and `GET /generation` both wrap theirs in `data`.
+//! `OpenRouter`'s small JSON responses: `GET /key` and `GET /generation` both wrap theirs in `data`.
 
 use reqwest::Response;
 use serde::Deserialize;
@@ -7,10 +7,10 @@ use shared_core::error_chain;
 
 use crate::client::read_body;
 
-/// They have some hundred bytes.
+/// In bytes; real ones have a few hundred.
 const LONGEST_DOCUMENT: usize = 64 * 1024;
 
-/// Why there is no document, for the log. Never what was in the response: it may quote the key.
+/// Why a response cannot be used, for the log. Never includes the body: it may quote the key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiResponseError {
     #[error("{}", error_chain(.0))]
@@ -19,7 +19,7 @@ pub(crate) enum ApiResponseError {
     Status(u16),
     #[error("a document of more than {LONGEST_DOCUMENT} bytes")]
     Overlong,
-    #[error("no document that is documented, at line {line}, column {column}")]
+    #[error("malformed document, at line {line}, column {column}")]
     Malformed { line: usize, column: usize },
 }
 
@@ -28,7 +28,7 @@ struct ApiResponse<T> {
     data: T,
 }
 
-/// Reads the `data` of a response that was no error.
+/// Reads the `data` of a successful response.
 pub(crate) async fn read_api_response<T: DeserializeOwned>(
     mut response: Response,
 ) -> Result<T, ApiResponseError> {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_that_is_none_is_not_repeated() {
+    fn an_error_never_quotes_the_document() {
         let overlong = format!(r#"{{"data":"{}"}}"#, "x".repeat(LONGEST_DOCUMENT));
         for body in ["", "<html>secret", "{}", r#"{"data":{"secret":1}}"#, &overlong] {
             let failure = parse::<String>(body.as_bytes()).unwrap_err();

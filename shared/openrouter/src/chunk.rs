@@ -1,4 +1,4 @@
-//! One event of the provider's stream, read without copying where JSON allows it.
+//! Parses one event of the provider's stream, without copying where JSON allows it.
 
 use std::borrow::Cow;
 
@@ -79,12 +79,12 @@ struct CompletionDetails {
     reasoning_tokens: Option<u32>,
 }
 
-/// What one answer can cost at most, in US dollars. It is added up to what a key has spent, so a figure
-/// that is negative or absurd must neither lower that sum nor overflow it.
+/// Maximum cost of one answer, in US dollars. Costs are summed up per key, so a negative or absurd figure
+/// must neither lower that sum nor overflow it.
 const DEAREST_ANSWER_USD: f64 = 1_000_000.0;
 
-/// Tells `hear` what one event says. Usage comes with or without choices; an error may come with a
-/// choice that "finished" by it. An event that is not what the protocol says is `Err`.
+/// Parses one event and passes its contents to `emit`. Usage comes with or without choices; an error may come
+/// with a choice whose finish reason is `error`. Returns `Err` for an event that violates the protocol.
 pub(crate) fn read(
     data: &[u8],
     key_owner: KeyOwner,
@@ -132,10 +132,11 @@ fn read_delta(delta: &Delta<'_>, emit: &mut impl FnMut(ModelEvent<'_>)) {
     }
 }
 
-/// What is beside the answer must not end it: where it is not as documented, it is left out.
+/// Parses metadata leniently: a malformed value is dropped, and must not fail the answer.
 fn lenient<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     let read = serde_json::from_str::<Option<T>>(raw.get());
-    read.inspect_err(|error| tracing::debug!(%error, "the provider sent something odd")).ok()?
+    read.inspect_err(|error| tracing::debug!(%error, "dropped malformed metadata of the provider"))
+        .ok()?
 }
 
 fn finish_reason(reason: &str) -> FinishReason {
@@ -167,7 +168,7 @@ fn usage_of(usage: &UsageObject) -> Usage {
     }
 }
 
-/// What an answer costs, in billionths of a US dollar.
+/// Converts the cost of an answer to billionths of a US dollar, clamped to plausible bounds.
 pub(crate) fn answer_cost(usd: f64) -> i64 {
     nano_usd(usd.clamp(0.0, DEAREST_ANSWER_USD))
 }
@@ -177,10 +178,10 @@ mod tests {
     use super::*;
 
     fn decoded(json: &str) -> Vec<String> {
-        let mut heard = Vec::new();
-        let mut emit = |event: ModelEvent<'_>| heard.push(format!("{event:?}"));
+        let mut events = Vec::new();
+        let mut emit = |event: ModelEvent<'_>| events.push(format!("{event:?}"));
         read(json.as_bytes(), KeyOwner::Platform, &mut emit).unwrap();
-        heard
+        events
     }
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_that_makes_no_sense_is_brought_within_bounds() {
+    fn an_absurd_cost_is_clamped() {
         for (cost, nano_usd) in [
             ("0", "Some(0)"),
             ("-0.25", "Some(0)"),
@@ -207,36 +208,36 @@ mod tests {
             ("1e300", "Some(1000000000000000)"),
             ("null", "None"),
         ] {
-            let heard = decoded(&format!(r#"{{"usage":{{"cost":{cost}}}}}"#));
+            let events = decoded(&format!(r#"{{"usage":{{"cost":{cost}}}}}"#));
             let expected = format!("cost_nano_usd: {nano_usd} }})");
-            assert!(heard[0].ends_with(&expected), "{cost}: {heard:?}");
+            assert!(events[0].ends_with(&expected), "{cost}: {events:?}");
         }
     }
 
     #[test]
     fn an_error_is_read_whether_its_code_is_a_number_or_a_word() {
         for code in ["429", "\"rate_limit_exceeded\""] {
-            let heard = decoded(&format!(
+            let events = decoded(&format!(
                 r#"{{"id":"g","model":"m","error":{{"code":{code},"message":"x","metadata":{{"error_type":"rate_limit_exceeded"}}}},"choices":[{{"delta":{{"content":""}},"finish_reason":"error"}}]}}"#
             ));
-            assert!(heard.last().unwrap().starts_with("Failed(RateLimited"), "{heard:?}");
+            assert!(events.last().unwrap().starts_with("Failed(RateLimited"), "{events:?}");
         }
     }
 
     #[test]
-    fn fields_that_are_null_or_unknown_do_not_matter() {
+    fn null_and_unknown_fields_are_ignored() {
         let json = r#"{"id":null,"choices":[{"delta":{"role":"assistant","content":"a","refusal":null,"reasoning_details":[{}],"annotations":null},"finish_reason":null,"native_finish_reason":null}],"usage":null,"provider":"X"}"#;
         assert_eq!(decoded(json), [r#"Text("a")"#]);
     }
 
     #[test]
-    fn what_is_odd_beside_the_answer_does_not_end_it() {
-        for odd in [
+    fn malformed_metadata_does_not_fail_the_answer() {
+        for chunk in [
             r#""usage":{"prompt_tokens":"many"},"choices":[{"delta":{"content":"a"}}]"#,
             r#""usage":null,"choices":[{"delta":{"content":"a","annotations":[{"url_citation":{"url":null}}]}}]"#,
             r#""error":null,"choices":[{"delta":{"content":"a","annotations":7}}]"#,
         ] {
-            assert_eq!(decoded(&format!("{{{odd}}}")), [r#"Text("a")"#], "{odd}");
+            assert_eq!(decoded(&format!("{{{chunk}}}")), [r#"Text("a")"#], "{chunk}");
         }
         assert_eq!(decoded(r#"{"choices":null}"#), [""; 0]);
         assert_eq!(decoded(""), [""; 0]);

@@ -30,10 +30,10 @@ const KEEP_IDLE: Duration = Duration::from_secs(50);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The list of models is a few hundred kilobytes.
 const LIST_WITHIN: Duration = Duration::from_secs(15);
-/// More of an error than this is not worth reading.
+/// Maximum number of bytes read of an error response.
 const LONGEST_ERROR: usize = 64 * 1024;
 
-/// `OpenRouter`. Cheap to clone; connects when first used.
+/// Client of `OpenRouter`. Cheap to clone; connects on first use.
 #[derive(Clone, Debug)]
 pub struct OpenRouter {
     http: Client,
@@ -42,22 +42,22 @@ pub struct OpenRouter {
     last_used: Arc<Mutex<Option<Instant>>>,
 }
 
-/// What a model is asked.
+/// A chat completion request.
 #[derive(Serialize, Debug)]
 pub struct CompletionRequest<'a> {
     /// The model.
     pub model: &'a ModelId,
     /// The prompt.
     pub messages: &'a [PromptMessage],
-    /// Who asks. The provider is given a hash of it, so that one user's abuse is not held against
-    /// all, and nobody there learns who it is.
+    /// The user. The provider receives a hash of the id, so that one user's abuse is not held against all
+    /// users and their identity stays private.
     #[serde(serialize_with = "hashed")]
     pub user: UserId,
-    /// The request's trace: the provider keeps it with its record of the answer, and passes it on to
-    /// where its operator has it send [traces](https://openrouter.ai/docs/guides/features/broadcast).
+    /// The request's trace id: `OpenRouter` stores it with its record of the generation, and exports it with
+    /// the account's [traces](https://openrouter.ai/docs/guides/features/broadcast).
     #[serde(serialize_with = "as_trace")]
     pub trace: TraceId,
-    /// The key that pays: the person's own, or else the platform's.
+    /// The user's own key (BYOK); without one, the platform's key pays.
     #[serde(skip)]
     pub key: Option<&'a ProviderKey>,
 }
@@ -107,7 +107,7 @@ impl OpenRouter {
             .connect_timeout(CONNECT_WITHIN)
             .pool_idle_timeout(KEEP_IDLE)
             .tcp_nodelay(true)
-            // Finds out within seconds that a peer vanished without a word.
+            // Detects within seconds a peer that vanished without closing the connection.
             .tcp_user_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -116,13 +116,13 @@ impl OpenRouter {
         Ok(Self { http, base_url, idle_timeout: config.idle_timeout, last_used: Arc::default() })
     }
 
-    /// Whether a connection is likely to be open still.
+    /// Whether a pooled connection is likely to be open still.
     pub fn is_warm(&self) -> bool {
         let used = *self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
         used.is_some_and(|used| used.elapsed() < KEEP_IDLE)
     }
 
-    /// Opens a connection, so that the prompt finds one: names resolved, TLS agreed.
+    /// Opens a connection ahead of the prompt, so that DNS and the TLS handshake are done by then.
     pub async fn warm(self) {
         let head = self.http.head(&*self.base_url).timeout(CONNECT_WITHIN).send().await;
         match head {
@@ -136,7 +136,7 @@ impl OpenRouter {
         }
     }
 
-    /// Asks a model, and waits until the provider has accepted the question or refused it.
+    /// Sends a completion request, and waits until the provider accepts or refuses it.
     #[tracing::instrument(
         target = "otel", name = "chat", skip_all,
         fields(
@@ -151,7 +151,7 @@ impl OpenRouter {
         let url = format!("{}/chat/completions", self.base_url);
         let mut request = self.http.post(url).json(&RequestBody { completion, stream: true });
         if let Some(key) = completion.key {
-            // Instead of the platform's: a request's own header comes before the client's.
+            // Replaces the platform's key: a request's header overrides the client's default.
             request = request.bearer_auth(key.expose());
         }
         let response = match tokio::time::timeout(self.idle_timeout, request.send()).await {
@@ -169,7 +169,7 @@ impl OpenRouter {
         Err(read_error(response, completion.key_owner()).await)
     }
 
-    /// All models that the provider lists.
+    /// Fetches the provider's list of models.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn models(&self) -> Result<Vec<ListedModel>, ListError> {
         let response =
@@ -179,9 +179,9 @@ impl OpenRouter {
         read_list(&body)
     }
 
-    /// What `OpenRouter` says of a person's key, if models can be asked with it.
+    /// Checks a user's own key (BYOK), and returns its details if it can be used for completions.
     ///
-    /// Answers within four seconds: a person waits for it, and a gateway that waits no longer.
+    /// Returns within four seconds: a user waits for it, behind a gateway with its own timeout.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn check_key(&self, key: &ProviderKey, now: Timestamp) -> Result<KeyInfo, KeyError> {
         let request = self.http.get(format!("{}/key", self.base_url));
@@ -193,11 +193,11 @@ impl OpenRouter {
         Ok(info)
     }
 
-    /// What a generation took, by the count of whoever answered; `None` while `OpenRouter` does not know
-    /// it. It knows one that was hung up on after a moment, and only by the key that paid: the person's
+    /// Looks up the usage of a generation, by the provider's own count; `None` while `OpenRouter` does not
+    /// know it. A cancelled generation is known after a moment, and only to the key that paid: the user's
     /// own, or else the platform's.
     ///
-    /// Answers within five seconds.
+    /// Returns within five seconds.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn generation(
         &self,
@@ -233,7 +233,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, ConfigError> {
 /// Reads an error response.
 async fn read_error(mut response: Response, key_owner: KeyOwner) -> ModelError {
     let mut body = Vec::new();
-    // What has come by then has to do.
+    // Ignore a timeout: the part that has arrived has to do.
     let read = read_body(&mut response, LONGEST_ERROR, &mut body);
     let _ = tokio::time::timeout(CONNECT_WITHIN, read).await;
     let error = serde_json::from_slice::<ErrorResponse>(&body).ok().map(|response| response.error);
@@ -248,7 +248,7 @@ async fn read_error(mut response: Response, key_owner: KeyOwner) -> ModelError {
     ProviderError::of_response(key_owner, status, response.headers(), error.as_ref()).model_error()
 }
 
-/// Appends what a response says to `body`, until it is over or more than `most` bytes long.
+/// Appends the response's bytes to `body`, until it ends or `body` exceeds `most` bytes.
 pub(crate) async fn read_body(
     response: &mut Response,
     most: usize,
@@ -271,8 +271,8 @@ fn tls() -> Result<rustls::ClientConfig, ConfigError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    // The client offers nothing by itself where TLS is handed to it; on HTTP/2, hanging up on an
-    // answer leaves the connection open.
+    // With a preconfigured TLS backend, the client offers no ALPN protocols by itself; on HTTP/2, cancelling
+    // an answer leaves the connection open.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

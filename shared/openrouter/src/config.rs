@@ -1,31 +1,31 @@
-//! Where `OpenRouter` is, and who pays.
+//! Configuration: `OpenRouter`'s URL, the platform's key and timeouts.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use shared_core::env::{ConfigError, Env};
 
-/// How models are reached.
+/// Configuration of [`OpenRouter`](crate::OpenRouter).
 #[derive(Debug, Clone)]
 pub struct OpenRouterConfig {
     /// `OPENROUTER_BASE_URL`: `https://openrouter.ai/api/v1` by default.
     pub base_url: String,
-    /// `OPENROUTER_API_KEY`: the platform's own key. Without it, only a person's own key pays.
+    /// `OPENROUTER_API_KEY`: the platform's key. Without it, only users' own keys (BYOK) pay.
     pub api_key: Option<SecretString>,
-    /// `APP_ORIGIN`: tells `OpenRouter` which app is asking. Whoever asks no model can do without.
+    /// `APP_ORIGIN`: attributes requests to the app. Optional for processes that ask no model.
     pub app_origin: Option<String>,
-    /// `MODEL_SILENCE_SECONDS`: how long a model may say nothing, 60 s by default.
+    /// `MODEL_SILENCE_SECONDS`: idle timeout of a model's stream, 60 s by default.
     pub idle_timeout: Duration,
 }
 
 impl OpenRouterConfig {
-    /// Reads the variables named at each field.
+    /// Reads the environment variables named at each field.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let api_key = Some(env.secret("OPENROUTER_API_KEY")?);
         Ok(Self { api_key, ..Self::without_key(env)? })
     }
 
-    /// The same without the platform's key: for a function that has no business with it.
+    /// The same without the platform's key: for a function that does not need it.
     pub fn without_key(env: &Env<'_>) -> Result<Self, ConfigError> {
         let base_url = env
             .optional("OPENROUTER_BASE_URL")

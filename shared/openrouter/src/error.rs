@@ -1,4 +1,4 @@
-//! What a provider's error means for the person who asked.
+//! Maps a provider's error to a [`ModelError`]: what it means for the user.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared_core::model_error::ModelError;
 
-/// Whose key pays. What is wrong with a person's own they can mend; what is wrong with the platform's
-/// is no concern of theirs.
+/// Owner of the key that pays. Users can fix what is wrong with their own key (BYOK), but not with the
+/// platform's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyOwner {
     Platform,
@@ -33,7 +33,7 @@ pub(crate) struct ErrorResponse {
     pub(crate) error: ErrorObject,
 }
 
-/// Where a provider does not say when to come back.
+/// Retry delay where the provider gives none.
 pub(crate) const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 
 impl ErrorObject {
@@ -82,30 +82,30 @@ impl ErrorObject {
         )
     }
 
-    /// `OpenRouter` answers 400 to a model id that it does not know, and says so in words only.
+    /// `OpenRouter` responds to an unknown model id with 400; only the message tells the reason.
     fn says_unknown_model(&self) -> bool {
         self.message.as_deref().is_some_and(|message| message.ends_with("is not a valid model ID"))
     }
 
-    /// A key that has reached its own limit is refused with 403, and in these words only.
+    /// A key that has reached its own limit is refused with 403; only the message tells the reason.
     fn says_key_limit(&self) -> bool {
         self.message.as_deref().is_some_and(|message| message.starts_with("Key limit exceeded"))
     }
 
-    /// The model's provider refused `OpenRouter`, which passes it on: not the key's fault. So it is also
-    /// where the name is null: `OpenRouter`'s own errors do not have the field.
+    /// An error of the model's provider, which `OpenRouter` passes on: not the key's fault. A null name
+    /// counts, too: `OpenRouter`'s own errors do not have the field.
     fn is_the_providers(&self) -> bool {
         self.metadata.get("provider_name").is_some()
     }
 
-    /// `OpenRouter`'s own words for a key that it does not take. Its error type alone is not enough: it
-    /// comes with other codes, too.
+    /// `OpenRouter` itself rejects the key. The error type alone is not enough: it comes with other codes,
+    /// too.
     fn refuses_the_key(&self) -> bool {
         let code = self.code.as_ref().and_then(Value::as_u64);
         code == Some(401) && !self.is_the_providers()
     }
 
-    /// Only a limit of the account has these; they come as headers of the response, or in here.
+    /// Only a rate limit of the account has these headers; they come with the response, or in `metadata`.
     fn has_rate_limit_headers(&self) -> bool {
         let headers = self.metadata.get("headers").and_then(Value::as_object);
         headers.is_some_and(|headers| {
@@ -122,7 +122,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// An error as it came: instead of an answer, or as an event of one.
+/// An error with its context: instead of an answer, or as an event of its stream.
 pub(crate) struct ProviderError<'a> {
     key_owner: KeyOwner,
     status: u16,
@@ -133,7 +133,7 @@ pub(crate) struct ProviderError<'a> {
 }
 
 impl<'a> ProviderError<'a> {
-    /// Of a response with this status and these headers.
+    /// An error response with this status and these headers.
     pub(crate) fn of_response(
         key_owner: KeyOwner,
         status: u16,
@@ -146,20 +146,20 @@ impl<'a> ProviderError<'a> {
             error,
             retry_after: retry_after(headers),
             limits_the_account: headers.contains_key(RATE_LIMIT_HEADER),
-            // Whoever stands between may answer 401, too. A key that is refused is not tried again, so
-            // only OpenRouter itself is believed.
+            // A proxy in between may respond with 401, too. A refused key is not used again, so only
+            // OpenRouter's own 401 counts.
             refuses_the_key: status == 401 && error.is_some_and(ErrorObject::refuses_the_key),
         }
     }
 
-    /// Of an event in a stream that had been accepted, and the key with it.
+    /// An error event in an accepted stream: the key was accepted, too.
     pub(crate) fn of_event(key_owner: KeyOwner, error: &'a ErrorObject) -> Self {
         let (status, error) = (error.status(), Some(error));
         let (limits_the_account, refuses_the_key) = (false, false);
         Self { key_owner, status, error, retry_after: None, limits_the_account, refuses_the_key }
     }
 
-    /// What it means for the person who asked.
+    /// Returns what the error means for the user.
     pub(crate) fn model_error(&self) -> ModelError {
         let error = self.error;
         if error.is_some_and(ErrorObject::says_too_long) {
@@ -169,7 +169,7 @@ impl<'a> ProviderError<'a> {
             return ModelError::UnknownModel;
         }
         let status = match error.map(ErrorObject::status) {
-            // A body that says no more than the response's own status, or less.
+            // No body, or one that says no more than the response's own status.
             None | Some(502) => self.status,
             Some(said) => said,
         };
@@ -179,7 +179,7 @@ impl<'a> ProviderError<'a> {
         }
     }
 
-    /// A turn that the platform's key pays: what is wrong with that key, nobody in front of it can mend.
+    /// A turn paid by the platform's key: users cannot fix that key.
     fn of_the_platform(&self, status: u16) -> ModelError {
         match status {
             403 if self.error.is_some_and(|error| error.error_type() == "permission_denied") => {
@@ -189,7 +189,7 @@ impl<'a> ProviderError<'a> {
         }
     }
 
-    /// A turn that a person's own key pays.
+    /// A turn paid by the user's own key (BYOK).
     fn of_the_key(&self, status: u16) -> ModelError {
         let of_the_provider = self.error.is_some_and(ErrorObject::is_the_providers);
         let limits_the_account =
@@ -202,7 +202,7 @@ impl<'a> ProviderError<'a> {
         }
     }
 
-    /// Whoever pays.
+    /// Errors that mean the same for both keys.
     fn of_the_model(&self, status: u16) -> ModelError {
         match status {
             402 => ModelError::OutOfCredit,
@@ -215,8 +215,8 @@ impl<'a> ProviderError<'a> {
             429 => ModelError::RateLimited { retry_after: self.retry_after() },
             503 | 529 => ModelError::Unavailable { retry_after: self.retry_after() },
             504 | 524 => ModelError::IdleTimeout,
-            // 401 is the platform's key, the provider's, or said by who knows whom, and 400, 422 our own
-            // request: nothing that the person can mend.
+            // 401 is about the platform's key, the provider's key, or from a proxy; 400 and 422 are about our
+            // own request: nothing that the user can fix.
             _ => ModelError::Broken,
         }
     }
@@ -240,13 +240,13 @@ mod tests {
         ErrorObject { code: Some(code.into()), message, metadata, ..ErrorObject::default() }
     }
 
-    /// What an error in a stream means to one whom the platform pays for, and to one who pays with a key.
+    /// What an error in a stream means if the platform's key pays, and if the user's own key pays.
     fn meanings(error: &ErrorObject) -> [ModelError; 2] {
         [KeyOwner::Platform, KeyOwner::User]
             .map(|key_owner| ProviderError::of_event(key_owner, error).model_error())
     }
 
-    /// What a response with this body means to them.
+    /// What a response with this body means for the same two.
     fn meanings_of_response(status: u16, body: &Value) -> [ModelError; 2] {
         let body = serde_json::from_value::<ErrorResponse>(body.clone());
         let (error, headers) = (body.ok().map(|body| body.error), HeaderMap::new());
@@ -256,12 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_its_owner_can_mend() {
+    fn of_bare_codes_only_402_depends_on_whose_key_pays() {
         let of = |code| meanings(&error(code, "x", Value::Null));
         assert_eq!(of(402), [ModelError::OutOfCredit, ModelError::KeyExhausted]);
         for code in [400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 524, 529] {
-            let [platform, person] = of(code);
-            assert_eq!(platform, person, "{code}");
+            let [platform, user] = of(code);
+            assert_eq!(platform, user, "{code}");
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
         }
 
         for (status, body) in [
-            // A proxy's page, and errors that are not as OpenRouter's.
+            // A proxy's page, and errors that are not in OpenRouter's format.
             (401, json!("<html>Unauthorized</html>")),
             (401, json!({ "message": "Unauthorized" })),
             (401, json!({ "error": "unauthorized" })),
@@ -283,10 +283,10 @@ mod tests {
             (401, json!({ "error": {} })),
             (401, json!({ "error": { "code": "401" } })),
             (401, json!({ "error": { "code": "authentication" } })),
-            // What the model's provider said.
+            // Errors of the model's provider.
             (401, json!({ "error": { "code": 401, "metadata": { "provider_name": "OpenAI" } } })),
             (401, json!({ "error": { "code": 401, "metadata": { "provider_name": null } } })),
-            // The code and the status are not of one mind.
+            // The code and the status contradict each other.
             (502, json!({ "error": { "code": 401 } })),
             (401, json!({ "error": { "code": 400 } })),
             // The type alone.
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_was_accepted_has_proved_the_key() {
+    fn a_401_in_an_accepted_stream_does_not_refuse_the_key() {
         for metadata in [Value::Null, json!({ "error_type": "authentication" })] {
             let said = meanings(&error(401, "User not found.", metadata));
             assert_eq!(said, [ModelError::Broken, ModelError::Broken]);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_the_key_is_told_from_moderation() {
+    fn a_key_limit_is_distinguished_from_moderation() {
         let limit = error(403, "Key limit exceeded (total limit). Manage it using …", Value::Null);
         assert_eq!(meanings(&limit), [ModelError::OutOfCredit, ModelError::KeyExhausted]);
         let flagged = json!({ "error_type": "content_policy_violation", "reasons": ["violence"] });
@@ -319,14 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_may_not_do_does_not_make_it_an_unknown_one() {
+    fn permission_denied_is_not_reported_as_a_refused_key() {
         let denied = error(403, "x", json!({ "error_type": "permission_denied" }));
         let refused = ModelError::Refused { reasons: Vec::new() };
         assert_eq!(meanings(&denied), [ModelError::Broken, refused]);
     }
 
     #[test]
-    fn an_error_of_the_models_provider_is_not_the_keys() {
+    fn an_error_of_the_models_provider_does_not_blame_the_key() {
         for provider in [json!("OpenAI"), Value::Null] {
             let metadata = json!({ "provider_name": provider });
             let said = meanings(&error(402, "Provider returned error", metadata));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_the_account_is_told_from_a_busy_model() {
+    fn an_account_rate_limit_is_distinguished_from_a_busy_model() {
         let model = ModelError::RateLimited { retry_after: IN_10_S };
         assert_eq!(meanings(&error(429, "x", Value::Null)), [model.clone(), model.clone()]);
 

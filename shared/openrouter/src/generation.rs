@@ -1,7 +1,7 @@
-//! What a generation took in the end: `GET /generation`.
+//! `GET /generation`: looks up the usage of a generation (backfill).
 //!
-//! Whoever hangs up on a model is not told what it took, and not every provider stops counting then.
-//! `OpenRouter` knows a moment later.
+//! A cancelled stream ends before its usage event, and not every provider stops billing then. `OpenRouter`
+//! knows the usage a moment later.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,20 +13,19 @@ use shared_core::answer::Usage;
 use crate::api_response::{ApiResponseError, read_api_response};
 use crate::chunk::answer_cost;
 
-/// Nobody waits for it but others of its kind.
+/// Timeout of a lookup; no user waits for it, only further lookups.
 pub(crate) const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 
-/// A generation cannot be looked up.
+/// Why the usage of a generation cannot be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
-    /// `OpenRouter` does not take the key, which says nothing about other keys.
+    /// `OpenRouter` rejects the key; other keys may still work.
     #[error("the provider refuses the key that a generation is looked up with")]
     KeyRefused,
-    /// An error, or another document than the one that is documented, which says nothing about other
-    /// generations.
-    #[error("a generation is answered for with something else")]
+    /// An error status, or an undocumented body; other generations may still be found.
+    #[error("the lookup of a generation got an unexpected response")]
     Unexpected(#[source] Box<dyn Error + Send + Sync>),
-    /// No answer in time, or none at all.
+    /// No response in time, or none at all.
     #[error("a generation cannot be looked up")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
@@ -42,7 +41,7 @@ impl From<ApiResponseError> for LookupError {
     }
 }
 
-/// `total_cost` has to be there: a document without it is another one. Tokens are the provider's own
+/// `total_cost` is required: it tells this document from any other JSON. Tokens are the provider's native
 /// count, as in a stream's usage, and null where it gives none.
 #[derive(Deserialize)]
 struct Generation {
@@ -53,7 +52,7 @@ struct Generation {
     native_tokens_cached: Option<u32>,
 }
 
-/// Reads the response to `GET /generation`; `None` while `OpenRouter` does not know it.
+/// Parses the response to `GET /generation`; `None` while `OpenRouter` does not know the generation.
 pub(crate) async fn read_generation(response: Response) -> Result<Option<Usage>, LookupError> {
     match response.status().as_u16() {
         200 => {}
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_providers_own_count_is_read() {
+    fn native_token_counts_are_read() {
         let body = r#"{"data":{"id":"gen-1","cancelled":true,"total_cost":0.0012,"usage":0.0012,
             "tokens_prompt":9,"tokens_completion":14,"native_tokens_prompt":10,"native_tokens_completion":15,
             "native_tokens_reasoning":5,"native_tokens_cached":2}}"#;
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_null_or_absent_may() {
+    fn token_counts_may_be_null_or_absent_but_the_cost_may_not() {
         let free = Some(Usage { cost_nano_usd: Some(0), ..Usage::default() });
         assert_eq!(read(r#"{"data":{"total_cost":0,"native_tokens_prompt":null}}"#), free);
         assert_eq!(read(r#"{"data":{"total_cost":null}}"#), None);
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_that_makes_no_sense_is_brought_within_bounds() {
+    fn an_absurd_cost_is_clamped() {
         for (cost, nano_usd) in [("-0.25", 0), ("1e300", 1_000_000_000_000_000)] {
             let usage = read(&format!(r#"{{"data":{{"total_cost":{cost}}}}}"#));
             assert_eq!(usage.unwrap().cost_nano_usd, Some(nano_usd));

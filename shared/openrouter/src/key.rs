@@ -1,4 +1,4 @@
-//! What `OpenRouter` says of a key: `GET /key`.
+//! `GET /key`: the check of a user's own key (BYOK).
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use shared_core::money::nano_usd;
 use crate::api_response::{ApiResponseError, read_api_response};
 use crate::error::{DEFAULT_RETRY, retry_after};
 
-/// A person waits for it.
+/// Timeout of a key check; a user waits for the result.
 pub(crate) const CHECK_WITHIN: Duration = Duration::from_secs(4);
-/// In characters; longer names are cut.
+/// In characters; longer labels are truncated.
 const LONGEST_LABEL: usize = 100;
 
 impl From<ApiResponseError> for KeyError {
@@ -22,8 +22,8 @@ impl From<ApiResponseError> for KeyError {
     }
 }
 
-/// Of its many fields, those that say something to the key's owner. `usage` has to be there: a document
-/// without it is another one.
+/// The fields that matter to the key's owner. `usage` is required: it tells this document from any other
+/// JSON.
 #[derive(Deserialize)]
 struct Data {
     usage: f64,
@@ -34,7 +34,7 @@ struct Data {
     is_management_key: Option<bool>,
 }
 
-/// Reads the response to `GET /key`.
+/// Parses the response to `GET /key`.
 pub(crate) async fn read_check(response: Response) -> Result<KeyInfo, KeyError> {
     match response.status().as_u16() {
         200 => {}
@@ -54,13 +54,13 @@ fn info(data: Data) -> KeyInfo {
         limit_nano_usd: data.limit.map(nano_usd),
         remaining_nano_usd: data.limit_remaining.map(nano_usd),
         usage_nano_usd: nano_usd(data.usage),
-        // One that cannot be read is not shown; that a key has expired, its next turn says.
+        // A malformed date is dropped: if the key has expired, its next turn reports it.
         expires_at: data.expires_at.and_then(|at| at.parse::<Timestamp>().ok()),
         is_management_key: data.is_management_key.unwrap_or(false),
     }
 }
 
-/// For a page and for a database, which stores no NUL.
+/// Strips control characters and truncates, for display and for a database that stores no NUL.
 fn printable(label: &str) -> String {
     label.chars().filter(|c| !c.is_control()).take(LONGEST_LABEL).collect()
 }
@@ -70,12 +70,12 @@ mod tests {
     use super::*;
     use crate::api_response::parse;
 
-    fn read_facts(body: &[u8]) -> Option<KeyInfo> {
+    fn read_info(body: &[u8]) -> Option<KeyInfo> {
         parse(body).ok().map(info)
     }
 
     #[test]
-    fn a_document_is_read_as_it_is_documented() {
+    fn the_documented_response_is_parsed() {
         let body = br#"{"data":{"label":"sk-or-v1-0e6...1c96","limit":100,"limit_remaining":74.5,"limit_reset":"monthly",
             "usage":25.5,"usage_daily":1,"is_free_tier":false,"is_management_key":false,"expires_at":"2027-12-31T23:59:59Z"}}"#;
         let expected = KeyInfo {
@@ -86,27 +86,27 @@ mod tests {
             expires_at: Some("2027-12-31T23:59:59Z".parse().unwrap()),
             is_management_key: false,
         };
-        assert_eq!(read_facts(body).unwrap(), expected);
+        assert_eq!(read_info(body).unwrap(), expected);
     }
 
     #[test]
-    fn what_may_be_null_or_absent_may() {
+    fn optional_fields_may_be_null_or_absent() {
         let null = br#"{"data":{"usage":0,"label":null,"limit":null,"limit_remaining":null,"expires_at":null,"is_management_key":null}}"#;
-        assert_eq!(read_facts(null).unwrap(), KeyInfo::default());
-        assert_eq!(read_facts(br#"{"data":{"usage":0}}"#).unwrap(), KeyInfo::default());
+        assert_eq!(read_info(null).unwrap(), KeyInfo::default());
+        assert_eq!(read_info(br#"{"data":{"usage":0}}"#).unwrap(), KeyInfo::default());
     }
 
     #[test]
-    fn a_label_is_fit_to_be_shown() {
+    fn a_label_loses_control_characters_and_is_truncated() {
         let body = format!(r#"{{"data":{{"usage":0,"label":"a\u0000\nb{}"}}}}"#, "c".repeat(200));
-        let label = read_facts(body.as_bytes()).unwrap().label.unwrap();
+        let label = read_info(body.as_bytes()).unwrap().label.unwrap();
         assert_eq!(label, format!("ab{}", "c".repeat(LONGEST_LABEL - 2)));
     }
 
     #[test]
-    fn another_document_is_none() {
+    fn a_document_without_a_numeric_usage_is_rejected() {
         for body in ["{}", r#"{"data":{}}"#, r#"{"data":{"usage":"sk-or-v1-secret"}}"#] {
-            assert_eq!(read_facts(body.as_bytes()), None);
+            assert_eq!(read_info(body.as_bytes()), None);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! `OpenRouter`: the only place that knows how models are reached.
+//! Client of `OpenRouter`, the only crate that talks to a model provider.
 //!
-//! [`OpenRouter::complete`] sends a prompt and, once the provider has accepted it, gives a [`ModelStream`]
-//! that yields what the model says, as [`ModelEvent`](shared_core::answer::ModelEvent)s. Protocol as
-//! documented at <https://openrouter.ai/docs/api-reference/streaming>.
+//! [`OpenRouter::complete`] sends a prompt and, once the provider has accepted it, returns a [`ModelStream`]
+//! that yields the answer as [`ModelEvent`](shared_core::answer::ModelEvent)s. Protocol as documented at
+//! <https://openrouter.ai/docs/api-reference/streaming>.
 //!
-//! The platform's key pays, or a person's own where the [`CompletionRequest`] brings one. [`OpenRouter::check_key`]
-//! says what `OpenRouter` knows of such a key, and [`OpenRouter::generation`] what an answer took that
-//! was not heard to its end.
+//! The platform's key pays, or the user's own (BYOK) where the [`CompletionRequest`] has one.
+//! [`OpenRouter::check_key`] checks such a key, and [`OpenRouter::generation`] looks up the usage of an
+//! answer that was not read to its end (backfill).
 
 mod api_response;
 mod chunk;

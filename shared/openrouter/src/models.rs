@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared_core::catalogue::{ListedModel, ModelId};
 
-/// The list cannot be had.
+/// The list of models cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// No answer, or an error.
+    /// No response, or an error status.
     #[error("the provider's list of models: {0}")]
     Http(#[from] reqwest::Error),
-    /// Not the document that is documented.
+    /// Not the documented JSON.
     #[error("the provider's list of models: {0}")]
     Malformed(#[from] serde_json::Error),
 }
@@ -50,7 +50,7 @@ struct Pricing {
     completion: String,
 }
 
-/// Reads the document; an entry that cannot be read is left out rather than losing all others.
+/// Parses the list; skips a malformed entry rather than losing all others.
 pub(crate) fn read_list(body: &[u8]) -> Result<Vec<ListedModel>, ListError> {
     let api_response: ApiResponse<'_> = serde_json::from_slice(body)?;
     let entries =
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_odd_entry_does_not_lose_the_others() {
+    fn a_malformed_entry_is_skipped() {
         let body = br#"{"data":[{"id":"a/b","name":"B","context_length":8000,"pricing":{"prompt":"0.000001","completion":"0"},
             "architecture":{"input_modalities":["text","image"],"output_modalities":["text"]},"supported_parameters":["reasoning"]},
             {"id":7},{"id":"c/d","name":"D","context_length":null}]}"#;

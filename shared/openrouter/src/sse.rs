@@ -1,14 +1,14 @@
-//! Server-sent events, however the bytes that carry them were cut.
+//! Incremental parser of server-sent events (SSE).
 //!
-//! Fed with bytes as they arrive, it gives the data of each complete event. Lines may end in LF, CR
-//! or CRLF, and a cut may fall anywhere, inside a character or between CR and LF
-//! ([WHATWG HTML §9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)).
-//! An event that arrives whole is read where it lies, without a copy.
+//! Fed with bytes as they arrive, it emits the data of each complete event. Lines may end in LF, CR or CRLF,
+//! and a chunk may end anywhere, inside a character or between CR and LF ([WHATWG HTML
+//! §9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)). A
+//! line that arrives whole is parsed in place, without buffering it.
 
-/// An event whose data is larger than this is no event of a model's.
+/// Maximum size of an event in bytes; no model sends larger ones.
 const LARGEST_EVENT: usize = 8 * 1024 * 1024;
 
-/// The stream is not one of server-sent events.
+/// An event exceeds the maximum size: the stream is not one of server-sent events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is larger than {LARGEST_EVENT} bytes")]
 pub struct Overlong;
@@ -16,9 +16,9 @@ pub struct Overlong;
 /// Splits a stream of bytes into events.
 #[derive(Debug, Default)]
 pub struct SseParser {
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
-    /// The data lines of the event that is being read.
+    /// The data lines of the current event.
     data: Vec<u8>,
     has_data: bool,
     /// The last byte was a CR, so an LF now belongs to it.
@@ -26,7 +26,7 @@ pub struct SseParser {
 }
 
 impl SseParser {
-    /// Takes in `bytes` and calls `event` with the data of each event that they complete.
+    /// Parses `bytes` and calls `event` with the data of each event that they complete.
     pub fn feed(&mut self, mut bytes: &[u8], mut event: impl FnMut(&[u8])) -> Result<(), Overlong> {
         while let Some(first) = bytes.first() {
             if std::mem::take(&mut self.after_cr) && *first == b'\n' {
@@ -61,7 +61,7 @@ impl SseParser {
             }
             return;
         }
-        // Comments begin with a colon; other fields (event, id, retry) say nothing to us.
+        // Comments begin with a colon; they and other fields (event, id, retry) are ignored.
         let Some(value) =
             line.strip_prefix(b"data").filter(|rest| rest.is_empty() || rest[0] == b':')
         else {
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_other_fields_say_nothing() {
+    fn comments_and_other_fields_are_ignored() {
         let body = b": OPENROUTER PROCESSING\n\nevent: x\nid: 1\nretry: 5\ndata: a\n\ndatax: b\n\n";
         assert_eq!(events(&[body]), ["a"]);
     }
 
     #[test]
-    fn lines_may_end_in_any_way() {
+    fn lines_may_end_in_lf_cr_or_crlf() {
         for body in
             ["data: a\n\ndata: b\n\n", "data: a\r\rdata: b\r\r", "data: a\r\n\r\ndata: b\r\n\r\n"]
         {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_its_end_is_no_event() {
+    fn an_incomplete_event_is_not_emitted() {
         assert_eq!(events(&[b"data: a\n\ndata: b\n"]), ["a"]);
     }
 
@@ -129,7 +129,7 @@ mod tests {
     const BODY: &str = ": hi\r\n\r\ndata: {\"a\":\"naïve 🚢\"}\r\n\r\ndata: b\ndata: c\n\n\rdata: d\r\r\ndata: [DONE]\n\n";
 
     #[test]
-    fn a_cut_at_any_byte_changes_nothing() {
+    fn a_chunk_boundary_at_any_byte_changes_nothing() {
         let whole = events(&[BODY.as_bytes()]);
         for cut in 0..=BODY.len() {
             let (left, right) = BODY.as_bytes().split_at(cut);
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cuts_change_nothing(cuts in proptest::collection::vec(0..BODY.len(), 0..12)) {
+        fn any_boundaries_change_nothing(cuts in proptest::collection::vec(0..BODY.len(), 0..12)) {
             let mut cuts = cuts;
             cuts.sort_unstable();
             let mut pieces = Vec::new();

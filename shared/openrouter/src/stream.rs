@@ -1,4 +1,4 @@
-//! What a model says, as it comes.
+//! A model's answer as a stream of events.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::error::KeyOwner;
 use crate::sse::SseParser;
 use shared_core::error_chain;
 
-/// Opening a connection anew takes about as long.
+/// Timeout for the last chunk: opening a new connection takes about as long.
 const LAST_CHUNK_WITHIN: Duration = Duration::from_millis(100);
 
-/// A model's answer, being read. Dropping it hangs up, which stops most providers' billing.
+/// A streamed answer. Dropping it cancels the request, which stops most providers' billing.
 #[derive(Debug)]
 pub struct ModelStream {
     response: Response,
@@ -26,12 +26,12 @@ pub struct ModelStream {
     last_event_at: Instant,
 }
 
-/// What [`ModelStream::next`] came back with.
+/// Result of [`ModelStream::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// Bytes came in, and `hear` was told what they said; it may have been nothing yet.
+    /// Bytes arrived, and their events, if any are complete, were passed to `emit`.
     Events,
-    /// Nothing came for as long as the caller wanted to wait.
+    /// Nothing arrived for as long as the caller wanted to wait.
     Idle,
     /// The stream is over: by `[DONE]`, by an error, or because the connection ended.
     End,
@@ -44,11 +44,11 @@ impl ModelStream {
         Self { response, key_owner, parser, idle_timeout, received_at: now, last_event_at: now }
     }
 
-    /// Waits for more until `quiet` elapses, and tells `hear` all that has arrived, at once.
+    /// Waits for more until `quiet` elapses, and passes all events that have arrived to `emit`, at once.
     ///
-    /// A model that has said nothing for the configured idle timeout, a connection that breaks, and bytes
-    /// that are not the protocol are told as [`ModelEvent::Failed`]. The provider's comments keep
-    /// its connection open, but are not the model's voice.
+    /// An exceeded idle timeout, a broken connection and a protocol violation are emitted as
+    /// [`ModelEvent::Failed`]. The provider's comments keep its connection open, but do not reset the idle
+    /// timeout.
     pub async fn next(
         &mut self,
         quiet: std::pin::Pin<&mut Sleep>,
@@ -76,13 +76,13 @@ impl ModelStream {
         }
     }
 
-    /// When the bytes came that [`Self::next`] told of last.
+    /// Arrival time of the bytes that [`Self::next`] read last.
     pub fn received_at(&self) -> Instant {
         self.received_at
     }
 
-    /// Reads what is left after the last event, so that the connection can be used again: it is a
-    /// chunk of no bytes, and usually there already.
+    /// Drains the response after the last event, so that the connection can be reused: what is left is an
+    /// empty chunk that has usually arrived already.
     pub async fn hang_up(mut self) {
         let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
         let _ = tokio::time::timeout(LAST_CHUNK_WITHIN, rest).await;
@@ -104,7 +104,7 @@ impl ModelStream {
                 tracing::warn!(
                     error.line = error.line(),
                     error.column = error.column(),
-                    "the provider sent no JSON"
+                    "the provider sent malformed JSON"
                 );
                 emit(ModelEvent::Failed(ModelError::Broken));
                 received = Received::End;

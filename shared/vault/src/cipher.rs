@@ -1,4 +1,4 @@
-//! AES-256-GCM (NIST SP 800-38D) with keys and plaintexts that are wiped when they are dropped.
+//! AES-256-GCM (NIST SP 800-38D) with keys and plaintexts that are zeroized on drop.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use zeroize::Zeroizing;
 
-/// How many bytes a key has.
+/// Length of a key, in bytes.
 pub(crate) const KEY: usize = 32;
-/// How many bytes a nonce has. Drawn at random, it may be used for 2³² messages under one key (SP
-/// 800-38D §8.3); a data key sees as many as people store API keys.
+/// Length of a nonce, in bytes. Random nonces allow 2³² messages under one key (SP 800-38D §8.3); a
+/// data key encrypts one per stored API key.
 pub(crate) const NONCE: usize = 12;
-/// How many bytes a ciphertext is longer than its plaintext.
+/// Length of the authentication tag, in bytes.
 const TAG: usize = 16;
 
-/// A key that is ready for use. Clones share its schedule, which is wiped with the last of them and
-/// stays in one place until then: what moves leaves copies behind.
+/// An expanded key. Clones share its key schedule, which is zeroized with the last of them and does
+/// not move until then: a move leaves a copy behind.
 #[derive(Clone)]
 pub(crate) struct Cipher(Arc<Aes256Gcm>);
 
@@ -24,9 +24,9 @@ impl Cipher {
         Self(Arc::new(Aes256Gcm::new(key.into())))
     }
 
-    /// The ciphertext and, after it, its tag, which covers `bound_to` too.
+    /// Returns the ciphertext followed by its tag, which also authenticates `bound_to` (the AAD).
     pub(crate) fn encrypt(&self, nonce: &[u8; NONCE], bound_to: &[u8], plain: &[u8]) -> Vec<u8> {
-        // With room for the tag: growing would leave a copy behind.
+        // Reserves room for the tag: reallocation would leave a copy of the plaintext behind.
         let mut text = Vec::with_capacity(plain.len() + TAG);
         text.extend_from_slice(plain);
         let in_place = text.as_mut_slice().into();
@@ -37,7 +37,7 @@ impl Cipher {
         text
     }
 
-    /// The plaintext; `None` unless all three are those of one [`Cipher::encrypt`] under this key.
+    /// Returns the plaintext; `None` unless all three are of one [`Cipher::encrypt`] under this key.
     pub(crate) fn decrypt(
         &self,
         nonce: &[u8; NONCE],
@@ -69,7 +69,7 @@ mod tests {
 
     /// Test case 16 of "The Galois/Counter Mode of Operation (GCM)", 2004.
     #[test]
-    fn it_is_the_standards_gcm() {
+    fn it_matches_gcms_test_vector() {
         let key = bytes("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
         let nonce = bytes("cafebabefacedbaddecaf888").try_into().unwrap();
         let plain = bytes(
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_to_have_a_tag_is_refused() {
+    fn a_ciphertext_too_short_for_a_tag_is_refused() {
         let cipher = Cipher::new(&[7; KEY]);
         for length in 0..TAG {
             assert!(cipher.decrypt(&[0; NONCE], b"", &vec![0; length]).is_none());

@@ -1,4 +1,4 @@
-//! Which master keys there are.
+//! Configuration of the master keys.
 
 use std::fs;
 
@@ -16,13 +16,13 @@ const VARIABLE: &str = "VAULT_KEYS";
 pub struct VaultConfig {
     /// `VAULT_KEYS`: ARNs of KMS keys, separated by spaces, or `file:<path>` of a file whose lines are
     /// `<id>:<64 hex digits>`, for a developer's machine. The first key wraps new data keys; the
-    /// others still open what they have wrapped.
+    /// others, kept for key rotation, only unwrap.
     pub master: MasterKeys,
 }
 
 impl VaultConfig {
-    /// Reads the variable named at the field, the file if it names one, and otherwise those of the
-    /// account, whose region the keys are in.
+    /// Reads the variable named at the field, the file if it names one, and otherwise the account's
+    /// variables; the keys must be in its region.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let value = env.required(VARIABLE)?;
         let master = if let Some(path) = value.strip_prefix("file:") {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_master_key_is_refused_and_not_repeated() {
+    fn an_invalid_master_key_is_refused_and_not_repeated() {
         let other_region = ARN.replace("ap-south-1", "us-east-1");
         for (keys, problem) in [
             (String::new(), "is not set"),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_account_is_asked_for_only_by_who_needs_it() {
+    fn the_aws_account_is_read_only_for_kms_keys() {
         let env = Env::new(|name| (name == "VAULT_KEYS").then(|| ARN.to_owned()));
         assert_eq!(
             VaultConfig::from_env(&env).unwrap_err(),

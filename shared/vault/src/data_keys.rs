@@ -1,8 +1,7 @@
-//! The data keys that this process has unwrapped.
+//! The cache of data keys that this process has unwrapped.
 //!
-//! KMS bills each call and takes some ten milliseconds for it, so a key is unwrapped once, however
-//! many ask for it at the same time: whoever comes second waits with the first, and shares the
-//! failure too, instead of lining up behind it.
+//! KMS bills each call and takes some ten milliseconds for it, so concurrent requests for a key share
+//! one call (single flight), and its failure too, instead of queueing behind it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,27 +13,27 @@ use shared_core::vault::WrappedKey;
 use crate::cipher::Cipher;
 use crate::error::VaultError;
 
-/// How many keys are kept. One serves a whole deployment; others come with a new master key.
+/// The cache's capacity. One key serves a whole deployment; others come with key rotation.
 const KEPT: usize = 16;
 
 type Unwrapping = BoxFuture<'static, Result<Cipher, VaultError>>;
 
-/// Keys by their wrapped form as a whole, not by its id: a row that was changed is not the key that
-/// was unwrapped, and nothing must be sealed under what its row cannot give back.
+/// Cached by the whole wrapped key, not by its id: a modified row is not the key that was unwrapped,
+/// and nothing must be encrypted under a key that its row cannot restore.
 #[derive(Default)]
 pub(crate) struct DataKeys(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Least lately used first.
+    /// Least recently used first.
     kept: VecDeque<(WrappedKey, Cipher)>,
-    /// What is being unwrapped, for as long as somebody waits for it: a call that nobody drives would
-    /// find its time over when the next one comes.
+    /// Calls in flight, held weakly so that each ends with its last waiter: a call that is no longer
+    /// polled would have timed out by the time the next waiter polls it.
     coming: Vec<(WrappedKey, WeakShared<Unwrapping>)>,
 }
 
 impl DataKeys {
-    /// The data key of `key`: kept from before, or by `unwrap`.
+    /// Returns the data key of `key`, from the cache or from `unwrap`.
     pub(crate) async fn get<F>(
         self: &Arc<Self>,
         key: &WrappedKey,
@@ -58,7 +57,7 @@ impl DataKeys {
         coming.await
     }
 
-    /// Keeps a key that was made here.
+    /// Caches a key that was generated here.
     pub(crate) fn keep(&self, key: WrappedKey, cipher: Cipher) {
         self.state().keep(key, cipher);
     }
@@ -77,7 +76,7 @@ impl DataKeys {
         unwrapped
     }
 
-    /// Nothing is left half done under this lock, so one that a panic poisoned is still good.
+    /// Ignores poisoning: a panic cannot leave the state half updated.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Master keys in a file, for a developer's machine and for tests: what KMS does, done here.
+//! Master keys in a file: a local replacement of KMS for development and tests.
 
 use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, WrappedKey};
@@ -8,10 +8,10 @@ use crate::cipher::{Cipher, KEY, NONCE};
 use crate::error::VaultError;
 use crate::master::Keyring;
 
-/// Says what the plaintext is, so that no other ciphertext can stand in for it.
+/// Domain separation in the AAD: no other kind of ciphertext can be substituted.
 const PURPOSE: &[u8; 10] = b"data-key/1";
 
-/// Keys out of a file.
+/// Master keys from a file.
 #[derive(Debug, Clone)]
 pub struct FileKeys(Keyring<FileKey>);
 
@@ -22,8 +22,8 @@ struct FileKey {
 }
 
 impl FileKeys {
-    /// Reads lines of `<id>:<64 hex digits>`, newest first; empty ones and those that begin with `#`
-    /// are passed over. The error is worded to follow the variable's name, and repeats nothing.
+    /// Parses lines of `<id>:<64 hex digits>`, newest first; skips empty ones and those that begin with
+    /// `#`. The error is worded to follow the variable's name, and repeats no content.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Vec::<FileKey>::new();
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_empty_lines_are_passed_over() {
+    fn comments_and_empty_lines_are_skipped() {
         let (a, b) = ("a".repeat(64), "B".repeat(64));
         let keys = FileKeys::parse(&format!("# keys\n\n  new:{a}  \nold:{b}\n#{a}\n")).unwrap();
         let ids: Vec<_> = keys.0.iter().map(|key| &*key.id).collect();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_key_is_named_by_its_number() {
+    fn a_malformed_line_is_named_by_its_number() {
         let good = format!("new:{}", "a".repeat(64));
         for (text, problem) in [
             (String::new(), "without a key"),

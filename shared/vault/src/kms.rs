@@ -1,7 +1,7 @@
 //! Master keys in AWS KMS: they wrap and unwrap there, and never leave it.
 //!
 //! The function needs `kms:Decrypt`, and where it makes data keys `kms:GenerateDataKey`, on these
-//! keys; its policy can ask for the encryption context (`kms:EncryptionContext:purpose`).
+//! keys; its policy can require the encryption context (`kms:EncryptionContext:purpose`).
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -31,8 +31,8 @@ pub struct KmsKeys {
 }
 
 impl KmsKeys {
-    /// Reads ARNs, newest first. The error is worded to follow the variable's name, and repeats
-    /// nothing.
+    /// Parses ARNs, newest first. The error is worded to follow the variable's name, and repeats no
+    /// content.
     pub(crate) fn parse(arns: &str, aws: Aws) -> Result<Self, &'static str> {
         let malformed = "has to be ARNs of KMS keys: arn:aws:kms:<region>:<account>:key/<id> …";
         for arn in arns.split_whitespace() {
@@ -75,7 +75,7 @@ impl KmsKeys {
         let opened = self
             .client()
             .decrypt()
-            // The blob names a key too; saying which one is meant keeps it from choosing another.
+            // The blob names a key too; naming the expected one keeps it from choosing another.
             .key_id(&key.master)
             .ciphertext_blob(Blob::new(&*key.wrapped))
             .encryption_context(name, value)
@@ -90,8 +90,8 @@ impl KmsKeys {
     }
 }
 
-/// The region in the ARN of a key. An alias has an ARN too, and is none: it can be pointed at another
-/// key, and nobody would see that data keys are under a former one.
+/// Returns the region in a key's ARN. `None` for an alias: it can be pointed at another key, and it
+/// would go unnoticed that data keys are under the former one.
 fn region(arn: &str) -> Option<&str> {
     let [_arn, _partition, "kms", region, account, resource] =
         arn.split(':').collect::<Vec<_>>()[..]
@@ -105,13 +105,13 @@ fn region(arn: &str) -> Option<&str> {
     well_formed.then_some(region)
 }
 
-/// What the SDK itself has copied of the key on its way here is not wiped; this copy is.
+/// Zeroizes this copy of the key; copies that the SDK itself has made are not.
 fn cipher(plaintext: Blob) -> Option<Cipher> {
     let key = Zeroizing::new(plaintext.into_inner());
     Some(Cipher::new(key.as_slice().try_into().ok()?))
 }
 
-/// What KMS's [codes] mean for who has a secret to open.
+/// Maps KMS's [error codes][codes].
 ///
 /// [codes]: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html#API_Decrypt_Errors
 fn refused<E>(error: &SdkError<E>) -> VaultError

@@ -1,8 +1,8 @@
-//! Envelope encryption of the API keys that people bring.
+//! Envelope encryption of the users' own API keys (BYOK).
 //!
 //! A secret is encrypted (AES-256-GCM) under a *data key*, and the data key under a *master key* that
-//! never leaves KMS, or on a developer's machine lies in a file. The database keeps the ciphertext and
-//! the wrapped data key; neither opens without the master key. `docs/decisions/0010-envelope-encryption.md`
+//! never leaves KMS, or on a developer's machine is in a file. The database keeps the ciphertext and the
+//! wrapped data key; neither decrypts without the master key. `docs/decisions/0010-envelope-encryption.md`
 //! has the reasons.
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //!               KMS or a file         WrappedKey, one for many users            Sealed, one per secret
 //! ```
 //!
-//! Data keys are few and stay in the process once unwrapped, so a warm [`Vault`] asks KMS nothing.
-//! It knows no database: keys and ciphertexts go in and come out as values.
+//! Data keys are few and are cached in the process once unwrapped, so a warm [`Vault`] makes no KMS
+//! calls. It does not use the database: keys and ciphertexts go in and come out as values.
 
 mod cipher;
 mod config;

@@ -1,4 +1,4 @@
-//! Master keys, which wrap data keys: the two kinds, and what both have in common.
+//! Master keys, which wrap data keys: the two kinds, and their common interface.
 
 use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, WrappedKey};
@@ -12,12 +12,12 @@ use crate::{FileKeys, KmsKeys};
 pub enum MasterKeys {
     /// In AWS KMS, which they never leave.
     Kms(KmsKeys),
-    /// In a file, for where there is no KMS.
+    /// In a file, where there is no KMS.
     File(FileKeys),
 }
 
 impl MasterKeys {
-    /// The id of the one that wraps new data keys.
+    /// The id of the master key that wraps new data keys.
     pub(crate) fn current(&self) -> &str {
         match self {
             Self::Kms(keys) => keys.current(),
@@ -25,7 +25,7 @@ impl MasterKeys {
         }
     }
 
-    /// A new data key under the current master key.
+    /// Generates a data key, wrapped by the current master key.
     pub(crate) async fn generate(
         &self,
         id: DataKeyId,
@@ -37,7 +37,7 @@ impl MasterKeys {
         }
     }
 
-    /// The data key that `key` wraps.
+    /// Unwraps a data key.
     pub(crate) async fn unwrap_key(&self, key: &WrappedKey) -> Result<Cipher, VaultError> {
         match self {
             Self::Kms(keys) => keys.unwrap_key(key).await,
@@ -46,7 +46,7 @@ impl MasterKeys {
     }
 }
 
-/// The master key in use, and those that were before it.
+/// The current master key, and the former ones (key rotation).
 #[derive(Debug, Clone)]
 pub(crate) struct Keyring<K> {
     pub(crate) current: K,

@@ -1,4 +1,4 @@
-//! Sealing and opening.
+//! Encryption (sealing) and decryption (opening).
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::data_keys::DataKeys;
 use crate::error::VaultError;
 use crate::master::MasterKeys;
 
-/// What a ciphertext is, and in which form: begins what it is bound to.
+/// Domain separation: kind and version of a ciphertext, at the start of its AAD.
 const PURPOSE: &[u8; 14] = b"provider-key/1";
 
-/// Seals secrets and opens them. Cheap to clone; clones share the data keys that they have unwrapped.
+/// Encrypts and decrypts secrets. Cheap to clone; clones share the cache of data keys.
 #[derive(Clone)]
 pub struct Vault {
     master: Arc<MasterKeys>,
@@ -26,7 +26,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Makes no request: KMS is asked when a data key is first needed.
+    /// Makes no request: KMS is called when a data key is first needed.
     pub fn new(config: &VaultConfig, entropy: Entropy) -> Self {
         let master = Arc::new(config.master.clone());
         Self { master, data_keys: Arc::default(), entropy }
@@ -37,8 +37,8 @@ impl Vault {
         self.master.current()
     }
 
-    /// Makes a data key, wrapped by the current master key, for secrets of any number of users. It is
-    /// good for nothing until it is stored.
+    /// Generates a data key, wrapped by the current master key, for secrets of any number of users.
+    /// It has to be stored: what it encrypts cannot be decrypted without it.
     pub async fn new_data_key(&self, id: DataKeyId) -> Result<WrappedKey, VaultError> {
         let (key, cipher) = self.master.generate(id, &self.entropy).await?;
         self.data_keys.keep(key.clone(), cipher);
@@ -59,14 +59,14 @@ impl Vault {
         Ok(Sealed { data_key: key.id, nonce, ciphertext })
     }
 
-    /// The secret, if it was sealed under `key` for `user`; [`VaultError::Forged`] if not.
+    /// Decrypts a secret; [`VaultError::Forged`] unless it was sealed under `key` for `user`.
     pub async fn open(
         &self,
         key: &WrappedKey,
         user: UserId,
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
-        // Would not authenticate; KMS need not be asked.
+        // Would not authenticate; saves a KMS call.
         if sealed.data_key != key.id {
             return Err(VaultError::Forged);
         }
@@ -91,7 +91,7 @@ impl fmt::Debug for Vault {
     }
 }
 
-/// Each part has its length, so no two users and keys read the same.
+/// The AAD. Its parts have fixed lengths, so no two pairs of user and key are encoded alike.
 fn bound_to(user: UserId, data_key: DataKeyId) -> Vec<u8> {
     [PURPOSE, user.0.as_bytes().as_slice(), data_key.0.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! Usage as it is sent. Money is in US dollars, as numbers.
+//! JSON body of the usage report. Money is in US dollars, as numbers.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,21 +15,21 @@ use utoipa::ToSchema;
 
 use super::cursor;
 
-/// What one may spend and has spent.
+/// The user's allowances, limits and usage.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UsageBody {
     /// The user's plan.
     plan: UsagePlan,
-    /// What it pays for.
+    /// Credits left, and the allowances that they come from.
     credits: Credits,
-    /// The user's own OpenRouter key, if there is one.
+    /// The user's own OpenRouter key (BYOK), or null.
     byok: Option<UsageKey>,
-    /// What the plan allows.
+    /// Limits of the plan.
     limits: PlanLimits,
-    /// What each day took, per model and payer, the newest day first.
+    /// Usage per day, model and payer, newest day first.
     days: Vec<UsageDay>,
-    /// What each turn took, the newest first.
+    /// Usage per turn, newest first.
     turns: UsageTurns,
 }
 
@@ -37,47 +37,47 @@ pub(crate) struct UsageBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsagePlan {
-    /// What it is called in requests.
+    /// The plan's id.
     #[schema(example = "premium")]
     id: String,
-    /// What people call it.
+    /// Display name.
     #[schema(example = "Premium")]
     name: String,
-    /// When the paid period ends; null for a plan that nobody pays for.
+    /// When the paid period ends; null for a plan without one.
     ends_at: Option<Timestamp>,
 }
 
 /// Credits.
 #[derive(Serialize, ToSchema)]
 struct Credits {
-    /// What could be spent now, on models of the tier `free`.
+    /// Credits that can be spent now on models of the tier `free`.
     left: u32,
-    /// Where they come from, in the order in which they are spent.
+    /// The allowances, in the order in which they are spent.
     allowances: Vec<UsageAllowance>,
 }
 
-/// Credits of a day or of a paid period.
+/// An allowance: the credits of a day or of a paid period.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsageAllowance {
-    /// The plan that grants them.
+    /// The plan that grants it.
     #[schema(example = "free")]
     plan: String,
-    /// What is left.
+    /// Credits left.
     left: u32,
-    /// What there was at first.
+    /// Credits granted at the start.
     granted: u32,
-    /// When they are gone.
+    /// When it expires.
     ends_at: Timestamp,
-    /// Whether new ones come then, as they do each day, or have to be bought.
+    /// Whether it renews then, as a day's does, or has to be bought again.
     renews: bool,
 }
 
-/// The user's own key.
+/// The user's own key (BYOK).
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsageKey {
-    /// What its owner knows it by.
+    /// The key, masked.
     #[schema(example = "sk-or-...1c96")]
     masked: String,
     #[serde(rename = "policy")]
@@ -86,25 +86,25 @@ struct UsageKey {
     /// Whether turns can be paid with it.
     #[schema(value_type = KeyStatusSchema)]
     status: KeyStatus,
-    /// What it may spend here in a month (UTC).
+    /// Cap on its spending here per month (UTC), or null.
     monthly_cap_usd: Option<f64>,
-    /// What it has spent here in this month.
+    /// Spent here in this month.
     spent_this_month_usd: f64,
     /// When the next month begins.
     resets_at: Timestamp,
 }
 
-/// What a plan allows.
+/// Limits of a plan.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PlanLimits {
-    /// How much of a chat a model is shown, in tokens.
+    /// How much of a chat is sent to a model, in tokens.
     context_tokens: u32,
-    /// The longest message, in bytes of UTF-8.
+    /// Maximum length of a message, in bytes of UTF-8.
     message_bytes: usize,
-    /// Turns that a chat may hold.
+    /// Maximum number of turns in a chat.
     chat_turns: u32,
-    /// The largest file, in MiB.
+    /// Maximum size of a file, in MiB.
     upload_mib: u32,
     /// Turns in any minute.
     turns_per_minute: u32,
@@ -114,19 +114,19 @@ struct PlanLimits {
     key_changes_per_day: u32,
 }
 
-/// What the turns of a day took, of one model and one payer.
+/// Usage of one day, model and payer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsageDay {
-    /// The day on which they began, in UTC.
+    /// The day on which the turns began, in UTC.
     day: Date,
-    /// The model that was asked.
+    /// The model's id.
     #[schema(example = "openai/gpt-5-mini")]
     model: String,
-    /// `credits` or `key`.
+    /// `credits` or `byok`.
     #[schema(value_type = String, example = "credits")]
     paid_by: PaidBy,
-    /// How many began, those that came to nothing included.
+    /// Turns that began, including those without an answer.
     turns: i64,
     /// Tokens of the prompts.
     prompt_tokens: i64,
@@ -136,23 +136,23 @@ struct UsageDay {
     reasoning_tokens: i64,
     /// Tokens of the prompts that the provider had cached.
     cached_tokens: i64,
-    /// What the provider charged, to whoever paid.
+    /// What the provider charged, to the platform or to the user's own key.
     cost_usd: f64,
     /// Credits that were charged.
     credits: i64,
 }
 
-/// Some of the user's turns, newest first.
+/// One page of the user's turns, newest first.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsageTurns {
     /// The turns.
     items: Vec<UsageTurn>,
-    /// Where the next page begins, or null on the last.
+    /// Cursor of the next page, or null on the last.
     next_cursor: Option<String>,
 }
 
-/// What one turn took.
+/// Usage of one turn.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UsageTurn {
@@ -160,22 +160,22 @@ struct UsageTurn {
     answer_id: String,
     /// The chat's id; the chat may be deleted.
     chat_id: String,
-    /// The model that was asked.
+    /// The model's id.
     #[schema(example = "openai/gpt-5-mini")]
     model: String,
-    /// `credits` or `key`.
+    /// `credits` or `byok`.
     #[schema(value_type = String, example = "credits")]
     paid_by: PaidBy,
-    /// `open`: the credits are reserved; `settled`: they are charged; `released`: they were given back.
+    /// `open`: the credits are reserved; `settled`: they are charged; `released`: they were returned.
     #[schema(value_type = String, example = "settled")]
     state: TurnState,
-    /// What it costs.
+    /// Credits that are reserved or charged for it.
     credits: i32,
     /// Tokens of the prompt, once they are known.
     prompt_tokens: Option<i32>,
     /// Tokens of the answer, once they are known.
     completion_tokens: Option<i32>,
-    /// What the provider charged, to whoever paid, if it said so.
+    /// What the provider charged, to the platform or to the user's own key, once it is known.
     cost_usd: Option<f64>,
     /// When it began.
     began_at: Timestamp,

@@ -1,4 +1,4 @@
-//! A place in the list of turns, as a client carries it: `<microseconds since 1970>.<answer's id>`.
+//! Cursor of the list of turns: `<microseconds since 1970>.<answer's id>`.
 
 use jiff::Timestamp;
 use shared_core::account::AccountError;
@@ -9,7 +9,7 @@ pub(super) fn of(place: &TurnCursor) -> String {
     format!("{}.{}", place.began_at.as_microsecond(), place.answer)
 }
 
-/// Nothing began before 1970, and Postgres knows fewer years before that than we do.
+/// Rejects times before 1970: no turn began then, and Postgres's range of years begins later than jiff's.
 pub(super) fn parse(raw: &str) -> Result<TurnCursor, AccountError> {
     let parsed = raw.split_once('.').and_then(|(micros, answer)| {
         let micros = micros.parse().ok().filter(|micros| *micros >= 0)?;

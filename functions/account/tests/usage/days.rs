@@ -1,4 +1,4 @@
-//! Days and months, which are UTC's.
+//! Days and months, which are in UTC.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::setup::{ada, at, byok, client, get, live, many_turns, stack, turn, us
 const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
-async fn at_midnight_utc_the_credits_are_whole_again_and_a_day_of_its_own_begins() {
+async fn at_midnight_utc_the_daily_allowance_renews_and_a_new_day_of_usage_begins() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     stack.clock.set(at("2026-03-14T23:59:59.999999Z"));
@@ -26,14 +26,14 @@ async fn at_midnight_utc_the_credits_are_whole_again_and_a_day_of_its_own_begins
     let days = days.as_array().unwrap().iter().map(|day| json!([day["day"], day["turns"]]));
     assert_eq!(days.collect::<Value>(), json!([["2026-03-15", 1], ["2026-03-14", 2]]));
 
-    // Today is one of the days that are asked for, and whole.
+    // Today is one of the requested days, and complete.
     let one = get(&client, "/api/usage?days=1").await;
     assert_eq!((one["days"].as_array().unwrap().len(), &one["days"][0]["turns"]), (1, &json!(1)));
-    assert_eq!(one["turns"]["items"].as_array().unwrap().len(), 3, "days are not for turns");
+    assert_eq!(one["turns"]["items"].as_array().unwrap().len(), 3, "days do not limit turns");
 }
 
 #[tokio::test]
-async fn thirty_days_are_told_and_ninety_if_asked_for() {
+async fn usage_covers_thirty_days_by_default_and_ninety_on_request() {
     let stack = stack().await;
     let (session, _) = ada(&stack).await;
     many_turns(&stack, &session, 1, "2026-03-14T00:00:00Z").await;
@@ -48,7 +48,7 @@ async fn thirty_days_are_told_and_ninety_if_asked_for() {
 }
 
 #[tokio::test]
-async fn months_and_days_are_utcs_wherever_the_server_thinks_it_is() {
+async fn months_and_days_are_in_utc_in_every_time_zone_of_the_server() {
     let stack = stack().await;
     let abroad = "do $$ begin
                     execute format('alter database %I set timezone to ''America/New_York''', current_database());
@@ -66,7 +66,7 @@ async fn months_and_days_are_utcs_wherever_the_server_thinks_it_is() {
 }
 
 #[tokio::test]
-async fn a_key_starts_anew_each_month_and_says_when_it_is_refused() {
+async fn the_spending_of_a_byok_restarts_each_month_and_a_refused_one_is_reported() {
     let stack = stack().await;
     stack.clock.set(at("2026-03-31T23:59:59.999999Z"));
     let (session, client) = ada(&stack).await;

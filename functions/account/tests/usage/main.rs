@@ -1,4 +1,4 @@
-//! `GET /api/usage`: what one may spend and has spent, against a real database.
+//! `GET /api/usage`: allowances, limits and usage, against a real database.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::setup::{ada, get, live, many_turns, stack, turn, usage};
 
 #[tokio::test]
-async fn turns_that_began_at_once_are_paged_without_a_gap_or_a_double() {
+async fn turns_that_began_at_once_are_paged_without_a_gap_or_a_duplicate() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     many_turns(&stack, &session, 45, "2026-03-14T11:00:00Z").await;
@@ -42,7 +42,7 @@ async fn turns_that_began_at_once_are_paged_without_a_gap_or_a_double() {
 }
 
 #[tokio::test]
-async fn a_turn_that_begins_meanwhile_moves_nothing_on_the_next_page() {
+async fn a_turn_that_begins_meanwhile_does_not_shift_the_next_page() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     many_turns(&stack, &session, 4, "2026-03-14T11:00:00Z").await;

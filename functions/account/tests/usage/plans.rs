@@ -1,4 +1,4 @@
-//! What the user's plan gives.
+//! Credits and limits of the user's plan.
 
 use serde_json::json;
 use shared_core::catalogue::{ModelPricing, Tier};
@@ -7,7 +7,7 @@ use shared_core::turn::NewTurn;
 use crate::setup::{ada, at, client, live, stack, turn, usage};
 
 #[tokio::test]
-async fn whoever_is_new_has_a_days_grant_and_nothing_is_written_for_it() {
+async fn a_new_user_has_a_daily_allowance_without_a_row_in_the_database() {
     let stack = stack().await;
     let (_, client) = ada(&stack).await;
     let expected = json!({
@@ -67,7 +67,7 @@ async fn a_paid_period_adds_its_credits_and_its_limits_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_plan_that_the_table_no_longer_has_is_worth_nothing() {
+async fn a_plan_that_the_table_no_longer_has_grants_nothing() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     stack.premium(&session).await;

@@ -1,11 +1,11 @@
-//! What is not told, and to whom.
+//! Invalid requests, and users without access.
 
 use serde_json::{Value, json};
 
 use crate::setup::{ada, byok, client, get, live, many_turns, stack, turn, usage};
 
 #[tokio::test]
-async fn nobody_sees_what_another_user_spends() {
+async fn a_user_does_not_see_another_users_usage() {
     let stack = stack().await;
     let (ada, _) = ada(&stack).await;
     byok(&stack, &ada).await;
@@ -25,7 +25,7 @@ async fn nobody_sees_what_another_user_spends() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_with_the_fields_name() {
+async fn an_invalid_parameter_is_rejected_with_its_name() {
     let stack = stack().await;
     let (_, client) = ada(&stack).await;
     for (field, range) in [("days", "days: from 1 to 90"), ("limit", "limit: from 1 to 100")] {
@@ -71,17 +71,17 @@ async fn what_makes_no_sense_is_refused_with_the_fields_name() {
 }
 
 #[tokio::test]
-async fn without_a_session_or_with_one_that_ended_nothing_is_told() {
+async fn without_a_live_session_no_usage_is_returned() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
-    let nobody = client.clone().with("cookie", "theme=dark");
-    assert_eq!(nobody.get("/api/usage").await.refusal(), (401, "unauthenticated".into()));
+    let anonymous = client.clone().with("cookie", "theme=dark");
+    assert_eq!(anonymous.get("/api/usage").await.refusal(), (401, "unauthenticated".into()));
     stack.database().request(&session, stack.clock.now()).log_out().await.unwrap();
     assert_eq!(client.get("/api/usage").await.refusal(), (401, "session_ended".into()));
 }
 
 #[tokio::test]
-async fn without_the_database_it_says_when_to_try_again() {
+async fn without_the_database_it_answers_503_with_retry_after() {
     let mut stack = stack().await;
     let (session, _) = ada(&stack).await;
     stack.set("DATABASE_URL", "postgres://u@127.0.0.1:1/x");

@@ -1,4 +1,4 @@
-//! Users, what they spend, and what they are told of it.
+//! Users, their turns, and requests for their usage.
 
 use account::{Deps, HealthCheck, app};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use shared_core::turn::NewTurn;
 use shared_postgres::{BegunTurn, TurnEnd};
 use testkit::{Client, TestStack, answer_of, next_turn};
 
-/// At noon in the middle of a month, so that no test meets an end of either that it does not want.
+/// At noon in the middle of a month, so that no test crosses a midnight or the end of a month by accident.
 pub(crate) async fn stack() -> TestStack {
     let stack = TestStack::start().await;
     stack.clock.set(at("2026-03-14T12:00:00Z"));
@@ -48,7 +48,7 @@ pub(crate) async fn get(client: &Client, path: &str) -> Value {
     answer.json()
 }
 
-/// Turn number `n`, in a chat of its own.
+/// The turn with this number, in a chat of its own.
 pub(crate) fn turn(number: usize) -> NewTurn {
     next_turn(&format!("chat-{number:04}"), number)
 }
@@ -63,12 +63,12 @@ pub(crate) async fn finish(stack: &TestStack, begun: &BegunTurn, answer: &Answer
     stack.database().finish_turn(begun, ending).await.unwrap();
 }
 
-/// Begins and finishes it: 3 and 2 tokens, and 7 billionths of a dollar.
+/// Begins and finishes a turn of 3 prompt and 2 completion tokens, at 7 billionths of a dollar.
 pub(crate) async fn live(stack: &TestStack, session: &Session, turn: &NewTurn) {
     finish(stack, &begin(stack, session, turn).await, &answer_of("yes")).await;
 }
 
-/// An own key that pays for every turn, at most ten dollars a month. Nothing here opens it.
+/// Stores a BYOK that pays for every turn, at most ten dollars a month. No test here decrypts it.
 pub(crate) async fn byok(stack: &TestStack, session: &Session) {
     let sql = "with sealing as (
                  insert into data_keys values (gen_random_uuid(), $1::uuid::text, '', now()) returning id
@@ -79,7 +79,7 @@ pub(crate) async fn byok(stack: &TestStack, session: &Session) {
     stack.owner().await.execute(sql, &[&session.user.0]).await.unwrap();
 }
 
-/// So many turns that began at `began`, in groups of three at the same microsecond.
+/// Inserts `count` turns that began at `began`, in groups of three at the same microsecond.
 pub(crate) async fn many_turns(stack: &TestStack, session: &Session, count: i32, began: &str) {
     let sql =
         "insert into turns (answer_id, user_id, chat_id, model, paid_by, credits, state, began_at)

@@ -1,4 +1,4 @@
-//! What each turn took, and who paid.
+//! Usage and payer of each turn.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use testkit::answer_of;
 use crate::setup::{ada, begin, byok, finish, live, stack, turn, usage};
 
 #[tokio::test]
-async fn a_turn_is_told_while_it_is_open_and_once_it_is_settled() {
+async fn a_turn_is_reported_while_it_is_open_and_once_it_is_settled() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     let begun = begin(&stack, &session, &turn(1)).await;
@@ -48,7 +48,7 @@ async fn a_turn_is_told_while_it_is_open_and_once_it_is_settled() {
 }
 
 #[tokio::test]
-async fn a_turn_whose_model_said_nothing_costs_nothing() {
+async fn a_turn_with_an_empty_answer_is_released_and_costs_nothing() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     finish(&stack, &begin(&stack, &session, &turn(1)).await, &Answer::default()).await;
@@ -64,7 +64,7 @@ async fn a_turn_whose_model_said_nothing_costs_nothing() {
 }
 
 #[tokio::test]
-async fn turns_are_told_apart_by_who_pays_and_by_model() {
+async fn usage_is_grouped_by_model_and_payer() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     live(&stack, &session, &turn(1)).await;
@@ -105,7 +105,7 @@ async fn turns_are_told_apart_by_who_pays_and_by_model() {
 }
 
 #[tokio::test]
-async fn what_was_spent_in_a_chat_stays_spent_when_it_is_deleted() {
+async fn usage_of_a_chat_remains_when_it_is_deleted() {
     let stack = stack().await;
     let (session, client) = ada(&stack).await;
     live(&stack, &session, &turn(1)).await;

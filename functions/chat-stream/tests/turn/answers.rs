@@ -1,4 +1,4 @@
-//! What a turn gives: a stream, a stored answer, and the right question to the model.
+//! The results of a turn: a stream, a stored answer, and the right prompt for the model.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ async fn the_prompt_is_system_context_and_question() {
 }
 
 #[tokio::test]
-async fn of_a_clients_history_only_the_last_message_is_believed() {
+async fn of_a_clients_history_only_the_last_message_is_trusted() {
     let chat = Chat::start().await;
     let text = |text: &str| json!([{ "type": "text", "text": text }]);
     let history = json!({
@@ -161,7 +161,7 @@ async fn however_the_provider_cuts_and_ends_its_lines_the_answer_is_the_same() {
 }
 
 #[tokio::test]
-async fn each_chunk_leaves_when_it_comes() {
+async fn each_chunk_is_sent_when_it_arrives() {
     let chat = Chat::start().await;
     let gap = Duration::from_millis(100);
     let steps = [
@@ -196,7 +196,7 @@ async fn each_chunk_leaves_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_reader_who_leaves_loses_nothing() {
+async fn a_client_that_disconnects_loses_nothing() {
     let chat = Chat::start().await;
     let steps = [
         delta("one "),
@@ -217,12 +217,12 @@ async fn a_reader_who_leaves_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_reader_who_leaves_before_the_model_accepts_loses_nothing_either() {
+async fn a_client_that_disconnects_before_the_model_accepts_loses_nothing_either() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", [delta("said"), stop(), done()]);
     let request =
         chat.client.with_json("POST", "/api/chat", body("the-chat", "fake/mine", "hi").to_string());
-    // A server drops the handler of a client that hangs up; here after its first step.
+    // A server drops the handler of a client that disconnects; here after its first poll.
     let response = tokio::time::timeout(Duration::from_micros(1), chat.client.open(request)).await;
     drop(response);
     chat.tasks.finish().await;
@@ -230,7 +230,7 @@ async fn a_reader_who_leaves_before_the_model_accepts_loses_nothing_either() {
 }
 
 #[tokio::test]
-async fn another_answer_and_an_edited_question() {
+async fn an_answer_is_regenerated_and_a_question_edited() {
     let chat = Chat::start().await;
     let message = |id: &str, text: &str| json!({ "id": id, "role": "user", "parts": [{ "type": "text", "text": text }] });
     let send = async |mut extra: Value, message: Value| {
@@ -252,21 +252,21 @@ async fn another_answer_and_an_edited_question() {
         send(json!({ "trigger": "regenerate-message" }), edited.clone()).await.text(),
         "second"
     );
-    // The same message once more is no new question.
+    // A duplicate request of the message is no new question.
     assert_eq!(send(json!({}), edited).await.text(), "second");
     chat.stack.until_count(2, "select count(*) from messages where role = 'user'").await;
     chat.stack.until_count(4, "select count(*) from messages where role = 'assistant'").await;
 }
 
 #[tokio::test]
-async fn of_two_questions_at_once_one_has_to_wait() {
+async fn of_two_racing_questions_one_is_refused_with_turn_running() {
     let chat = Chat::premium().await;
     chat.ask("fake/echo", "first").await;
     for _ in 0..5 {
         let (left, right) =
             tokio::join!(chat.ask("fake/echo", "left"), chat.ask("fake/echo", "right"));
         for (answer, text) in [(&left, "left"), (&right, "right")] {
-            // Unless the other one was done before it came.
+            // Both succeed if one turn had ended before the other request came.
             if answer.status == 200 {
                 assert_eq!(answer.text(), text);
             } else {
@@ -276,7 +276,7 @@ async fn of_two_questions_at_once_one_has_to_wait() {
         }
         assert!(left.status == 200 || right.status == 200);
     }
-    // One branch: no message but the head is without one below it.
+    // One branch: only the newest message has no child.
     let tips = "select count(*) from messages m where not exists (select from messages where parent_id = m.id)";
     chat.stack.until_count(1, tips).await;
 }
@@ -290,7 +290,7 @@ async fn a_nul_character_neither_breaks_the_question_nor_loses_the_answer() {
 }
 
 #[tokio::test]
-async fn the_gateways_trace_goes_on_to_the_provider() {
+async fn the_gateways_trace_id_is_passed_to_the_provider() {
     let chat = Chat::start().await;
     let traced = chat
         .client

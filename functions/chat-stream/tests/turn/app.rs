@@ -1,4 +1,4 @@
-//! The function, as a process of its own would have it.
+//! The function's app, as in a process of its own.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Turns that the user's own key pays.
+//! BYOK: turns that the user's own key pays.
 
 use serde_json::json;
 use shared_core::keys::{KeyPolicy, MonthlyCap};
@@ -14,13 +14,13 @@ async fn with_key(key: &str, policy: KeyPolicy) -> Chat {
     chat
 }
 
-/// The keys that the provider was asked with.
+/// The keys in the requests to the provider.
 fn paid_by(chat: &Chat) -> Vec<String> {
     chat.stack.provider.requests().iter().map(|request| request.key().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_key_for_always_pays_skips_credits_and_is_metered() {
+async fn a_key_with_policy_always_pays_spends_no_credits_and_is_metered() {
     let chat = with_key(KEY, KeyPolicy::Always).await;
     for model in ["fake/echo", "openai/gpt-5-mini"] {
         let finish = chat.ask(model, "hi").await.chunks().pop().unwrap();
@@ -35,7 +35,7 @@ async fn a_key_for_always_pays_skips_credits_and_is_metered() {
 }
 
 #[tokio::test]
-async fn a_key_for_afterwards_pays_what_the_plan_does_not() {
+async fn a_key_with_policy_fallback_pays_what_the_plan_does_not() {
     let chat = with_key(KEY, KeyPolicy::Fallback).await;
     for _ in 0..6 {
         assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
@@ -46,7 +46,7 @@ async fn a_key_for_afterwards_pays_what_the_plan_does_not() {
 }
 
 #[tokio::test]
-async fn wrong_revoked_exhausted_and_limited_keys_each_say_so() {
+async fn revoked_exhausted_and_rate_limited_keys_each_have_their_error() {
     for (end, expected) in [
         ("dead", (403, "key_refused")),
         ("poor", (402, "key_exhausted")),
@@ -57,13 +57,13 @@ async fn wrong_revoked_exhausted_and_limited_keys_each_say_so() {
         assert_eq!(refused.refusal(), (expected.0, expected.1.to_owned()));
         assert_eq!(refused.header("retry-after").is_some(), end == "busy");
         assert_eq!(chat.stored().await, ("failed".into(), String::new(), Some(expected.1.into())));
-        // Marked or not, it never becomes a matter of credits.
+        // Marked as refused or not, the turn never falls back to credits.
         chat.stack.until_count(0, "select count(*) from allowances").await;
     }
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_is_marked_and_not_tried_again() {
+async fn a_revoked_key_is_marked_as_refused_and_not_used_again() {
     let chat = with_key(KEY, KeyPolicy::Always).await;
     assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
     chat.stack.provider.revoke(KEY);
@@ -74,7 +74,7 @@ async fn a_key_that_is_revoked_is_marked_and_not_tried_again() {
     chat.stack
         .until_count(1, "select count(*) from provider_keys where refused_at is not null")
         .await;
-    // Another key takes its place.
+    // Another key replaces it.
     chat.stack.byok(&chat.session, "sk-or-v1-another-key", KeyPolicy::Always, None).await;
     assert_eq!(chat.ask("fake/echo", "hi").await.status, 200);
 }
@@ -82,7 +82,7 @@ async fn a_key_that_is_revoked_is_marked_and_not_tried_again() {
 #[tokio::test]
 async fn a_refusal_that_is_not_about_the_key_does_not_mark_it() {
     let chat = with_key(KEY, KeyPolicy::Always).await;
-    // The key itself is in good standing.
+    // The key itself is valid.
     assert_eq!(chat.ask("fake/status-401", "hi").await.refusal(), (502, "model_failed".into()));
     chat.stack
         .until_count(0, "select count(*) from provider_keys where refused_at is not null")
@@ -91,7 +91,7 @@ async fn a_refusal_that_is_not_about_the_key_does_not_mark_it() {
 }
 
 #[tokio::test]
-async fn a_refused_key_for_afterwards_is_said_once_the_credits_are_gone() {
+async fn a_refused_fallback_key_is_an_error_once_the_credits_are_exhausted() {
     let chat = with_key(KEY, KeyPolicy::Fallback).await;
     let owner = chat.stack.owner().await;
     owner.execute("update provider_keys set refused_at = now()", &[]).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_refused_key_for_afterwards_is_said_once_the_credits_are_gone() {
 }
 
 #[tokio::test]
-async fn a_key_spends_no_more_in_a_month_than_its_owner_allows() {
+async fn a_key_spends_no_more_than_its_monthly_cap() {
     let chat = Chat::start().await;
     chat.stack.clock.set("2026-03-31T23:59:00Z".parse().unwrap());
     let session = chat.stack.session("ada@example.com").await;
@@ -113,7 +113,7 @@ async fn a_key_spends_no_more_in_a_month_than_its_owner_allows() {
         session,
         ..chat
     };
-    // The stand-in charges two millionths of a dollar a word.
+    // The fake provider charges two millionths of a dollar a word.
     assert_eq!(chat.ask("fake/echo", &"word ".repeat(5_000)).await.status, 200);
     let capped = chat.ask("fake/echo", "hi").await;
     assert_eq!(capped.refusal(), (402, "key_cap_reached".into()));
@@ -126,7 +126,7 @@ async fn a_key_spends_no_more_in_a_month_than_its_owner_allows() {
 }
 
 #[tokio::test]
-async fn two_users_ciphertexts_that_were_swapped_open_for_neither() {
+async fn swapped_ciphertexts_of_two_users_decrypt_for_neither() {
     let chat = with_key(KEY, KeyPolicy::Always).await;
     let eve = chat.stack.session("eve@example.com").await;
     chat.stack.byok(&eve, "sk-or-v1-eve-0123456789abcdef", KeyPolicy::Always, None).await;
@@ -145,7 +145,7 @@ async fn two_users_ciphertexts_that_were_swapped_open_for_neither() {
 }
 
 #[tokio::test]
-async fn without_the_master_key_nothing_is_asked_and_nothing_lost() {
+async fn without_the_master_key_no_model_is_asked_and_nothing_is_lost() {
     let mut chat = with_key(KEY, KeyPolicy::Always).await;
     let other = std::env::temp_dir().join(format!("vault-keys-{}", std::process::id()));
     std::fs::write(&other, format!("other:{}", "ab".repeat(32))).unwrap();

@@ -1,4 +1,4 @@
-//! What these tests have in common.
+//! Shared setup of these tests.
 
 use serde_json::{Value, json};
 use shared_core::session::Session;
@@ -7,7 +7,7 @@ use testkit::{Answer, Client, TestStack};
 
 use crate::app::app;
 
-/// One user, and the function that they speak to.
+/// One user, and their client of the function.
 pub(crate) struct Chat {
     pub(crate) stack: TestStack,
     pub(crate) session: Session,
@@ -27,7 +27,7 @@ impl Chat {
         Self { stack, session, client, tasks }
     }
 
-    /// On the premium plan, for more turns than a day without it has.
+    /// On the premium plan, for more turns than the free plan has in a day.
     pub(crate) async fn premium() -> Self {
         Self::start().await.on_premium().await
     }
@@ -37,18 +37,18 @@ impl Chat {
         self
     }
 
-    /// The same user, at another process of the function.
+    /// The same user's client of another process of the function.
     pub(crate) fn elsewhere(&self) -> Client {
         let app = app(&self.stack, &Tasks::default());
         Client::new(app).signed_in(&self.stack.cookie(&self.session))
     }
 
-    /// As if an hour had passed.
+    /// Deletes all keys of all live logs, as if they had expired after an hour.
     pub(crate) async fn forget_logs(&self) {
         self.forget("*").await;
     }
 
-    /// Takes keys of this kind away, of all turns.
+    /// Deletes the keys of this kind, of all turns.
     pub(crate) async fn forget(&self, what: &str) {
         let env = self.stack.env();
         let url = env.required("CACHE_URL").unwrap();
@@ -57,7 +57,7 @@ impl Chat {
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let keys: Vec<String> =
             redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
-        assert!(!keys.is_empty(), "there is nothing to forget");
+        assert!(!keys.is_empty(), "there are no keys to delete");
         for key in keys {
             let _: i64 = redis::cmd("DEL").arg(key).query_async(&mut connection).await.unwrap();
         }
@@ -67,7 +67,7 @@ impl Chat {
         self.client.post("/api/chat", &body("the-chat", model, question)).await
     }
 
-    /// The one answer that was stored: status, text, error code.
+    /// The one stored answer: status, text, error code.
     pub(crate) async fn stored(&self) -> (String, String, Option<String>) {
         let sql = "select status, parts::text, error_code from messages where role = 'assistant'";
         let row = self.stack.owner().await.query_one(sql, &[]).await.unwrap();

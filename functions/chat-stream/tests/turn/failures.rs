@@ -1,4 +1,4 @@
-//! What a turn gives when the model, the provider or a store fails.
+//! The result of a turn when the model, the provider or a store fails.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn the_providers_own_retry_after_and_reasons_are_passed_on() {
 }
 
 #[tokio::test]
-async fn an_error_after_the_first_byte_is_the_last_event_and_what_was_said_is_kept() {
+async fn an_error_after_the_first_byte_is_the_last_event_and_the_text_is_kept() {
     for (model, code) in [
         ("fake/fail-midstream", "model_busy"),
         ("fake/fail-midstream-string", "model_failed"),
@@ -74,7 +74,7 @@ async fn an_error_after_the_first_byte_is_the_last_event_and_what_was_said_is_ke
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_without_a_word_of_the_models_was_cut() {
+async fn a_stream_that_ends_without_a_finish_reason_was_truncated() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", [delta("half an ans")]);
     assert_eq!(chat.ask("fake/mine", "hi").await.stream_error()["error"]["code"], "model_failed");
@@ -85,7 +85,7 @@ async fn a_stream_that_ends_without_a_word_of_the_models_was_cut() {
 }
 
 #[tokio::test]
-async fn a_silent_model_is_kept_company_and_then_given_up() {
+async fn a_silent_model_gets_heartbeats_and_then_a_timeout() {
     let mut stack = TestStack::start().await;
     stack.set("HEARTBEAT_SECONDS", "1");
     stack.set("MODEL_SILENCE_SECONDS", "3");
@@ -95,10 +95,10 @@ async fn a_silent_model_is_kept_company_and_then_given_up() {
         let answer = chat.ask(model, "hi").await;
         assert_eq!(answer.stream_error()["error"]["code"], "model_timed_out", "{model}");
         assert_eq!(answer.body.matches(": still here\n").count(), 2, "{model}");
-        let took = began.elapsed().as_secs_f64();
-        assert!((2.9..4.5).contains(&took), "{model} {took}");
+        let elapsed = began.elapsed().as_secs_f64();
+        assert!((2.9..4.5).contains(&elapsed), "{model} {elapsed}");
     }
-    // The provider was hung up on.
+    // The request to the provider was cancelled.
     tokio::time::timeout(Duration::from_secs(2), chat.stack.provider.wait_for_dropped_streams(2))
         .await
         .unwrap();
@@ -106,13 +106,13 @@ async fn a_silent_model_is_kept_company_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn a_model_that_only_the_provider_does_not_know_is_unknown_too() {
+async fn a_model_that_the_provider_does_not_know_is_unknown_too() {
     let chat = Chat::start().await;
     assert_eq!(chat.ask("fake/no-such-model", "hi").await.refusal(), (404, "model_unknown".into()));
 }
 
 #[tokio::test]
-async fn without_the_cache_chat_goes_on_and_postgres_counts() {
+async fn without_the_cache_chat_goes_on_and_postgres_counts_for_the_rate_limit() {
     let mut stack = TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let chat = Chat::on(stack).await.on_premium().await;
@@ -128,7 +128,7 @@ async fn without_the_cache_chat_goes_on_and_postgres_counts() {
 }
 
 #[tokio::test]
-async fn without_the_cache_other_answers_count_too() {
+async fn without_the_cache_regenerations_count_for_the_rate_limit_too() {
     let mut stack = TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let chat = Chat::on(stack).await.on_premium().await;
@@ -143,7 +143,7 @@ async fn without_the_cache_other_answers_count_too() {
 }
 
 #[tokio::test]
-async fn without_the_database_nothing_is_asked() {
+async fn without_the_database_no_model_is_asked() {
     let mut stack = TestStack::start().await;
     let session = stack.session("ada@example.com").await;
     let cookie = stack.cookie(&session);
@@ -156,7 +156,7 @@ async fn without_the_database_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn without_the_provider_it_is_said() {
+async fn without_the_provider_the_turn_fails() {
     let mut stack = TestStack::start().await;
     stack.set("OPENROUTER_BASE_URL", "http://127.0.0.1:1");
     let chat = Chat::on(stack).await;
@@ -165,7 +165,7 @@ async fn without_the_provider_it_is_said() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_kept_as_far_as_it_came_and_paid_for() {
+async fn an_answer_past_the_deadline_keeps_its_text_and_is_charged() {
     let mut stack = TestStack::start().await;
     stack.set("TURN_SECONDS", "1");
     let chat = Chat::on(stack).await;
@@ -179,7 +179,7 @@ async fn an_answer_that_takes_too_long_is_kept_as_far_as_it_came_and_paid_for() 
 }
 
 #[tokio::test]
-async fn who_hammers_without_the_cache_is_not_locked_out_for_longer() {
+async fn refused_turns_without_the_cache_do_not_extend_the_rate_limit() {
     let mut stack = TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let chat = Chat::on(stack).await;

@@ -12,7 +12,7 @@ use testkit::{TestStack, metronome};
 use crate::chat::{Chat, body};
 use crate::reading::{Reading, text_of};
 
-/// A chat whose Postgres and Valkey a test may stop.
+/// A chat on private Postgres and Valkey servers, which a test may stop.
 async fn with_its_own_servers() -> (Chat, PrivateServers) {
     let servers = PrivateServers::start().await.unwrap();
     migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
@@ -22,7 +22,7 @@ async fn with_its_own_servers() -> (Chat, PrivateServers) {
     (Chat::on(stack).await, servers)
 }
 
-/// Asks, and calls `meanwhile` once the first word has come; the whole stream.
+/// Asks, calls `meanwhile` once the first word has come, and returns the whole stream.
 async fn ask(chat: &Chat, meanwhile: impl AsyncFnOnce()) -> String {
     let steps = [delta("one "), pause(Duration::from_millis(500)), delta("two"), stop(), done()];
     chat.stack.provider.script("fake/mine", steps);
@@ -48,7 +48,7 @@ async fn a_postgres_that_restarts_between_the_first_word_and_the_last_loses_noth
 }
 
 #[tokio::test]
-async fn an_answer_that_postgres_cannot_take_is_stored_when_it_is_back_and_once() {
+async fn an_answer_that_postgres_cannot_store_is_stored_later_from_the_inbox_and_once() {
     let (chat, servers) = with_its_own_servers().await;
     let began = Instant::now();
     let result = ask(&chat, async || servers.postgres().stop().await).await;
@@ -58,7 +58,7 @@ async fn an_answer_that_postgres_cannot_take_is_stored_when_it_is_back_and_once(
     assert_eq!(waiting.turns.len(), 1);
 
     servers.postgres().start().await.unwrap();
-    // Delivered once more, and fetched by two at once.
+    // Delivered twice, and fetched by two racing sweeps.
     chat.stack.inbox().put_turn(&waiting.turns[0].turn).await.unwrap();
     let owner = servers.owner_url();
     let (one, other) = tokio::join!(chat.stack.sweep(&owner), chat.stack.sweep(&owner));
@@ -75,14 +75,14 @@ async fn an_answer_that_postgres_cannot_take_is_stored_when_it_is_back_and_once(
 }
 
 #[tokio::test]
-async fn a_chat_goes_on_although_its_last_answer_still_waits_in_the_inbox() {
+async fn a_chat_goes_on_while_its_last_answer_is_still_in_the_inbox() {
     let (chat, servers) = with_its_own_servers().await;
     ask(&chat, async || servers.postgres().stop().await).await;
     servers.postgres().start().await.unwrap();
     assert_eq!(chat.ask("fake/echo", "what did you say?").await.text(), "what did you say?");
     let prompt = chat.stack.provider.requests().last().unwrap().messages();
     assert!(prompt.contains(&"assistant: one two".to_owned()), "{prompt:?}");
-    // It was closed with what its log had said; what the inbox knows is its true end.
+    // It was closed with the text of its log; its true end is in the inbox.
     let first = "select status from messages where parts -> 0 ->> 'text' = 'one two'";
     let owner = connect(&chat, &servers.owner_url()).await;
     let status = async || owner.query_one(first, &[]).await.unwrap().get::<_, String>(0);
@@ -98,7 +98,7 @@ async fn connect(chat: &Chat, url: &str) -> tokio_postgres::Client {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_can_take_is_still_read_to_its_end_and_it_is_said() {
+async fn an_answer_that_no_store_takes_is_still_streamed_to_its_end_with_an_error() {
     let (chat, servers) = with_its_own_servers().await;
     chat.stack.dynamodb.stop().await;
     let result = ask(&chat, async || servers.postgres().stop().await).await;
@@ -110,7 +110,7 @@ async fn an_answer_that_nobody_can_take_is_still_read_to_its_end_and_it_is_said(
 }
 
 #[tokio::test]
-async fn without_postgres_nothing_begins_and_it_is_said_when_to_come_again() {
+async fn without_postgres_no_turn_begins_and_the_refusal_has_retry_after() {
     let (chat, servers) = with_its_own_servers().await;
     servers.postgres().stop().await;
     let refused = chat.ask("fake/echo", "hi").await;
@@ -122,7 +122,7 @@ async fn without_postgres_nothing_begins_and_it_is_said_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_that_goes_away_and_comes_back_is_not_noticed_by_who_reads() {
+async fn a_cache_outage_does_not_stall_the_response() {
     const GAP: Duration = Duration::from_millis(10);
     const MAY_STALL: Duration = Duration::from_millis(50);
     let (chat, servers) = with_its_own_servers().await;
@@ -150,7 +150,7 @@ async fn a_cache_that_goes_away_and_comes_back_is_not_noticed_by_who_reads() {
     assert!(result.contains(r#""type":"finish""#), "{result}");
     assert!(longest < GAP + MAY_STALL + late.get(), "it stalled for {longest:?}");
 
-    // What could not be written at once was written later.
+    // Frames that could not be written at once were written by a retry.
     let again = chat.client.get("/api/chat/the-chat/stream?after=0").await;
     assert_eq!(text_of(&again.body), text_of(&result));
 }

@@ -1,4 +1,4 @@
-//! Credits and plans: who may ask what, what it costs, and how a refusal is explained.
+//! Credits and plans: entitlements, charges, and the details of a refusal.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::chat::{Chat, body};
 
 #[tokio::test]
-async fn an_answer_tells_what_it_took_and_what_is_left() {
+async fn the_finish_event_has_the_usage_the_charge_and_the_credits_left() {
     let chat = Chat::start().await;
     let finish = chat.ask("fake/echo", "one two three").await.chunks().pop().unwrap();
     let metadata = &finish["messageMetadata"];
@@ -16,13 +16,13 @@ async fn an_answer_tells_what_it_took_and_what_is_left() {
     assert!(metadata["costUsd"].as_f64().unwrap() > 0.0);
     assert_eq!((&metadata["paidBy"], &metadata["credits"]), (&json!("credits"), &json!(1)));
     assert_eq!(metadata["creditsLeft"], 4);
-    let took = "select count(*) from turns where state = 'settled' and credits = 1
+    let settled = "select count(*) from turns where state = 'settled' and credits = 1
                    and completion_tokens = 3 and cost_nano_usd > 0 and model = 'fake/echo'";
-    chat.stack.until_count(1, took).await;
+    chat.stack.until_count(1, settled).await;
 }
 
 #[tokio::test]
-async fn a_model_that_says_nothing_or_never_begins_costs_nothing() {
+async fn an_empty_or_refused_answer_costs_nothing() {
     let chat = Chat::start().await;
     let empty = chat.ask("fake/empty", "hi").await.chunks().pop().unwrap();
     assert_eq!(empty["messageMetadata"]["credits"], 0);
@@ -35,7 +35,7 @@ async fn a_model_that_says_nothing_or_never_begins_costs_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_after_its_first_word_is_paid_for_and_says_so() {
+async fn an_answer_that_breaks_off_after_its_first_word_is_charged_and_has_metadata() {
     let chat = Chat::start().await;
     let chunks = chat.ask("fake/fail-midstream", "hi").await.chunks();
     let [.., metadata, error] = chunks.as_slice() else { panic!("{chunks:?}") };
@@ -47,7 +47,7 @@ async fn an_answer_that_breaks_off_after_its_first_word_is_paid_for_and_says_so(
 }
 
 #[tokio::test]
-async fn without_credits_it_is_said_what_comes_when_and_what_would_help() {
+async fn without_credits_the_refusal_has_the_renewal_and_the_upgrade() {
     let chat = Chat::start().await;
     chat.stack.clock.set("2026-03-14T12:00:00Z".parse().unwrap());
     let session = chat.stack.session("ada@example.com").await;
@@ -79,7 +79,7 @@ async fn without_credits_it_is_said_what_comes_when_and_what_would_help() {
 }
 
 #[tokio::test]
-async fn a_premium_model_needs_the_plan_that_has_it() {
+async fn a_premium_model_needs_a_plan_with_it() {
     let chat = Chat::start().await;
     let refused = chat.ask("openai/gpt-5-mini", "hi").await;
     assert_eq!(refused.refusal(), (403, "model_needs_premium".into()));
@@ -96,7 +96,7 @@ async fn a_premium_model_needs_the_plan_that_has_it() {
 }
 
 #[tokio::test]
-async fn a_chat_and_its_context_are_as_long_as_the_plan_says() {
+async fn a_chats_turns_and_its_context_are_limited_by_the_plan() {
     let chat = Chat::start().await;
     chat.ask("fake/echo", "hi").await;
     let owner = chat.stack.owner().await;
@@ -105,7 +105,7 @@ async fn a_chat_and_its_context_are_as_long_as_the_plan_says() {
     assert_eq!(full.refusal(), (403, "chat_full".into()));
     assert_eq!(full.json()["error"]["details"]["limitTurns"], 100);
 
-    // Four bytes are about a token.
+    // A token is about four bytes.
     let long = json!([{ "type": "text", "text": "x".repeat(4 * 32_000) }]);
     owner.execute("update chats set turns = 1", &[]).await.unwrap();
     let update = "update messages set parts = $1 where role = 'assistant'";
@@ -117,7 +117,7 @@ async fn a_chat_and_its_context_are_as_long_as_the_plan_says() {
         (&details["limitTokens"], &details["upgrade"]["plan"]),
         (&json!(32_000), &json!("premium"))
     );
-    // Refused, and as if never sent.
+    // Refused turns leave nothing behind.
     chat.stack.until_count(2, "select count(*) from messages").await;
     chat.stack.until_count(4, "select balance::bigint from allowances").await;
     assert_eq!(chat.stack.provider.requests().len(), 1);
@@ -125,7 +125,7 @@ async fn a_chat_and_its_context_are_as_long_as_the_plan_says() {
 }
 
 #[tokio::test]
-async fn who_is_refused_for_credits_again_and_again_is_told_that_it_is_too_often() {
+async fn turns_refused_for_credits_count_for_the_rate_limit() {
     let chat = Chat::start().await;
     chat.ask("fake/echo", "hi").await;
     chat.stack.owner().await.execute("update allowances set balance = 0", &[]).await.unwrap();

@@ -9,7 +9,7 @@ use testkit::Client;
 pub(crate) struct Reading {
     pub(crate) status: StatusCode,
     body: Body,
-    /// What has come so far.
+    /// The body so far.
     pub(crate) result: String,
 }
 
@@ -34,14 +34,14 @@ impl Reading {
         }
     }
 
-    /// Reads one chunk; whether there was one.
+    /// Reads one chunk; returns whether there was one.
     pub(crate) async fn more(&mut self) -> bool {
         let Some(frame) = self.body.frame().await else { return false };
         self.result += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
         true
     }
 
-    /// All of it.
+    /// Reads to the end; returns the whole body.
     pub(crate) async fn rest(mut self) -> String {
         while self.more().await {}
         self.result
@@ -53,7 +53,7 @@ pub(crate) fn frames(stream: &str) -> String {
     stream.replace(": still here\n\n", "")
 }
 
-/// The text that a stream tells, however far it goes.
+/// The text of a stream, complete or not.
 pub(crate) fn text_of(stream: &str) -> String {
     let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
     let chunks = data.filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok());

@@ -1,4 +1,4 @@
-//! What is refused, and leaves nothing behind.
+//! Refused requests leave nothing behind.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::app::app;
 use crate::chat::{Chat, body};
 
 #[tokio::test]
-async fn a_question_that_was_refused_can_be_sent_again_as_clients_do() {
+async fn a_refused_question_can_be_retried_as_a_regeneration_or_an_edit() {
     let chat = Chat::start().await;
     let ways = [json!({ "trigger": "regenerate-message" }), json!({ "messageId": "question-1" })];
     for (number, way) in ways.iter().enumerate() {
-        let mut request = body("the-chat", "nobody/knows", "hello");
+        let mut request = body("the-chat", "unknown/model", "hello");
         request["message"]["id"] = json!(format!("question-{number}"));
         assert_eq!(chat.client.post("/api/chat", &request).await.code(), "model_unknown");
         request["model"] = json!("fake/echo");
@@ -22,7 +22,7 @@ async fn a_question_that_was_refused_can_be_sent_again_as_clients_do() {
     }
     chat.stack.until_count(2, "select count(*) from messages where role = 'user'").await;
 
-    // But not under an id that belongs to something else.
+    // But not under the id of another message.
     let answer = "select id from messages where role = 'assistant' limit 1";
     let answer: String = chat.stack.owner().await.query_one(answer, &[]).await.unwrap().get(0);
     let mut request = body("the-chat", "fake/echo", "hello");
@@ -82,7 +82,7 @@ async fn bad_input_is_refused_and_nothing_is_stored() {
     );
     assert_eq!(send(body("short", "fake/echo", "hi")).await, refused(422, "invalid_id"));
     assert_eq!(send(body("../../etc/passwd", "fake/echo", "hi")).await, refused(422, "invalid_id"));
-    assert_eq!(send(body("the-chat", "nobody/knows", "hi")).await, refused(404, "model_unknown"));
+    assert_eq!(send(body("the-chat", "unknown/model", "hi")).await, refused(404, "model_unknown"));
     assert_eq!(send(body("the-chat", "fake/echo\n", "hi")).await, refused(404, "model_unknown"));
     let mut odd = body("the-chat", "fake/echo", "hi");
     odd["trigger"] = json!("resume");
@@ -127,7 +127,7 @@ async fn an_id_of_another_users_chat_is_free_and_shows_nothing_of_that_chat() {
 }
 
 #[tokio::test]
-async fn nobody_asks_without_a_session() {
+async fn a_question_needs_a_session() {
     let chat = Chat::start().await;
     let app = || Client::new(app(&chat.stack, &chat.tasks));
     let question = body("the-chat", "fake/echo", "hi");
@@ -154,23 +154,23 @@ async fn nobody_asks_without_a_session() {
 }
 
 #[tokio::test]
-async fn a_turn_beyond_the_plans_limit_was_never_sent() {
+async fn a_turn_beyond_the_plans_rate_limit_is_never_sent() {
     let chat = Chat::premium().await;
-    let told = |answer: &Answer| {
+    let rate_limit = |answer: &Answer| {
         ["limit", "remaining", "reset"]
             .map(|what| answer.header(&format!("ratelimit-{what}")).unwrap().to_owned())
     };
     for remaining in (0..60).rev() {
         let answer = chat.ask("fake/echo", "hi").await;
         assert_eq!(answer.status, 200);
-        assert_eq!(told(&answer), ["60".to_owned(), remaining.to_string(), "60".to_owned()]);
+        assert_eq!(rate_limit(&answer), ["60".to_owned(), remaining.to_string(), "60".to_owned()]);
     }
     chat.stack.clock.advance(Duration::from_secs(20));
     for _ in 0..2 {
         let limited = chat.ask("fake/echo", "hi").await;
         assert_eq!(limited.refusal(), (429, "too_many_turns".into()));
         assert_eq!(limited.header("retry-after"), Some("40"));
-        assert_eq!(told(&limited), ["60", "0", "40"]);
+        assert_eq!(rate_limit(&limited), ["60", "0", "40"]);
     }
     assert_eq!(chat.stack.provider.requests().len(), 60);
     chat.stack.until_count(60, "select count(*) from messages where role = 'user'").await;
@@ -180,9 +180,9 @@ async fn a_turn_beyond_the_plans_limit_was_never_sent() {
 }
 
 #[tokio::test]
-async fn who_hammers_on_the_free_plan_is_not_locked_out_for_longer() {
+async fn refused_turns_on_the_free_plan_do_not_extend_the_rate_limit() {
     let chat = Chat::start().await;
-    // Nothing is said, so that no credit is spent.
+    // An empty answer spends no credit.
     for _ in 0..10 {
         assert_eq!(chat.ask("fake/empty", "hi").await.status, 200);
     }

@@ -1,4 +1,4 @@
-//! How often a key may be changed.
+//! Rate limit of key changes.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use testkit::{Answer, TestStack};
 
 use crate::api::setup::{KEY, User, key_ending, refused};
 
-/// Limit, what is left, seconds until there is more.
-fn told(answer: &Answer) -> [u64; 3] {
+/// The rate limit's headers: limit, remaining, seconds until the reset.
+fn rate_limit(answer: &Answer) -> [u64; 3] {
     ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
         .map(|name| answer.header(name).unwrap().parse().unwrap())
 }
 
-/// Changes the key until no change is left, one in each minute.
+/// Uses up the rate limit, with one change per minute.
 async fn use_up(stack: &TestStack, user: &User, limit: u64) {
     for left in (0..limit).rev() {
         let answer = user.put_key(KEY).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let [of, remaining, reset] = told(&answer);
-        // The first of them is a day old when there is one more.
+        let [of, remaining, reset] = rate_limit(&answer);
+        // Sliding window: the first change frees its permit after 24 hours.
         let minutes_since_the_first = limit - 1 - left;
         assert_eq!([of, remaining], [limit, left]);
         assert_eq!(reset, 86_400 - 60 * minutes_since_the_first);
@@ -28,14 +28,14 @@ async fn use_up(stack: &TestStack, user: &User, limit: u64) {
 }
 
 #[tokio::test]
-async fn ten_changes_in_a_day_are_free() {
+async fn a_free_user_may_change_the_key_ten_times_a_day() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     use_up(&stack, &ada, 10).await;
     let refusal = ada.put_key(&key_ending("eleventh")).await;
     assert_eq!(refusal.refusal(), refused(429, "too_many_key_changes"));
     let wait = 86_400 - 600;
-    assert_eq!(told(&refusal), [10, 0, wait]);
+    assert_eq!(rate_limit(&refusal), [10, 0, wait]);
     assert_eq!(refusal.header("retry-after"), Some(wait.to_string().as_str()));
     assert_eq!(ada.stored(&stack).await.as_deref(), Some(KEY));
 
@@ -43,12 +43,12 @@ async fn ten_changes_in_a_day_are_free() {
     assert_eq!(ada.put_key(KEY).await.status, 429);
     stack.clock.advance(Duration::from_secs(1));
     let answer = ada.put_key(&key_ending("later")).await;
-    assert_eq!((answer.status.as_u16(), told(&answer)), (200, [10, 0, 60]));
+    assert_eq!((answer.status.as_u16(), rate_limit(&answer)), (200, [10, 0, 60]));
     assert_eq!(ada.stored(&stack).await, Some(key_ending("later")));
 }
 
 #[tokio::test]
-async fn who_pays_has_thirty_and_what_nobody_sells_any_more_is_worth_ten() {
+async fn a_premium_plan_allows_thirty_changes_and_a_discontinued_one_ten() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
     for user in [&ada, &eve] {
@@ -58,11 +58,11 @@ async fn who_pays_has_thirty_and_what_nobody_sells_any_more_is_worth_ten() {
     stack.owner().await.execute(rename, &[&eve.session.user.0]).await.unwrap();
     use_up(&stack, &ada, 30).await;
     assert_eq!(ada.put_key(KEY).await.refusal(), refused(429, "too_many_key_changes"));
-    assert_eq!(told(&eve.put_key(KEY).await)[..2], [10, 9]);
+    assert_eq!(rate_limit(&eve.put_key(KEY).await)[..2], [10, 9]);
 }
 
 #[tokio::test]
-async fn guesses_count_like_keys() {
+async fn rejected_keys_count_against_the_rate_limit() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
     for number in 0..10 {
@@ -74,7 +74,7 @@ async fn guesses_count_like_keys() {
 }
 
 #[tokio::test]
-async fn a_crowd_at_once_is_not_allowed_more() {
+async fn concurrent_changes_do_not_exceed_the_rate_limit() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     let answers = futures_util::future::join_all((0..15).map(|_| ada.put_key(KEY))).await;
@@ -83,7 +83,7 @@ async fn a_crowd_at_once_is_not_allowed_more() {
 }
 
 #[tokio::test]
-async fn settings_can_be_changed_and_a_key_removed_however_often() {
+async fn changes_of_settings_and_deletions_are_not_rate_limited() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     use_up(&stack, &ada, 10).await;

@@ -1,4 +1,4 @@
-//! What happens to a key while `OpenRouter` is asked about another.
+//! Races with a key that `OpenRouter` is checking.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::api::setup::{KEY, User, key_ending, refused};
 
-/// An `OpenRouter` that says when it is asked, and answers when it is told to.
+/// A fake `OpenRouter` that signals when it is asked, and answers on a signal.
 struct Hesitant {
     url: String,
     asked: Arc<Notify>,
@@ -39,7 +39,7 @@ impl Hesitant {
         Self { url, asked, answer, _server: server }
     }
 
-    /// Does `something` between the question about the key and its answer.
+    /// Runs `something` between the request that checks the key and its response.
     async fn meanwhile(&self, something: impl Future<Output = ()>) {
         self.asked.notified().await;
         something.await;
@@ -58,7 +58,7 @@ async fn ada_and_a_hesitant_openrouter() -> (TestStack, User, Hesitant) {
 }
 
 #[tokio::test]
-async fn settings_that_change_meanwhile_are_kept() {
+async fn settings_that_change_during_the_check_are_kept() {
     let (stack, ada, openrouter) = ada_and_a_hesitant_openrouter().await;
     let other = key_ending("other");
     let (answer, ()) = tokio::join!(
@@ -76,7 +76,7 @@ async fn settings_that_change_meanwhile_are_kept() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_removed_meanwhile_leaves_no_settings_to_the_next() {
+async fn a_key_that_is_deleted_during_the_check_leaves_no_settings_to_the_next() {
     let (stack, ada, openrouter) = ada_and_a_hesitant_openrouter().await;
     let other = key_ending("other");
     let (answer, ()) = tokio::join!(
@@ -89,7 +89,7 @@ async fn a_key_that_is_removed_meanwhile_leaves_no_settings_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_meanwhile_stores_nothing() {
+async fn a_session_that_ends_during_the_check_stores_nothing() {
     let (stack, ada, openrouter) = ada_and_a_hesitant_openrouter().await;
     let other = key_ending("other");
     let database = stack.database();

@@ -1,4 +1,4 @@
-//! Each of its systems away.
+//! Outages of each backend.
 
 use fake_aws::{FakeAws, Trouble};
 use serde_json::json;
@@ -7,7 +7,7 @@ use testkit::{TestStack, repository};
 use crate::api::setup::{KEY, User, key_ending, refused};
 
 #[tokio::test]
-async fn without_postgres_every_route_says_when_to_try_again() {
+async fn without_postgres_every_route_answers_503_with_retry_after() {
     let mut stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put_key(KEY).await;
@@ -22,18 +22,18 @@ async fn without_postgres_every_route_says_when_to_try_again() {
         assert_eq!(answer.refusal(), refused(503, "unavailable"));
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
-    // What could not be looked up has not counted.
+    // The failed attempt has not counted against the rate limit.
     assert_eq!(ada.put_key(KEY).await.header("ratelimit-remaining"), Some("8"));
 }
 
 #[tokio::test]
-async fn without_the_cache_no_key_is_tried_and_all_else_works() {
+async fn without_the_cache_no_key_is_checked_and_all_else_works() {
     let mut stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put_key(KEY).await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let ada = User::again(&stack, ada.session);
-    // One that OpenRouter would refuse: it was not asked.
+    // The first is one that OpenRouter would reject: it was not asked.
     for end in ["dead", "other"] {
         let answer = ada.put_key(&key_ending(end)).await;
         assert_eq!(answer.refusal(), refused(503, "unavailable"), "{end}");
@@ -62,7 +62,7 @@ async fn without_openrouter_no_key_is_stored_and_all_else_works() {
 }
 
 #[tokio::test]
-async fn a_key_whose_master_is_gone_is_shown_and_can_be_replaced() {
+async fn a_key_whose_master_key_is_gone_is_shown_and_can_be_replaced() {
     let mut stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     let before = ada.put_key(KEY).await.json();
@@ -89,7 +89,7 @@ async fn without_kms_no_key_is_stored_and_all_else_works() {
     }
     stack.set("VAULT_KEYS", aws.put_key("chat"));
     let ada = User::new(&stack, "ada").await;
-    // First for a new data key, then for the one that is there.
+    // First on creating a data key, then on decrypting the existing one.
     for stored in [None, Some(KEY)] {
         let ada = User::again(&stack, ada.session);
         aws.script(1, &Trouble::Denied);

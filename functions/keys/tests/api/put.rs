@@ -1,4 +1,4 @@
-//! Keys that are stored.
+//! Keys that are accepted and stored.
 
 use std::time::Duration;
 
@@ -36,12 +36,12 @@ async fn a_key_is_stored_and_shown_without_the_key() {
 }
 
 #[tokio::test]
-async fn what_is_stored_opens_for_its_owner_and_for_nobody_else() {
+async fn a_stored_key_can_be_decrypted_for_its_owner_only() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
     ada.put_key(KEY).await;
     eve.put_key(&key_ending("eves")).await;
-    // Eve's row with Ada's key in it, as somebody with write access to the database could make it.
+    // Eve's row with Ada's key in it, as an attacker with write access to the database could make it.
     let swap = "update provider_keys eves
                    set (nonce, ciphertext) = (select nonce, ciphertext from provider_keys where user_id = $1)
                  where user_id = $2";
@@ -91,7 +91,7 @@ async fn a_key_with_nothing_left_to_spend_is_stored() {
 }
 
 #[tokio::test]
-async fn the_same_key_twice_at_once_is_one_key() {
+async fn duplicate_requests_at_once_store_one_key() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     let (left, right) = tokio::join!(ada.put_key(KEY), ada.put_key(KEY));
@@ -102,10 +102,10 @@ async fn the_same_key_twice_at_once_is_one_key() {
 }
 
 #[tokio::test]
-async fn first_keys_of_many_at_once_are_under_one_data_key() {
+async fn first_keys_of_many_users_in_a_race_share_one_data_key() {
     let stack = TestStack::start().await;
     let names = (0..8).map(|number| format!("user{number}"));
-    // Each in an environment of its own, so that no two share what their vault has made.
+    // Each in a function instance of its own, so that no two share a vault's data key.
     let users: Vec<User> = join_all(names.map(async |name| User::new(&stack, &name).await)).await;
     let keys: Vec<String> = (0..8).map(|number| key_ending(&format!("of-{number}"))).collect();
     let answers = join_all(users.iter().zip(&keys).map(|(user, key)| user.put_key(key))).await;
@@ -119,7 +119,7 @@ async fn first_keys_of_many_at_once_are_under_one_data_key() {
 }
 
 #[tokio::test]
-async fn the_key_that_was_there_is_gone_when_it_is_replaced() {
+async fn replacing_a_key_overwrites_its_ciphertext() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put_key(KEY).await;
@@ -127,7 +127,7 @@ async fn the_key_that_was_there_is_gone_when_it_is_replaced() {
     stack.clock.advance(Duration::from_mins(1));
     let put = ada.put_key(KEY).await.json();
     let after = ada.sealed(&stack).await.unwrap();
-    // The same key under the same data key, and yet another ciphertext.
+    // The same key under the same data key, and yet another nonce and ciphertext.
     assert_eq!(before.0, after.0);
     assert!(before.1.nonce != after.1.nonce && before.1.ciphertext != after.1.ciphertext);
     assert_eq!(put["checkedAt"], stack.clock.now().to_string());

@@ -1,4 +1,4 @@
-//! What is not stored.
+//! Keys and requests that are rejected.
 
 use axum::body::Body;
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use testkit::{Client, TestStack};
 use crate::api::setup::{KEY, PATH, User, deps, key_ending, refused};
 
 #[tokio::test]
-async fn a_key_that_openrouter_does_not_vouch_for_changes_nothing() {
+async fn a_key_that_openrouter_does_not_accept_changes_nothing() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
     ada.put(json!({ "key": KEY, "policy": "always", "monthlyCapUsd": 5 })).await;
@@ -28,7 +28,7 @@ async fn a_key_that_openrouter_does_not_vouch_for_changes_nothing() {
             assert_eq!(answer.refusal(), refused(status, code), "{end}");
             assert_eq!(answer.header("retry-after"), retry_after, "{end}");
             assert!(answer.body.contains(words), "{end}: {}", answer.body);
-            // It has counted, and says so.
+            // The attempt has counted against the rate limit.
             assert_eq!(answer.header("ratelimit-limit"), Some("10"), "{end}");
         }
     }))
@@ -68,10 +68,10 @@ async fn a_bad_request_changes_nothing_and_does_not_count() {
         (with("key", Value::Null), "invalid_request"),
         (with("key", json!({ "key": KEY })), "invalid_request"),
         (with("apiKey", json!("x")), "invalid_request"),
-        (with("use", json!("fallback")), "invalid_request"),
-        (with("use", json!("never")), "invalid_request"),
-        (with("use", Value::Null), "invalid_request"),
-        (with("use", json!(7)), "invalid_request"),
+        (with("policy", json!("after_credits")), "invalid_request"),
+        (with("policy", json!("never")), "invalid_request"),
+        (with("policy", Value::Null), "invalid_request"),
+        (with("policy", json!(7)), "invalid_request"),
         (with("monthlyCapUsd", json!("20")), "invalid_request"),
         (with("monthlyCapUsd", json!(true)), "invalid_request"),
         (with("monthlyCapUsd", json!(0)), "invalid_cap"),
@@ -97,7 +97,7 @@ async fn a_bad_request_changes_nothing_and_does_not_count() {
     assert_eq!(ada.put_key(KEY).await.header("ratelimit-remaining"), Some("9"));
 }
 
-/// Each route once, as somebody with these headers.
+/// Calls each route once, as this client.
 async fn all_routes(client: Client) -> Vec<(u16, String)> {
     let mut refusals = Vec::new();
     for (method, body) in [
@@ -116,8 +116,8 @@ async fn without_a_live_session_there_is_no_key_to_see_or_to_change() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put_key(KEY).await;
-    let nobody = Client::new(keys::app(deps(&stack)));
-    assert_eq!(all_routes(nobody).await, vec![refused(401, "unauthenticated"); 4]);
+    let anonymous = Client::new(keys::app(deps(&stack)));
+    assert_eq!(all_routes(anonymous).await, vec![refused(401, "unauthenticated"); 4]);
 
     let elsewhere = User::new(&stack, "ada").await;
     let database = stack.database();
@@ -129,7 +129,7 @@ async fn without_a_live_session_there_is_no_key_to_see_or_to_change() {
 }
 
 #[tokio::test]
-async fn somebody_elses_key_is_out_of_reach() {
+async fn another_users_key_cannot_be_read_or_changed() {
     let stack = TestStack::start().await;
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
     ada.put_key(KEY).await;

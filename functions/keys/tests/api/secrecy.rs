@@ -1,4 +1,4 @@
-//! A key is nowhere but in its envelope.
+//! No key is stored, logged or returned in plaintext.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ async fn the_database_holds_no_key_in_any_form() {
             assert!(!row.get::<_, &str>(3).contains(form), "{form}");
         }
     }
-    // What may be known of it is there, so it was looked for in the right place.
+    // Its masked form and label are there, so the right place was searched.
     assert!(database.contains("sk-or-...mine") && database.contains("sk-or-v1-c0f...mine"));
 }
 
@@ -56,10 +56,10 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn no_key_is_in_a_log_or_in_an_answer() {
+async fn no_key_is_in_a_log_or_in_a_response() {
     let log = Log::default();
     let writer = log.clone();
-    // All that this thread logs, its libraries and the stand-in included.
+    // All that this thread logs, its libraries and the fake provider included.
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(false)
@@ -75,7 +75,7 @@ async fn no_key_is_in_a_log_or_in_an_answer() {
     }
     answers.push(ada.patch(json!({ "policy": "always" })).await.body);
     answers.push(ada.get().await.body);
-    // One more away each time: they are asked in the reverse order.
+    // One more outage each time: the backends are called in the reverse order.
     for (away, url) in [
         ("OPENROUTER_BASE_URL", "http://127.0.0.1:1"),
         ("CACHE_URL", "redis://127.0.0.1:1"),
@@ -97,7 +97,7 @@ async fn no_key_is_in_a_log_or_in_an_answer() {
 }
 
 #[tokio::test]
-async fn a_key_in_the_wrong_place_is_not_repeated() {
+async fn a_misplaced_key_is_not_echoed() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     for body in [

@@ -1,4 +1,4 @@
-//! A key that is stored: its settings, what it has spent, its end.
+//! A stored key: settings, spending, refusal and deletion.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn settings_change_one_by_one_and_together() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         expected["policy"] = json!(policy);
         expected["monthlyCapUsd"] = cap;
-        // Nothing else changes: the key was not looked at.
+        // Nothing else changes: the key was not checked again.
         assert_eq!(answer.json(), expected, "{change}");
         assert_eq!(ada.get().await.json(), expected, "{change}");
     }
@@ -53,7 +53,7 @@ async fn a_bad_change_of_settings_changes_nothing() {
     ] {
         let answer = ada.patch(change.clone()).await;
         assert_eq!(answer.refusal(), refused(422, code), "{change}");
-        // In fixed words: serde's would quote what they did not expect, which may be a key.
+        // A fixed message: serde's would quote the unexpected value, which may be a key.
         let message = answer.json()["error"]["message"].take();
         let message = message.as_str().unwrap();
         let fields =
@@ -76,7 +76,7 @@ async fn without_a_key_there_are_no_settings() {
 }
 
 #[tokio::test]
-async fn a_key_is_removed_for_good_and_once_more() {
+async fn deleting_a_key_is_permanent_and_idempotent() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put(json!({ "key": KEY, "policy": "always", "monthlyCapUsd": 5 })).await;
@@ -86,13 +86,13 @@ async fn a_key_is_removed_for_good_and_once_more() {
         assert_eq!(ada.get().await.refusal(), refused(404, "key_not_found"));
         stack.until_count(0, "select count(*) from provider_keys").await;
     }
-    // The next one is a first one.
+    // The next key gets the settings of a first one.
     let body = ada.put_key(KEY).await.json();
     assert_eq!((&body["policy"], &body["monthlyCapUsd"]), (&json!("fallback"), &Value::Null));
 }
 
 #[tokio::test]
-async fn a_key_that_was_refused_says_so_until_it_is_replaced() {
+async fn a_refused_key_is_shown_as_refused_until_it_is_replaced() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     ada.put_key(KEY).await;
@@ -103,7 +103,7 @@ async fn a_key_that_was_refused_says_so_until_it_is_replaced() {
     let refused = (json!("refused"), json!(at.to_string()));
     assert_eq!(shown(ada.get().await.json()), refused);
     assert_eq!(shown(ada.patch(json!({ "policy": "always" })).await.json()), refused);
-    // A key that is no better leaves it as it is.
+    // A rejected replacement leaves it unchanged.
     ada.put_key(&key_ending("dead")).await;
     assert_eq!(shown(ada.get().await.json()), refused);
 
@@ -113,7 +113,7 @@ async fn a_key_that_was_refused_says_so_until_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_was_spent_is_that_of_this_month_by_own_keys() {
+async fn the_spending_is_that_of_byok_turns_in_this_month() {
     let stack = TestStack::start().await;
     stack.clock.set("2031-05-31T23:59:59Z".parse().unwrap());
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);

@@ -1,4 +1,4 @@
-//! Users with keys, and what is stored of them.
+//! Users with keys, and their stored ciphertexts.
 
 use axum::body::Body;
 use keys::{Deps, app};
@@ -14,15 +14,15 @@ pub(crate) const PATH: &str = "/api/keys/openrouter";
 /// In every key of these tests, and in no other text.
 pub(crate) const SECRET: &str = "c0ffee";
 
-/// A key in good standing.
+/// A valid key.
 pub(crate) const KEY: &str = "sk-or-v1-c0ffee-mine";
 
-/// The key whose end makes the stand-in behave in a certain way.
+/// The key whose suffix selects a behaviour of the fake provider.
 pub(crate) fn key_ending(end: &str) -> String {
     format!("sk-or-v1-{SECRET}-{end}")
 }
 
-/// What the function works with; no key of the platform's is among it.
+/// The function's dependencies, without the platform's key.
 pub(crate) fn deps(stack: &TestStack) -> Deps {
     let env = stack.env();
     let openrouter = OpenRouter::new(&OpenRouterConfig::without_key(&env).unwrap()).unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn deps(stack: &TestStack) -> Deps {
     }
 }
 
-/// Somebody who is logged in.
+/// A logged-in user.
 pub(crate) struct User {
     pub(crate) session: Session,
     pub(crate) client: Client,
@@ -50,7 +50,7 @@ impl User {
         Self::again(stack, session)
     }
 
-    /// The same session in a fresh environment, with the variables as they are now.
+    /// The same session in a new function instance, with the current variables.
     pub(crate) fn again(stack: &TestStack, session: Session) -> Self {
         let client = Client::new(app(deps(stack))).signed_in(&stack.cookie(&session));
         Self { session, client }
@@ -76,14 +76,14 @@ impl User {
         self.client.send(self.client.request("DELETE", PATH, Body::empty())).await
     }
 
-    /// The key that is stored, opened by the vault of the stack as it is now.
+    /// The stored key, decrypted by the stack's current vault.
     pub(crate) async fn stored(&self, stack: &TestStack) -> Option<String> {
         let (data_key, sealed) = self.sealed(stack).await?;
         let key = stack.vault().open(&data_key, self.session.user, &sealed).await;
         Some(readable(&key.unwrap()))
     }
 
-    /// What is stored of the key.
+    /// The stored ciphertext and its data key.
     pub(crate) async fn sealed(&self, stack: &TestStack) -> Option<(WrappedKey, Sealed)> {
         let sql = "select d.id, d.master, d.wrapped, k.nonce, k.ciphertext
                      from provider_keys k join data_keys d on d.id = k.data_key

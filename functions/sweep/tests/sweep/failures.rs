@@ -1,4 +1,4 @@
-//! Time that is short, and systems that are away.
+//! Deadlines and outages.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::setup::{
     A, AMPLE, B, bring_keys, deps, kms_vault, opened, stack, swept, vault, with_clock,
 };
 
-/// A dead turn and three keys under A.
+/// An orphaned turn and three keys under A.
 async fn work() -> TestStack {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 3).await;
@@ -31,9 +31,9 @@ async fn as_owner(stack: &TestStack, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_run_ends_in_time_says_so_and_the_next_one_does_the_rest() {
+async fn a_run_stops_at_its_deadline_and_the_next_one_does_the_rest() {
     let stack = work().await;
-    // Each look at the clock takes ten seconds.
+    // Each reading of the clock takes ten seconds.
     let (now, looked) = (stack.clock.now(), AtomicU64::new(0));
     let slow = Clock::new(move || {
         now + Duration::from_secs(10)
@@ -51,11 +51,11 @@ async fn a_run_ends_in_time_says_so_and_the_next_one_does_the_rest() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_swept_keeps_nothing_else_from_being_swept() {
+async fn a_failed_kind_of_work_does_not_block_the_others() {
     let stack = work().await;
     as_owner(&stack, "revoke select on turns from app_job").await;
     let error = sweep(&deps(&stack, vault(&[B, A])), AMPLE).await.unwrap_err();
-    assert!(error.to_string().starts_with("stale turns: postgres: "), "{error}");
+    assert!(error.to_string().starts_with("orphaned turns: postgres: "), "{error}");
     assert!(!error.to_string().contains("provider keys"), "{error}");
     assert_eq!(error.swept.keys_rotated, 3);
 
@@ -80,14 +80,14 @@ async fn without_postgres_a_run_fails_and_says_why() {
     let jobs = Jobs::new(&DatabaseConfig::at(&nowhere), clock.clone()).unwrap();
     let deps = Deps { jobs, ..deps(&stack, vault(&[A])) };
     let error = sweep(&deps, AMPLE).await.unwrap_err();
-    for work in ["stale turns: ", "; missing_usage turns: ", "; provider keys: "] {
+    for work in ["orphaned turns: ", "; missing usage: ", "; provider keys: "] {
         assert!(error.to_string().contains(&format!("{work}postgres: ")), "{error}");
     }
     assert!(!error.swept.did_something());
 }
 
 #[tokio::test]
-async fn while_kms_is_away_no_key_counts_as_unreadable() {
+async fn while_kms_is_unavailable_no_key_counts_as_unreadable() {
     let (stack, aws) = (stack().await, FakeAws::start().await.unwrap());
     let (old, new) = (aws.put_key("old"), aws.put_key("new"));
     bring_keys(&stack, &kms_vault(&aws, &[&old]), 3).await;
@@ -100,7 +100,7 @@ async fn while_kms_is_away_no_key_counts_as_unreadable() {
         assert!(!error.swept.did_something(), "{error:?}");
     };
     fails("GenerateDataKey").await;
-    // Now there is a data key, and an old one is what is asked for first.
+    // Now the new data key exists, so the first call decrypts an old one.
     bring_keys(&stack, &kms_vault(&aws, &[&new]), 1).await;
     fails("Decrypt").await;
 
@@ -110,7 +110,7 @@ async fn while_kms_is_away_no_key_counts_as_unreadable() {
 }
 
 #[tokio::test]
-async fn a_master_key_that_is_switched_off_is_asked_once_and_stops_no_other() {
+async fn a_disabled_master_key_is_tried_once_and_does_not_block_the_others() {
     let (stack, aws) = (stack().await, FakeAws::start().await.unwrap());
     let [off, old, new] = ["off", "old", "new"].map(|id| aws.put_key(id));
     bring_keys(&stack, &kms_vault(&aws, &[&off]), 3).await;

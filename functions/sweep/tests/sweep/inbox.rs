@@ -1,4 +1,4 @@
-//! Turns that Postgres has not taken.
+//! Turns that could not be stored in Postgres.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -16,7 +16,7 @@ use testkit::{TestStack, answer_of, message_id};
 
 use crate::setup::{A, AMPLE, begun, count, deps, killed, stack, swept, vault};
 
-/// A turn that has begun and ended, and is nowhere but in the inbox.
+/// A turn that has begun and ended, and whose end is only in the inbox.
 async fn waits(stack: &TestStack, session: &Session, number: usize) -> FinishedTurn {
     let turn = begun(stack, session, number).await;
     let finished = turn.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
@@ -41,7 +41,7 @@ const COMPLETE: &str = "select count(*) from messages
 const SETTLED: &str = "select count(*) from turns where state = 'settled' and prompt_tokens = 3";
 
 #[tokio::test]
-async fn what_waits_is_stored_and_settled() {
+async fn a_waiting_turn_is_stored_and_settled() {
     let stack = stack().await;
     let ada = ada(&stack).await;
     waits(&stack, &ada, 1).await;
@@ -57,7 +57,7 @@ async fn what_waits_is_stored_and_settled() {
 }
 
 #[tokio::test]
-async fn what_comes_twice_is_stored_once_also_by_two_runs_at_once() {
+async fn storing_is_idempotent_for_duplicates_and_racing_runs() {
     let stack = stack().await;
     let ada = ada(&stack).await;
     let mut turns = Vec::new();
@@ -65,7 +65,7 @@ async fn what_comes_twice_is_stored_once_also_by_two_runs_at_once() {
         turns.push(waits(&stack, &ada, number).await);
     }
     for turn in turns.iter().step_by(3) {
-        // As by a function whose first try was heard without its knowing.
+        // A retry, as by a function that lost the acknowledgement of its first attempt.
         stack.inbox().put_turn(turn).await.unwrap();
     }
     let (one, other) = (deps(&stack, vault(&[A])), deps(&stack, vault(&[A])));
@@ -75,7 +75,7 @@ async fn what_comes_twice_is_stored_once_also_by_two_runs_at_once() {
     assert_eq!(depth(&stack).await, (0, 0));
     stack.assert_books_are_right().await;
 
-    // And one that comes again after all of that.
+    // And a duplicate after all of that.
     stack.inbox().put_turn(&turns[7]).await.unwrap();
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!((report.turns_stored, report.inbox_waiting), (0, Some(0)));
@@ -101,7 +101,7 @@ async fn a_run_that_is_killed_stores_nothing_twice_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
+async fn the_inbox_takes_precedence_over_the_live_log_of_an_orphaned_turn() {
     let stack = stack().await;
     let ada = ada(&stack).await;
     waits(&stack, &ada, 1).await;
@@ -109,7 +109,7 @@ async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!((report.turns_stored, report.orphaned_turns_closed), (1, 0));
 
-    // And after it, if it comes late.
+    // Also if the item comes after the turn was closed as orphaned.
     let late = begun(&stack, &ada, 2).await;
     stack.clock.advance(ORPHANED_AFTER * 2);
     assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
@@ -121,7 +121,7 @@ async fn how_a_turn_really_ended_comes_before_what_its_log_knows() {
 }
 
 #[tokio::test]
-async fn what_postgres_refuses_stays_is_counted_and_keeps_nobody_waiting() {
+async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others() {
     let stack = stack().await;
     let ada = ada(&stack).await;
     begun(&stack, &ada, 99).await;
@@ -146,7 +146,7 @@ async fn what_postgres_refuses_stays_is_counted_and_keeps_nobody_waiting() {
     let page = stack.inbox().waiting_turns(None).await.unwrap();
     assert_eq!((page.turns[0].attempts(), &page.turns[0].turn), (2, &forgotten));
 
-    // Once the reason is gone it is as any other.
+    // Once the cause is gone it is stored like any other.
     stack.owner().await.batch_execute("delete from chats where id = 'chat-0099'").await.unwrap();
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!(
@@ -164,7 +164,7 @@ async fn put_rubbish(stack: &TestStack) {
 }
 
 #[tokio::test]
-async fn while_postgres_is_away_they_wait_and_it_is_held_against_none_of_them() {
+async fn while_postgres_is_unavailable_turns_wait_and_no_attempt_is_counted() {
     let mut stack = stack().await;
     let servers = PrivateServers::start().await.unwrap();
     let owner = DatabaseConfig::at(&servers.owner_url());
@@ -172,7 +172,7 @@ async fn while_postgres_is_away_they_wait_and_it_is_held_against_none_of_them() 
     stack.set("DATABASE_URL", servers.app_url());
     let jobs = Jobs::new(&owner, stack.clock.clock()).unwrap();
     let deps = Deps { jobs, ..deps(&stack, vault(&[A])) };
-    // It opens a connection, which is a dead one later.
+    // Opens a connection, which is a dead connection later.
     assert!(!sweep(&deps, AMPLE).await.unwrap().did_something());
     let ada = stack.session("ada@example.com").await;
     for number in 0..3 {

@@ -1,4 +1,4 @@
-//! A run, on real servers: what it stores, ends, asks for and seals anew, and what cannot stop it.
+//! Runs on real servers: inbox, orphaned turns, backfill of usage, key rotation, and failures.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 

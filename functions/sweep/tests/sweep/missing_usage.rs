@@ -1,4 +1,4 @@
-//! What turns took that were not heard to their end.
+//! Backfill of the usage of turns whose stream was not read to its end.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -25,8 +25,8 @@ use crate::setup::{A, AMPLE, begun, count, deps, said, stack, vault};
 
 const OWN: &str = "sk-or-v1-0123456789abcdef";
 
-/// Asks a model that counts to 200, hangs up after the first word, and stores that.
-async fn hung_up(stack: &TestStack, session: &Session, number: usize, key: Option<&str>) {
+/// Asks a model that counts to 200, disconnects after the first word, and stores the stopped turn.
+async fn disconnected(stack: &TestStack, session: &Session, number: usize, key: Option<&str>) {
     let begun = begun(stack, session, number).await;
     assert_eq!(begun.payer.key().is_some(), key.is_some());
     let (model, key) =
@@ -52,7 +52,7 @@ async fn hung_up(stack: &TestStack, session: &Session, number: usize, key: Optio
     stack.database().finish_turn(&begun, ending).await.unwrap();
 }
 
-/// A turn whose model was stopped after it had called what it makes so.
+/// A turn that was stopped after its model had sent this generation id.
 async fn stopped(stack: &TestStack, session: &Session, number: usize, generation: &str) {
     let begun = begun(stack, session, number).await;
     let mut answer = Answer::default();
@@ -64,7 +64,7 @@ async fn stopped(stack: &TestStack, session: &Session, number: usize, generation
     stack.database().finish_turn(&begun, ending).await.unwrap();
 }
 
-/// The provider knows what was hung up on, by its own clock; and so does the sweep that it may ask.
+/// Lets the provider notice the disconnect, by its own clock, and the sweep reach the time of the lookup.
 async fn a_moment(stack: &TestStack) {
     sleep(Duration::from_millis(600)).await;
     stack.clock.advance(Duration::from_secs(6));
@@ -80,13 +80,13 @@ const PRICED: &str = "select count(*) from turns
       and cost_nano_usd = prompt_tokens * 1000 + completion_tokens * 2000";
 
 #[tokio::test]
-async fn what_the_platforms_key_and_ones_own_have_paid_for_is_filled_in() {
+async fn usage_paid_by_the_platforms_key_or_by_byok_is_backfilled() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     stack.byok(&eve, OWN, KeyPolicy::Always, None).await;
-    hung_up(&stack, &ada, 1, None).await;
-    hung_up(&stack, &eve, 2, Some(OWN)).await;
+    disconnected(&stack, &ada, 1, None).await;
+    disconnected(&stack, &eve, 2, Some(OWN)).await;
     assert_eq!(run(&stack).await.usage_backfilled, 0, "it is too early to ask");
     a_moment(&stack).await;
 
@@ -104,11 +104,11 @@ async fn what_the_platforms_key_and_ones_own_have_paid_for_is_filled_in() {
 }
 
 #[tokio::test]
-async fn two_runs_at_once_fill_it_in_once() {
+async fn two_racing_runs_backfill_usage_once() {
     let stack = stack().await;
     let eve = stack.session("eve@example.com").await;
     stack.byok(&eve, OWN, KeyPolicy::Always, None).await;
-    hung_up(&stack, &eve, 1, Some(OWN)).await;
+    disconnected(&stack, &eve, 1, Some(OWN)).await;
     a_moment(&stack).await;
     let (one, other) = (deps(&stack, stack.vault()), deps(&stack, stack.vault()));
     let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
@@ -119,14 +119,14 @@ async fn two_runs_at_once_fill_it_in_once() {
 }
 
 #[tokio::test]
-async fn where_the_key_that_paid_is_gone_nobody_else_is_kept_waiting() {
+async fn a_byok_that_is_gone_does_not_block_the_backfill_of_others() {
     let stack = stack().await;
     let mut users = Vec::new();
     for (number, name) in ["deleted", "replaced", "revoked", "sealed", "last"].iter().enumerate() {
         let user = stack.session(&format!("{name}@example.com")).await;
         let key = format!("{OWN}-{name}");
         stack.byok(&user, &key, KeyPolicy::Always, None).await;
-        hung_up(&stack, &user, number, Some(&key)).await;
+        disconnected(&stack, &user, number, Some(&key)).await;
         users.push(user);
     }
     a_moment(&stack).await;
@@ -143,7 +143,7 @@ async fn where_the_key_that_paid_is_gone_nobody_else_is_kept_waiting() {
 }
 
 #[tokio::test]
-async fn what_openrouter_does_not_say_soon_is_asked_for_once_an_hour_for_a_day() {
+async fn usage_that_stays_unknown_is_looked_up_once_an_hour_for_a_day() {
     let stack = stack().await;
     stack.clock.advance(Duration::from_mins(20));
     let ada = stack.session("ada@example.com").await;
@@ -151,16 +151,13 @@ async fn what_openrouter_does_not_say_soon_is_asked_for_once_an_hour_for_a_day()
     stack.clock.advance(Duration::from_secs(6));
     assert_eq!(run(&stack).await.usage_backfilled, 0);
 
-    // OpenRouter is away: whoever asks it, fails.
+    // OpenRouter is unavailable: every lookup fails.
     let nowhere = async || {
-        let deps = Deps { openrouter: nobody(), ..deps(&stack, vault(&[A])) };
+        let deps = Deps { openrouter: unreachable(), ..deps(&stack, vault(&[A])) };
         sweep(&deps, AMPLE).await.map_err(|error| error.to_string())
     };
     let error = nowhere().await.unwrap_err();
-    assert!(
-        error.starts_with("missing_usage turns: a generation cannot be looked up: "),
-        "{error}"
-    );
+    assert!(error.starts_with("missing usage: a generation cannot be looked up: "), "{error}");
     stack.clock.advance(Duration::from_mins(15));
     assert!(nowhere().await.is_ok(), "it was asked a quarter of an hour later");
     for hours in [1, 2, 23] {
@@ -172,8 +169,8 @@ async fn what_openrouter_does_not_say_soon_is_asked_for_once_an_hour_for_a_day()
     assert!(nowhere().await.is_ok(), "it was asked after a day");
 }
 
-/// What is not there.
-fn nobody() -> OpenRouter {
+/// A provider at an address where nothing listens.
+fn unreachable() -> OpenRouter {
     at(&format!("http://127.0.0.1:{}", free_port().unwrap()))
 }
 
@@ -187,8 +184,8 @@ fn at(base_url: &str) -> OpenRouter {
     OpenRouter::new(&config).unwrap()
 }
 
-/// An OpenRouter whose generations are called by what it says when it is asked for them, such as
-/// `gen-503`. Those that are called otherwise it knows.
+/// A fake OpenRouter that answers a lookup with the status that the generation's id names, such as
+/// `gen-503`; it knows the usage of `gen-known`, and of `gen-priceless` without a cost.
 async fn moody() -> (OpenRouter, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let openrouter = at(&format!("http://{}", listener.local_addr().unwrap()));
@@ -218,7 +215,7 @@ async fn moody() -> (OpenRouter, JoinSet<()>) {
 }
 
 #[tokio::test]
-async fn what_is_odd_about_one_generation_keeps_no_other_from_being_asked_for() {
+async fn a_failed_lookup_of_one_generation_does_not_block_the_others() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -244,9 +241,9 @@ async fn what_is_odd_about_one_generation_keeps_no_other_from_being_asked_for() 
     assert_eq!(report.usage_backfilled, 1);
     assert_eq!(count(&stack, "select count(*) from turns where cost_nano_usd = 99").await, 1);
 
-    // What the platform's key is refused, it is refused for each.
+    // If the platform's key is refused, it is refused for each lookup.
     stopped(&stack, &ada, 8, "gen-401").await;
     stack.clock.advance(Duration::from_secs(6));
     let error = sweep(&deps, AMPLE).await.unwrap_err().to_string();
-    assert!(error.starts_with("missing_usage turns: the provider refuses the key"), "{error}");
+    assert!(error.starts_with("missing usage: the provider refuses the key"), "{error}");
 }

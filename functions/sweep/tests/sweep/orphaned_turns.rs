@@ -1,4 +1,4 @@
-//! Turns that died.
+//! Orphaned turns.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use testkit::{TestStack, message_id};
 
 use crate::setup::{A, AMPLE, begun, count, deps, killed, said, stack, swept, vault, with_clock};
 
-/// Turns that nobody ends, each in a chat of its own.
+/// Begins turns that are never finished, each in a chat of its own.
 pub(crate) async fn begin(stack: &TestStack, session: &Session, numbers: std::ops::Range<usize>) {
     for number in numbers {
         begun(stack, session, number).await;
     }
 }
 
-/// Ada has begun `turns` turns, each for a credit of her 1,000, and they have died.
-async fn deaths(turns: usize) -> TestStack {
+/// Ada has begun `turns` turns, each for a credit of her 1,000, and they are orphaned.
+async fn orphaned(turns: usize) -> TestStack {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     stack.premium(&ada).await;
@@ -41,7 +41,7 @@ fn log(stack: &TestStack, session: &Session, number: usize) -> LiveLog {
     stack.cache().live_log(session.user, &message_id(&format!("answer-{number:02}")))
 }
 
-/// What a turn has told, up to these words.
+/// The frames of a turn, up to these words.
 fn frames(words: &[&str]) -> String {
     let mut frames = "id: 1\ndata: {\"type\":\"start\",\"messageId\":\"answer-00\",\"messageMetadata\":{\"model\":\"fake/echo\"}}\n\n\
         id: 2\ndata: {\"type\":\"start-step\"}\n\n".to_owned();
@@ -64,8 +64,8 @@ async fn append(log: &LiveLog, words: &[&str]) {
     log.append(Some(batch), Some("gen-1")).await.unwrap();
 }
 
-/// Longer than a turn counts as alive, by the servers' clock.
-async fn die() {
+/// Waits for longer than a turn counts as running, by the servers' clock.
+async fn until_orphaned() {
     tokio::time::sleep(LiveLog::ALIVE_FOR + Duration::from_millis(100)).await;
 }
 
@@ -75,18 +75,18 @@ const ANSWERS: &str = "
 const STATES: &str = "select string_agg(state, ' ' order by answer_id) from turns";
 
 #[tokio::test]
-async fn what_a_dead_turn_had_said_is_kept_and_charged_and_a_word_less_one_is_free() {
+async fn the_text_of_an_orphaned_turn_is_kept_and_charged_and_one_without_text_is_free() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, 0..5).await;
     append(&log(&stack, &ada, 0), &["Hel", "lo"]).await;
     append(&log(&stack, &ada, 1), &[]).await;
-    // This one could not be stored.
+    // This one has ended, but could not be stored.
     append(&log(&stack, &ada, 2), &["all of it"]).await;
     log(&stack, &ada, 2).end(None).await.unwrap();
     append(&log(&stack, &ada, 4), &["not "]).await;
-    die().await;
-    // Of 3 nothing is known, and 4 is not dead.
+    until_orphaned().await;
+    // 3 has no live log, and 4 is not orphaned.
     log(&stack, &ada, 4).append(None, None).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(5));
 
@@ -106,7 +106,7 @@ async fn what_a_dead_turn_had_said_is_kept_and_charged_and_a_word_less_one_is_fr
 }
 
 #[tokio::test]
-async fn a_turn_is_left_alone_until_it_must_have_ended() {
+async fn a_turn_is_not_closed_before_it_counts_as_orphaned() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, 0..1).await;
@@ -121,7 +121,7 @@ async fn a_turn_is_left_alone_until_it_must_have_ended() {
     assert!(!swept(&stack, vault(&[A])).await.did_something());
 }
 
-/// Without a cache.
+/// Dependencies without a reachable cache.
 fn cut_off(stack: &TestStack) -> Deps {
     let nowhere = format!("redis://127.0.0.1:{}", free_port().unwrap());
     let env = Env::new(|name| (name == "CACHE_URL").then(|| nowhere.clone()));
@@ -130,7 +130,7 @@ fn cut_off(stack: &TestStack) -> Deps {
 }
 
 #[tokio::test]
-async fn while_the_cache_is_away_they_wait_for_as_long_as_a_log_may_be_there() {
+async fn while_the_cache_is_unavailable_orphaned_turns_wait_as_long_as_a_live_log_is_kept() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, 0..2).await;
@@ -143,13 +143,13 @@ async fn while_the_cache_is_away_they_wait_for_as_long_as_a_log_may_be_there() {
     for passes in [0, 1] {
         stack.clock.advance(Duration::from_mins(passes));
         let error = sweep(&cut_off(&stack), AMPLE).await.unwrap_err();
-        assert!(error.to_string().starts_with("stale turns: "), "{error}");
+        assert!(error.to_string().starts_with("orphaned turns: "), "{error}");
         assert_eq!(
             (error.swept.orphaned_turns_closed, error.swept.orphaned_turns_stuck),
             (0, Some(2))
         );
     }
-    // Ten minutes old, or older than any log.
+    // More than ten minutes old, or older than any live log.
     stack.clock.advance(Duration::from_secs(61));
     let error = sweep(&cut_off(&stack), AMPLE).await.unwrap_err();
     assert_eq!(
@@ -169,23 +169,23 @@ async fn while_the_cache_is_away_they_wait_for_as_long_as_a_log_may_be_there() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_closed_keeps_nobody_from_closing_the_others() {
-    let stack = deaths(3).await;
+async fn an_orphaned_turn_that_cannot_be_closed_does_not_block_the_others() {
+    let stack = orphaned(3).await;
     let refuse = "
         create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
         create trigger refuse before update on messages for each row when (old.id = 'answer-00') execute function refuse()";
     stack.owner().await.batch_execute(refuse).await.unwrap();
     stack.clock.advance(Duration::from_mins(10));
     let error = sweep(&deps(&stack, vault(&[A])), AMPLE).await.unwrap_err();
-    assert!(error.to_string().starts_with("stale turns: postgres: "), "{error}");
+    assert!(error.to_string().starts_with("orphaned turns: postgres: "), "{error}");
     assert_eq!((error.swept.orphaned_turns_closed, error.swept.orphaned_turns_stuck), (2, Some(1)));
     stack.owner().await.batch_execute("drop trigger refuse on messages").await.unwrap();
     assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_closes_none_by_half() {
-    let stack = deaths(60).await;
+async fn a_run_that_is_killed_closes_no_orphaned_turn_by_half() {
+    let stack = orphaned(60).await;
     for looks in [3, 8, 14, 15] {
         killed(&stack, vault(&[A]), looks).await;
         stack.assert_books_are_right().await;
@@ -200,8 +200,8 @@ async fn a_run_that_is_killed_closes_none_by_half() {
 }
 
 #[tokio::test]
-async fn five_hundred_dead_turns_take_one_run() {
-    let stack = deaths(500).await;
+async fn five_hundred_orphaned_turns_take_one_run() {
+    let stack = orphaned(500).await;
     assert_eq!(count(&stack, BALANCE).await, 500);
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!((report.orphaned_turns_closed, report.answers_kept), (500, 0));
@@ -210,9 +210,9 @@ async fn five_hundred_dead_turns_take_one_run() {
 }
 
 #[tokio::test]
-async fn two_runs_at_once_end_each_turn_once() {
-    let stack = deaths(250).await;
-    // Two clocks show the same time hardly ever.
+async fn two_racing_runs_close_each_orphaned_turn_once() {
+    let stack = orphaned(250).await;
+    // The clocks of two processes hardly ever show the same time.
     let (one, clock) = (deps(&stack, vault(&[A])), stack.clock.clock());
     let other = Clock::new(move || clock.now() + Duration::from_micros(7));
     let other = with_clock(&stack, vault(&[A]), other);
@@ -238,29 +238,30 @@ async fn two_who_pay() -> TestStack {
     stack
 }
 
-/// Fifty more dead turns of each allowance, in no order. Nothing was taken for them: each that is ended
-/// shows in the balance.
-async fn die_in_any_order(stack: &TestStack, round: i64) {
+/// Inserts fifty more orphaned turns per allowance, in no order. No credits are reserved for them: each
+/// release shows in the balance.
+async fn orphan_in_any_order(stack: &TestStack, round: i64) {
     let sql = "insert into turns (answer_id, user_id, chat_id, model, paid_by, plan, starts_at, credits, state,
                                   began_at)
                select answer, user_id, 'chat-0001', 'fake/echo', 'credits', plan, starts_at, 1, 'open',
                       $2::timestamptz - abs(hashtext(answer) % 1000) * interval '1 ms'
                  from allowances, generate_series(1, 50) n, concat_ws('-', user_id, plan, $1::text, n) answer";
     let began_by = stack.clock.now() - ORPHANED_AFTER - Duration::from_millis(1);
-    let dead = stack.owner().await.execute(sql, &[&round.to_string(), &began_by]).await.unwrap();
-    assert_eq!(dead, 200);
+    let orphaned =
+        stack.owner().await.execute(sql, &[&round.to_string(), &began_by]).await.unwrap();
+    assert_eq!(orphaned, 200);
 }
 
-/// Each gives back to all four allowances, and neither waits for one that the other holds.
+/// Each releases credits of all four allowances, and neither waits for a row that the other has locked.
 #[tokio::test]
-async fn two_runs_at_once_do_not_wait_for_each_other_in_a_circle() {
+async fn two_racing_runs_do_not_deadlock() {
     const ROUNDS: i64 = 10;
     let stack = two_who_pay().await;
     let (one, other) = (deps(&stack, vault(&[A])), deps(&stack, vault(&[A])));
     for round in 0..ROUNDS {
-        die_in_any_order(&stack, round).await;
+        orphan_in_any_order(&stack, round).await;
         let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
-        // Of a turn whose chat is gone, nobody can say who ended it.
+        // A turn whose chat is gone may be counted by both runs: neither knows which one closed it.
         let ended = one.unwrap().orphaned_turns_closed + other.unwrap().orphaned_turns_closed;
         assert!((200..=400).contains(&ended), "round {round}: {ended}");
         assert_eq!(count(&stack, OPEN).await, 0, "round {round}");

@@ -1,4 +1,4 @@
-//! Keys under a former master key.
+//! Key rotation: keys under a former master key.
 
 use sweep::sweep;
 
@@ -10,7 +10,7 @@ const UNDER_A: &str =
     "select count(*) from provider_keys k join data_keys d on d.id = k.data_key where master = 'a'";
 
 #[tokio::test]
-async fn all_keys_are_sealed_under_the_new_master_key_and_the_former_one_is_not_needed_any_more() {
+async fn key_rotation_re_encrypts_all_keys_and_the_former_master_key_is_not_needed_any_more() {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 450).await;
     bring_keys(&stack, &vault(&[B]), 1).await;
@@ -27,14 +27,14 @@ async fn all_keys_are_sealed_under_the_new_master_key_and_the_former_one_is_not_
 }
 
 #[tokio::test]
-async fn without_keys_to_seal_no_data_key_is_made() {
+async fn without_keys_to_rotate_no_data_key_is_created() {
     let stack = stack().await;
     assert!(!swept(&stack, vault(&[A])).await.did_something());
     assert!(masters(&stack).await.is_empty());
 }
 
 #[tokio::test]
-async fn two_runs_at_once_seal_each_key_once() {
+async fn two_racing_runs_rotate_each_key_once() {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 250).await;
     let (one, other) = (deps(&stack, vault(&[B, A])), deps(&stack, vault(&[B, A])));
@@ -67,7 +67,7 @@ async fn a_run_that_is_killed_leaves_nothing_half_done_and_the_next_one_goes_on(
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_open_is_reported_and_kept_and_stops_no_other() {
+async fn a_key_that_cannot_be_decrypted_is_reported_and_kept_and_does_not_block_others() {
     let stack = stack().await;
     let users = bring_keys(&stack, &vault(&[A]), 5).await;
     let swap = "
@@ -78,23 +78,23 @@ async fn a_key_that_does_not_open_is_reported_and_kept_and_stops_no_other() {
     let owner = stack.owner().await;
     assert_eq!(owner.execute(swap, &[&users[1].0, &users[2].0]).await.unwrap(), 2);
 
-    for (sealed_anew, unreadable) in [(3, 2), (0, 2)] {
+    for (rotated, unreadable) in [(3, 2), (0, 2)] {
         let report = swept(&stack, vault(&[B, A])).await;
-        assert_eq!((report.keys_rotated, report.keys_unreadable), (sealed_anew, unreadable));
+        assert_eq!((report.keys_rotated, report.keys_unreadable), (rotated, unreadable));
         assert_eq!(report.data_keys_deleted, 0, "two keys are still under it");
         assert!(report.did_something());
     }
     assert_eq!(opened(&stack, &vault(&[B])).await, 3);
     assert_eq!(count(&stack, "select count(*) from provider_keys").await, 5);
 
-    // Back in their rows, they open.
+    // Back in their rows, they can be decrypted.
     owner.execute(swap, &[&users[1].0, &users[2].0]).await.unwrap();
     assert_eq!(swept(&stack, vault(&[B, A])).await.keys_rotated, 2);
     assert_eq!(opened(&stack, &vault(&[B])).await, 5);
 }
 
 #[tokio::test]
-async fn keys_of_a_master_key_that_is_not_named_any_more_wait_for_it() {
+async fn keys_of_a_removed_master_key_wait_until_it_is_back() {
     let stack = stack().await;
     bring_keys(&stack, &vault(&[A]), 3).await;
     let report = swept(&stack, vault(&[B])).await;

@@ -1,4 +1,4 @@
-//! A database, vaults, users who have brought keys, and turns that have begun.
+//! A database, vaults, users with their own keys (BYOK), and turns that have begun.
 
 use std::fs;
 use std::path::Path;
@@ -25,10 +25,10 @@ use tokio::sync::Notify;
 pub(crate) const A: &str = "a:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 pub(crate) const B: &str = "b:ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
-/// More than any of these runs takes.
+/// More time than any of these runs takes.
 pub(crate) const AMPLE: Duration = Duration::from_secs(45);
 
-/// At noon, so that no test meets a midnight.
+/// At noon, so that no test crosses a midnight.
 pub(crate) async fn stack() -> TestStack {
     let stack = TestStack::start().await;
     stack.clock.set("2026-03-14T12:00:00Z".parse().unwrap());
@@ -62,7 +62,7 @@ pub(crate) fn jobs(stack: &TestStack) -> Jobs {
     Jobs::new(&DatabaseConfig::at(&stack.owner_url()), stack.clock.clock()).unwrap()
 }
 
-/// What a process of its own works with.
+/// Dependencies of a separate process.
 pub(crate) fn deps(stack: &TestStack, vault: Vault) -> Deps {
     with_clock(stack, vault, stack.clock.clock())
 }
@@ -84,7 +84,7 @@ pub(crate) async fn swept(stack: &TestStack, vault: Vault) -> SweepReport {
     sweep(&deps(stack, vault), AMPLE).await.unwrap()
 }
 
-/// `count` new users, whose keys are sealed by `vault`.
+/// Inserts `count` new users, whose keys are encrypted by `vault`.
 pub(crate) async fn bring_keys(stack: &TestStack, vault: &Vault, count: usize) -> Vec<UserId> {
     let (owner, entropy, now) = (stack.owner().await, system_entropy(), stack.clock.now());
     let data_key = vault.new_data_key(DataKeyId(entropy.uuid(now))).await.unwrap();
@@ -112,11 +112,11 @@ fn secret_of(user: UserId) -> SecretString {
     format!("sk-or-v1-{user}").into()
 }
 
-/// How many users' keys `vault` opens, each as what that user has brought.
+/// How many users' keys `vault` decrypts to the key that the user has stored.
 pub(crate) async fn opened(stack: &TestStack, vault: &Vault) -> usize {
     let (jobs, mut after, mut count) = (jobs(stack), None, 0);
     loop {
-        // A master key that nothing is under: these are all keys.
+        // No key is under this master key, so all keys are returned.
         let page = jobs.keys_to_rotate("none", after).await.unwrap();
         let Some(last) = page.last() else { return count };
         after = Some(last.user);
@@ -130,7 +130,7 @@ pub(crate) async fn opened(stack: &TestStack, vault: &Vault) -> usize {
     }
 }
 
-/// The master keys that there are data keys of.
+/// The master keys that have data keys.
 pub(crate) async fn masters(stack: &TestStack) -> Vec<String> {
     let sql = "select master from data_keys order by master";
     let rows = stack.owner().await.query(sql, &[]).await.unwrap();
@@ -148,12 +148,12 @@ pub(crate) async fn begun(stack: &TestStack, session: &Session, number: usize) -
     database.request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap()
 }
 
-/// Words, one row and column.
+/// Text, one row and column.
 pub(crate) async fn said(stack: &TestStack, sql: &str) -> String {
     stack.owner().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// Runs until the clock has been looked at `looks` times, and is killed in the step after that.
+/// Runs until the clock has been read `looks` times, and is killed in the step after that.
 pub(crate) async fn killed(stack: &TestStack, vault: Vault, looks: usize) {
     let (over, looked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
     let (now, say) = (stack.clock.clone(), Arc::clone(&over));

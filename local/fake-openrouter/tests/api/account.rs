@@ -14,13 +14,13 @@ async fn ask_with(fake: &FakeOpenRouter, key: &str) -> Answer {
     send(fake, post(fake, key, &body)).await.rest(Instant::now()).await
 }
 
-/// Where an answer can be looked up.
+/// The path of an answer's record.
 fn record_of(answer: &Answer) -> String {
     format!("/generation?id={}", answer.header("x-generation-id"))
 }
 
 #[tokio::test]
-async fn a_good_key_shows_its_limits() {
+async fn a_valid_key_shows_its_limits() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = get(&fake, "/key", Some(KEY)).await;
     assert_eq!(answer.status, 200);
@@ -32,7 +32,7 @@ async fn a_good_key_shows_its_limits() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_refused() {
+async fn an_unknown_or_missing_key_is_refused() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for key in [None, Some("sk-or-v1-123dead"), Some("nonsense"), Some(" ")] {
         assert_eq!(get(&fake, "/key", key).await.status, 401, "{key:?}");
@@ -40,7 +40,7 @@ async fn a_bad_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_poor_key_is_good_but_has_nothing_left() {
+async fn an_exhausted_key_passes_the_check_with_nothing_left() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = get(&fake, "/key", Some("sk-or-v1-123poor")).await;
     assert_eq!(answer.status, 200);
@@ -48,7 +48,7 @@ async fn a_poor_key_is_good_but_has_nothing_left() {
 }
 
 #[tokio::test]
-async fn a_busy_key_is_told_when_to_come_back() {
+async fn a_rate_limited_key_gets_retry_after() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let answer = get(&fake, "/key", Some("sk-or-v1-123busy")).await;
     assert_eq!(answer.status, 429);
@@ -57,14 +57,14 @@ async fn a_busy_key_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_key_may_be_good_where_it_cannot_be_looked_up() {
+async fn a_key_still_works_while_its_check_is_unavailable() {
     let fake = FakeOpenRouter::start().await.unwrap();
     assert_eq!(get(&fake, "/key", Some("sk-or-v1-123down")).await.status, 503);
     assert!(ask_with(&fake, "sk-or-v1-123down").await.is_done());
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_ask_says_why() {
+async fn an_expired_or_management_key_is_marked_as_such() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let expired = get(&fake, "/key", Some("sk-or-v1-123expired")).await.json()["data"].take();
     assert_eq!(expired["expires_at"], "2026-01-01T00:00:00Z");
@@ -134,7 +134,7 @@ async fn every_listed_model_answers() {
 }
 
 #[tokio::test]
-async fn the_model_list_comes_in_pages_when_asked() {
+async fn the_model_list_is_paginated_on_request() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let all = get(&fake, "/models", None).await.json();
     let page = get(&fake, "/models?offset=1&limit=2", None).await.json();
@@ -172,15 +172,15 @@ async fn a_generation_can_be_looked_up_once_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_generation_is_shown_to_the_key_that_paid_for_it() {
+async fn a_generation_is_shown_only_to_the_key_that_paid_for_it() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let path = record_of(&ask_with(&fake, "sk-or-v1-one").await);
     assert_eq!(get(&fake, &path, Some("sk-or-v1-one")).await.status, 200);
     assert_eq!(get(&fake, &path, Some("sk-or-v1-two")).await.status, 404);
 }
 
-/// The record of an answer of 200 words that was left after a few.
-async fn left(fake: &FakeOpenRouter, model: &str) -> Value {
+/// Cancels an answer of 200 words after a few, and returns its record.
+async fn cancelled_record(fake: &FakeOpenRouter, model: &str) -> Value {
     let mut stream = open(fake, model, "count please").await;
     let id = stream.headers["x-generation-id"].to_str().unwrap().to_owned();
     let path = format!("/generation?id={id}");
@@ -202,10 +202,10 @@ async fn left(fake: &FakeOpenRouter, model: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_cancelled_generation_costs_what_was_said_until_then() {
+async fn a_cancelled_generation_costs_what_was_generated_until_then() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for model in ["fake/slow", "fake/bench-200-20"] {
-        let record = left(&fake, model).await;
+        let record = cancelled_record(&fake, model).await;
         let said = record["native_tokens_completion"].as_u64().unwrap();
         assert!((3..30).contains(&said), "{model}: {said}");
         assert_eq!(record["finish_reason"], Value::Null);
@@ -213,9 +213,9 @@ async fn a_cancelled_generation_costs_what_was_said_until_then() {
 }
 
 #[tokio::test]
-async fn where_the_provider_does_not_stop_it_costs_all_that_would_have_been_said() {
+async fn a_cancelled_generation_costs_the_whole_answer_if_the_provider_goes_on() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    let record = left(&fake, "fake/unstoppable").await;
+    let record = cancelled_record(&fake, "fake/unstoppable").await;
     assert_eq!(record["native_tokens_completion"], 200);
     assert_eq!(record["finish_reason"], "stop");
 

@@ -1,4 +1,4 @@
-//! A plain HTTP client that shows each HTTP chunk, and how a response ended.
+//! A plain HTTP client that exposes each HTTP chunk, and how a response ended.
 
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ pub(crate) struct Open {
     _connection: JoinSet<()>,
 }
 
-/// A response that is over.
+/// A response that has ended, completely or not.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) chunks: Vec<Bytes>,
-    /// When each chunk came, counted from the request.
+    /// When each chunk arrived, counted from the request.
     pub(crate) arrivals: Vec<Duration>,
-    /// Whether the terminating chunk came.
+    /// Whether the terminating chunk arrived.
     pub(crate) complete: bool,
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn ask(fake: &FakeOpenRouter, model: &str, text: &str) -> Answe
     complete(fake, &question(model, text)).await
 }
 
-/// Asks for a stream and leaves the rest to the caller.
+/// Asks for a stream and returns it unread.
 pub(crate) async fn open(fake: &FakeOpenRouter, model: &str, text: &str) -> Open {
     send(fake, post(fake, KEY, &question(model, text).to_string())).await
 }
@@ -92,7 +92,7 @@ impl Open {
         Some(frame.map(|frame| frame.into_data().unwrap()))
     }
 
-    /// Whether nothing at all comes for so long.
+    /// Whether nothing at all arrives for this long.
     pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
         timeout(time, self.next()).await.is_err()
     }

@@ -1,4 +1,4 @@
-//! Streams that fail, stop or never end, and clients that leave.
+//! Streams that fail, stop or never end, and clients that disconnect.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn a_cut_leaves_half_a_whole_answer() {
 }
 
 #[tokio::test]
-async fn silent_says_one_comment_and_keeps_the_connection() {
+async fn silent_sends_one_comment_and_keeps_the_connection() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let mut stream = open(&fake, "fake/silent", "hello").await;
     assert_eq!(stream.status, 200);
@@ -116,7 +116,7 @@ async fn a_stream_that_is_read_to_its_end_is_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_counted() {
+async fn a_stream_dropped_by_the_client_is_counted() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for model in ["fake/slow", "fake/silent", "fake/comments", "fake/bench-1000-50"] {
         let before = fake.dropped_streams();

@@ -72,7 +72,7 @@ async fn only_a_free_model_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_says_what_the_stream_says() {
+async fn a_whole_answer_contains_what_the_stream_contains() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let mut body = question("fake/cited", "hello there");
     body["stream"] = json!(false);
@@ -191,10 +191,10 @@ async fn bench_sends_its_chunks_at_absolute_times() {
     assert_eq!(answer.usage()["completion_tokens"], 100);
     assert!(answer.is_done());
     let paced = &answer.arrivals[2..102];
-    let took = paced[99].checked_sub(paced[0]).unwrap();
+    let elapsed = paced[99].checked_sub(paced[0]).unwrap();
     // 99 gaps. Relative sleeps, each rounded up to the timer's millisecond, would take 99 ms more.
-    assert!(took >= Duration::from_millis(490), "{took:?}");
-    assert!(took < Duration::from_millis(560), "{took:?}");
+    assert!(elapsed >= Duration::from_millis(490), "{elapsed:?}");
+    assert!(elapsed < Duration::from_millis(560), "{elapsed:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Answers that are errors before they are streams.
+//! Requests that are refused with an error status, before a stream starts.
 
 use bytes::Bytes;
 use fake_openrouter::FakeOpenRouter;
@@ -26,7 +26,7 @@ async fn a_request_without_a_key_is_unauthenticated() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused() {
+async fn an_unknown_key_is_refused() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let body = question("fake/echo", "hello").to_string();
     for key in ["sk-proj-123", "sk-or-v1-123dead"] {
@@ -37,7 +37,7 @@ async fn a_key_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn an_account_without_credit_cannot_ask() {
+async fn an_account_without_credit_is_refused() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let body = question("fake/echo", "hello").to_string();
     let answer = refused(&fake, post(&fake, "sk-or-v1-123poor", &body)).await;
@@ -47,7 +47,7 @@ async fn an_account_without_credit_cannot_ask() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_ask_is_refused() {
+async fn a_limited_expired_or_management_key_is_refused() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let body = question("fake/echo", "hello").to_string();
     for (key, status, error_type) in [
@@ -63,7 +63,7 @@ async fn a_key_that_may_not_ask_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_request_is_a_bad_request() {
+async fn an_invalid_body_is_a_bad_request() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let deep = "[".repeat(100_000);
     for body in [
@@ -85,7 +85,7 @@ async fn a_body_that_is_no_request_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn odd_messages_are_answered_all_the_same() {
+async fn unusual_messages_are_still_answered() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for messages in [json!([1]), json!([{}]), json!([{ "role": "user", "content": [1, null] }])] {
         let answer = complete(&fake, &json!({ "stream": true, "messages": messages })).await;
@@ -103,7 +103,7 @@ async fn an_unknown_model_is_named_in_the_refusal() {
 }
 
 #[tokio::test]
-async fn an_id_that_only_looks_like_a_model_is_none() {
+async fn an_id_that_only_resembles_a_model_is_refused() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for model in [
         "",
@@ -159,7 +159,7 @@ async fn every_status_has_openrouters_shape() {
 }
 
 #[tokio::test]
-async fn only_429_and_503_say_when_to_come_back() {
+async fn only_429_and_503_have_retry_after() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for (status, retry, limit) in [(429, "2", "20"), (503, "2", ""), (502, "", "")] {
         let answer = ask(&fake, &format!("fake/status-{status}"), "hello").await;
@@ -172,7 +172,7 @@ async fn only_429_and_503_say_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn moderation_says_what_it_minds() {
+async fn a_moderation_error_lists_its_reasons() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let metadata = ask(&fake, "fake/status-403", "hello").await.json()["error"]["metadata"].take();
     assert_eq!(metadata["reasons"], json!(["violence"]));
@@ -182,7 +182,7 @@ async fn moderation_says_what_it_minds() {
 }
 
 #[tokio::test]
-async fn a_route_that_is_none_is_an_error_of_the_same_shape() {
+async fn an_unknown_route_is_an_error_of_the_same_shape() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for (path, status) in [("/nothing", 404), ("/chat/completions", 405)] {
         let answer = get(&fake, path, Some(KEY)).await;
@@ -194,10 +194,10 @@ async fn a_route_that_is_none_is_an_error_of_the_same_shape() {
 #[tokio::test]
 async fn refused_requests_are_recorded_too() {
     let fake = FakeOpenRouter::start().await.unwrap();
-    refused(&fake, post(&fake, "nobody", "{")).await;
+    refused(&fake, post(&fake, "unknown", "{")).await;
     let [request] = fake.requests().try_into().unwrap();
-    assert_eq!(request.authorization.as_deref(), Some("Bearer nobody"));
-    assert_eq!(request.key(), "nobody");
+    assert_eq!(request.authorization.as_deref(), Some("Bearer unknown"));
+    assert_eq!(request.key(), "unknown");
     assert_eq!(request.body, Value::Null);
     assert!(request.messages().is_empty());
 }

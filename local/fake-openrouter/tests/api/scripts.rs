@@ -1,4 +1,4 @@
-//! Behaviour that a test writes for itself.
+//! Behaviour that a test scripts.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn a_script_ends_properly_without_a_done() {
 }
 
 #[tokio::test]
-async fn what_precedes_a_pause_arrives_before_it() {
+async fn frames_before_a_pause_arrive_before_it() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let steps = [delta("a"), delta("b"), pause(Duration::from_millis(300)), delta("c")];
     fake.script("mine/one", Stream::from(steps).burst());

@@ -1,4 +1,4 @@
-//! OpenTelemetry's own variables.
+//! OpenTelemetry's standard environment variables.
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -10,12 +10,12 @@ pub(super) const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 pub(super) const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
-/// Where spans go, if anywhere.
+/// Where spans are exported to, if anywhere.
 ///
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
 #[derive(Clone, Debug)]
 pub struct OtelConfig {
-    /// There is none where `OTEL_EXPORTER_OTLP_ENDPOINT` is not set.
+    /// `None` if `OTEL_EXPORTER_OTLP_ENDPOINT` is not set.
     pub endpoint: Option<OtelEndpoint>,
 }
 
@@ -25,7 +25,7 @@ pub struct OtelEndpoint {
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, such as `http://localhost:4318`, with the path of traces.
     pub url: Uri,
     /// `OTEL_EXPORTER_OTLP_HEADERS`: `name=value,name=value`, values percent-encoded. Sent with every
-    /// export; a vendor's key is one.
+    /// export, such as a vendor's API key.
     pub headers: HeaderMap,
     /// `OTEL_SERVICE_NAME`; the function's name by default.
     pub service: Option<String>,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named_and_not_repeated() {
+    fn an_invalid_variable_is_named_and_its_value_not_repeated() {
         for endpoint in ["localhost:4317", "grpc://localhost:4317", "hunter2"] {
             let error = read(endpoint, "").unwrap_err().to_string();
             assert!(error.starts_with(ENDPOINT) && !error.contains(endpoint), "{error}");

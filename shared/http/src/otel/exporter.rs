@@ -24,12 +24,12 @@ use shared_core::error_chain;
 
 use super::config::{ENDPOINT, OtelEndpoint};
 
-/// An environment is paid for while it exports.
+/// Timeout of an export: the function instance is billed meanwhile.
 const WITHIN: Duration = Duration::from_secs(1);
-/// How long a collector that failed is left alone, and its spans are dropped: it costs the bill a second
-/// in a minute, and the log a line.
+/// How long spans are dropped after a failed export (circuit breaker): a failing collector costs one billed
+/// second a minute, and one log line.
 const PAUSE: Duration = Duration::from_mins(1);
-/// A collector has next to nothing to say.
+/// Limit of a collector's response body, in bytes: it is nearly empty.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A connection to a collector, opened when first used.
@@ -56,7 +56,7 @@ enum ExportError {
 }
 
 impl Exporter {
-    /// Prepares the client, without connecting.
+    /// Creates the client, without connecting.
     pub(super) fn new(endpoint: &OtelEndpoint) -> Result<Self, ConfigError> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -81,7 +81,7 @@ impl Exporter {
         })
     }
 
-    /// Sends `spans`. A failure is the log's, and nobody else's.
+    /// Exports `spans`. A failure is logged, and affects no request.
     pub(super) async fn export(&self, spans: Vec<SpanData>) {
         if spans.is_empty() || self.is_paused() {
             return;
@@ -102,7 +102,7 @@ impl Exporter {
         let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
         let body = Bytes::from(ExportTraceServiceRequest { resource_spans }.encode_to_vec());
         let response = match self.post(body.clone()).await {
-            // The connection died while the environment slept, or there is nobody; a new one tells.
+            // Retry once: the connection broke during a freeze, or the collector is down; a new one tells.
             Err(_) => self.post(body).await?,
             Ok(response) => response,
         };
@@ -127,7 +127,7 @@ impl Exporter {
     }
 }
 
-/// Who made the spans, as Lambda's variables have it. The SDK adds `OTEL_RESOURCE_ATTRIBUTES`.
+/// The resource attributes of the spans, from Lambda's variables. The SDK adds `OTEL_RESOURCE_ATTRIBUTES`.
 fn resource(service: Option<String>) -> Resource {
     let variables = [
         ("faas.name", "AWS_LAMBDA_FUNCTION_NAME"),

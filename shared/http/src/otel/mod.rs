@@ -1,16 +1,16 @@
-//! Traces by parameter: where `OTEL_EXPORTER_OTLP_ENDPOINT` is set, spans leave for an OpenTelemetry
-//! collector (OTLP over HTTP, protobuf); where it is not, none of this is made.
+//! OpenTelemetry traces: if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, spans are exported to a collector (OTLP
+//! over HTTP, protobuf); if not, no spans are recorded.
 //!
 //! ```text
 //!  tracing span ends ──▶ span_buffer ──▶ the response has been delivered ──▶ POST /v1/traces ──▶ next event
 //! ```
 //!
-//! Lambda freezes an environment that waits for its next event, and a thread that exports would freeze
-//! with it: what an invocation made is exported before the next event is asked for. Nobody waits for
-//! that but the bill, for a second at most.
+//! Lambda freezes a function instance that waits for its next event, and an exporter thread would freeze
+//! with it: the spans of an invocation are exported before the next event is requested. No client waits
+//! for that, but it is billed, for a second at most.
 //!
-//! Two kinds of spans leave: the request's, and those whose target is [`TARGET`]. The log leaves the
-//! latter out, so that its lines go on naming the request.
+//! Two kinds of spans are exported: the request's, and those whose target is [`TARGET`]. The log omits
+//! the latter, so that its lines still name the request.
 
 mod config;
 mod exporter;
@@ -37,20 +37,20 @@ use exporter::Exporter;
 use parent::Ids;
 use span_buffer::SpanBuffer;
 
-/// The target of spans that are made for traces alone.
+/// The target of spans for traces alone.
 pub(crate) const TARGET: &str = "otel";
 
 static TRACES: OnceLock<Traces> = OnceLock::new();
 
-/// What a process has of this, if it has any.
+/// The spans and the exporter of this process, if traces are configured.
 #[derive(Debug)]
 struct Traces {
     span_buffer: SpanBuffer,
-    /// Comes later than the first span: its headers may be a secret, which has to be fetched.
+    /// Set after the first span: its headers may be a secret, which has to be fetched.
     exporter: OnceLock<Exporter>,
 }
 
-/// Keeps spans from now on, if there is a collector.
+/// Records spans from now on, if a collector is configured.
 pub(crate) fn layer<S>() -> Option<impl Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -83,14 +83,14 @@ where
         .with_target(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        // No events: they are the log's.
+        // No events: they belong to the log.
         .with_filter(filter_fn(|metadata| {
             let is_ours = metadata.target() == TARGET || metadata.target().starts_with("shared_http");
             metadata.is_span() && *metadata.level() <= Level::INFO && is_ours
         }))
 }
 
-/// Takes the exporter's settings, once secrets are there.
+/// Configures the exporter, once secrets are resolved.
 pub(crate) fn configure(env: &Env<'_>) -> Result<(), ConfigError> {
     if let Some(traces) = TRACES.get()
         && let Some(endpoint) = OtelConfig::from_env(env)?.endpoint
@@ -100,8 +100,8 @@ pub(crate) fn configure(env: &Env<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Makes `span` part of a request's trace, as the gateway's headers have it, and notes on it whether it
-/// is its environment's first.
+/// Makes `span` part of the trace in the gateway's headers, and records whether the request is a cold
+/// start.
 pub(crate) fn began(span: &Span, trace: TraceId, headers: &HeaderMap, is_cold: bool) {
     if TRACES.get().is_some() {
         let xray = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
@@ -110,7 +110,7 @@ pub(crate) fn began(span: &Span, trace: TraceId, headers: &HeaderMap, is_cold: b
     }
 }
 
-/// Notes on a request's span how it was answered.
+/// Records the response's status on a request's span.
 pub(crate) fn answered(span: &Span, status: StatusCode) {
     if TRACES.get().is_some() {
         span.set_attribute(span_buffer::STATUS, i64::from(status.as_u16()));
@@ -120,8 +120,8 @@ pub(crate) fn answered(span: &Span, status: StatusCode) {
     }
 }
 
-/// Around a runtime's service, which is done when a response has been delivered: exports what the
-/// invocation left.
+/// Wraps a runtime's service, which is done when a response has been delivered: exports the invocation's
+/// spans.
 pub(crate) fn exporting<S>(
     service: S,
 ) -> impl Service<LambdaInvocation, Response = (), Error = Error, Future: Send> + Clone + Send + 'static
@@ -155,7 +155,7 @@ mod tests {
 
     const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
 
-    /// The spans that `make` leaves, where there is a collector.
+    /// The spans that `make` records, if a collector is configured.
     fn spans(make: impl FnOnce()) -> Vec<opentelemetry_sdk::trace::SpanData> {
         let span_buffer = SpanBuffer::default();
         with_default(registry().with(keeping(span_buffer.clone(), false)), make);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_unknown_fields_nor_events_nor_others_spans_leave() {
+    fn neither_unknown_fields_nor_events_nor_others_spans_are_exported() {
         let spans = spans(|| {
             let span = tracing::info_span!("request", method = "GET", email = "ada@example.com");
             span.in_scope(|| tracing::error!(error = "ada@example.com", "ada@example.com"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_fetches_is_not_kept_for_ever() {
+    fn the_span_buffer_is_bounded() {
         let many = || {
             (0..2 * span_buffer::MOST).for_each(|_| drop(tracing::info_span!(target: "otel", "x")));
         };

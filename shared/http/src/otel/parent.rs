@@ -1,8 +1,8 @@
-//! A request's place in a trace that began before it.
+//! The parent of a request's span, in a trace that began before it.
 //!
 //! The gateway's `X-Amzn-Trace-Id` always names the trace. It names a parent only where X-Ray traces
 //! the function: otherwise the request is the trace's first span. OpenTelemetry's API takes a trace's id
-//! from a parent or makes one up, so the id of a trace without a parent is handed to what makes it up.
+//! from a parent or generates one, so the id of a trace without a parent is passed to the generator.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ thread_local! {
     static NEXT: Cell<Option<OtelTraceId>> = const { Cell::new(None) };
 }
 
-/// Makes ids up, but for the trace's that is already known.
+/// Generates ids, except a trace id that is already known.
 #[derive(Debug)]
 pub(super) struct Ids;
 
@@ -40,11 +40,11 @@ pub(super) fn set(span: &Span, trace: TraceId, xray: &str) {
     };
     if let Some((parent, sampled)) = parent_of(xray) {
         let parent = SpanContext::new(trace, parent, sampled, true, TraceState::NONE);
-        // Fails only where nobody keeps spans.
+        // Fails only where no spans are recorded.
         let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
     } else {
         NEXT.set(Some(trace));
-        // Asked for its context, a span begins, and takes the id.
+        // Reading its context starts the span, which takes the id.
         let _ = span.context();
         NEXT.take();
     }

@@ -1,4 +1,4 @@
-//! The spans of an invocation, until they leave.
+//! The spans of an invocation, until they are exported.
 
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ pub(super) const COLD_START: &str = "faas.coldstart";
 const METHOD: &str = "http.request.method";
 const ROUTE: &str = "http.route";
 
-/// What a span may tell, by the name that it has in the code and the one that OpenTelemetry has for it.
-/// Whatever else a span holds stays here: a field that is added for the log does not leave by itself.
+/// Allowlist of exported attributes: the name in the code, and OpenTelemetry's. All other fields of a span
+/// are dropped: a field that is added for the log is not exported by accident.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/>
 const ATTRIBUTES: [(&str, &str); 9] = [
@@ -30,7 +30,7 @@ const ATTRIBUTES: [(&str, &str); 9] = [
     ("db.system.name", "db.system.name"),
 ];
 
-/// More than an invocation makes by far; where there is no exporter, it is the end.
+/// Capacity: far more spans than an invocation makes; without an exporter, later spans are dropped.
 pub(super) const MOST: usize = 512;
 
 /// Spans that have ended. Cheap to clone.
@@ -38,7 +38,7 @@ pub(super) const MOST: usize = 512;
 pub(super) struct SpanBuffer(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanBuffer {
-    /// All of them, and none again.
+    /// Takes all spans.
     pub(super) fn take(&self) -> Vec<SpanData> {
         take(&mut *self.spans())
     }
@@ -48,7 +48,7 @@ impl SpanBuffer {
     }
 }
 
-/// A request's span, as OpenTelemetry names it.
+/// Names a request's span after OpenTelemetry's conventions.
 fn name_request(span: &mut SpanData) {
     let value = |name| {
         let named = |attribute: &&KeyValue| attribute.key.as_str() == name;

@@ -1,4 +1,4 @@
-//! The inbox, in a DynamoDB that runs here.
+//! The inbox, in a local DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 

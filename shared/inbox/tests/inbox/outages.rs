@@ -1,4 +1,4 @@
-//! What happens when DynamoDB does not do what it should.
+//! Outages and errors of DynamoDB.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn cancelled(reasons: &str) -> Trouble {
 }
 
 #[tokio::test]
-async fn where_nothing_listens_that_is_said_at_once_and_the_inbox_recovers() {
+async fn a_refused_connection_fails_at_once_and_the_inbox_recovers() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     let waiting = &stack.page().await.turns[0];
@@ -50,7 +50,7 @@ async fn where_nothing_listens_that_is_said_at_once_and_the_inbox_recovers() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_given_up_within_three_seconds() {
+async fn a_timeout_is_retried_and_comes_within_three_seconds() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &Trouble::Slow(Duration::from_mins(1)));
     let began = Instant::now();
@@ -61,7 +61,7 @@ async fn who_says_nothing_is_given_up_within_three_seconds() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_meets_another_one_is_tried_again() {
+async fn a_transaction_conflict_is_retried() {
     let conflict = r#"{"Code":"None"},{"Code":"TransactionConflict","Message":"in conflict"}"#;
     for reason in [conflict, r#"{"Code":"ThrottlingError"}"#] {
         let fake = FakeAws::start().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_transaction_that_meets_another_one_is_tried_again() {
         fake.script(1, &Trouble::Answer { status: 200, body: "{}".to_owned() });
         with_fake(&fake).put_turn(&turn(1)).await.unwrap();
         assert_eq!(fake.calls().len(), 3);
-        // DynamoDB knows by it that all of them are one.
+        // The idempotency token, by which DynamoDB recognises the retries as one request.
         let calls = fake.calls();
         let tokens = calls.iter().map(|call| call.parameters["ClientRequestToken"].as_str());
         let tokens: std::collections::BTreeSet<_> = tokens.collect();
@@ -78,7 +78,7 @@ async fn a_transaction_that_meets_another_one_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_condition_that_fails_is_not_tried_again_and_is_no_error() {
+async fn a_failed_condition_is_not_retried_and_is_no_error() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(1, &cancelled(r#"{"Code":"ConditionalCheckFailed"},{"Code":"None"}"#));
     with_fake(&fake).put_turn(&turn(1)).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_condition_that_fails_is_not_tried_again_and_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_cancelled_for_good_is_an_error() {
+async fn a_permanently_cancelled_transaction_is_an_error() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &cancelled(r#"{"Code":"ValidationError","Message":"too large"}"#));
     let error = with_fake(&fake).put_turn(&turn(1)).await.unwrap_err();
@@ -95,7 +95,7 @@ async fn a_transaction_that_is_cancelled_for_good_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_another_sweep_takes_out_after_its_head_was_read_is_not_damaged() {
+async fn a_turn_removed_by_a_concurrent_sweep_is_not_unreadable() {
     let head = r#"{"pk":{"S":"turn#waiting"},"sk":{"S":"answer-00001#00000000-0000-0000-0000-000000000001#complete"},"pieces":{"N":"1"}}"#;
     let heads = format!(r#"{{"Count":1,"Items":[{head}]}}"#);
     let nothing = r#"{"Count":0,"Items":[]}"#.to_owned();
@@ -117,7 +117,7 @@ async fn what_another_sweep_takes_out_after_its_head_was_read_is_not_damaged() {
 }
 
 #[tokio::test]
-async fn the_inbox_may_be_elsewhere_than_the_rest_of_aws() {
+async fn dynamodb_may_have_its_own_endpoint() {
     let (stack, rest) = (Stack::start().await, FakeAws::start().await.unwrap());
     let mut variables = stack.dynamodb.variables().to_vec();
     variables.push(("AWS_ENDPOINT_URL", rest.url()));

@@ -1,4 +1,4 @@
-//! A table of a test's own, and turns to put there.
+//! A table for each test, and turns to put there.
 
 use std::collections::HashMap;
 
@@ -37,18 +37,18 @@ impl Stack {
         Self { dynamodb, inbox, client: Client::new(aws.sdk_config()) }
     }
 
-    /// What lies in the table, without asking the inbox.
+    /// The table's items, read without the inbox.
     pub(crate) async fn items(&self) -> Vec<Item> {
         let scan = self.client.scan().table_name("inbox").into_paginator().items().send();
         scan.collect::<Result<_, _>>().await.unwrap()
     }
 
-    /// What lies in one partition.
+    /// The items of one partition.
     pub(crate) async fn partition(&self, pk: &str) -> Vec<Item> {
         self.items().await.into_iter().filter(|item| item["pk"].as_s().unwrap() == pk).collect()
     }
 
-    /// The first page of what waits.
+    /// The first page of waiting turns.
     pub(crate) async fn page(&self) -> Page {
         self.inbox.waiting_turns(None).await.unwrap()
     }
@@ -64,12 +64,12 @@ pub(crate) fn inbox(variables: &[(&str, String)]) -> (Inbox, Aws) {
 
 /// A turn whose answer is the one with this number.
 pub(crate) fn turn(number: u16) -> FinishedTurn {
-    turn_saying(number, ANSWER)
+    turn_with_answer(number, ANSWER)
 }
 
-pub(crate) fn turn_saying(number: u16, said: &str) -> FinishedTurn {
+pub(crate) fn turn_with_answer(number: u16, text: &str) -> FinishedTurn {
     let mut answer = Answer::default();
-    answer.apply(&ModelEvent::Text(said), &mut |_| ());
+    answer.apply(&ModelEvent::Text(text), &mut |_| ());
     FinishedTurn {
         user: UserId(Uuid::from_u128(1)),
         chat: ChatId::parse("chat-0001").unwrap(),
@@ -88,7 +88,7 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-20T10:00:00Z".parse().unwrap()
 }
 
-/// Text of 64 letters that is always the same, and compresses by no more than a quarter.
+/// Deterministic text of 64 letters that compresses by no more than a quarter.
 pub(crate) fn noise(bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
     let mut state = 1_u64;

@@ -1,11 +1,11 @@
-//! What is printed never holds what people wrote.
+//! Debug output and errors hold no content of chats.
 
 use fake_aws::{FakeAws, Trouble};
 
 use crate::setup::{ANSWER, QUESTION, Stack, inbox, turn};
 
 #[tokio::test]
-async fn nothing_that_waits_prints_what_was_said() {
+async fn debug_output_of_waiting_turns_holds_no_content() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     let page = stack.page().await;
@@ -18,12 +18,12 @@ async fn nothing_that_waits_prints_what_was_said() {
 }
 
 #[tokio::test]
-async fn what_dynamodb_says_is_not_repeated() {
+async fn dynamodb_error_messages_are_redacted() {
     let fake = FakeAws::start().await.unwrap();
     let mut variables = fake.variables().to_vec();
     variables.push(("INBOX_TABLE", "inbox".to_owned()));
-    let said = format!(r#"{{"__type":"ValidationException","message":"item holds {ANSWER}"}}"#);
-    fake.script(1, &Trouble::Answer { status: 400, body: said });
+    let body = format!(r#"{{"__type":"ValidationException","message":"item holds {ANSWER}"}}"#);
+    fake.script(1, &Trouble::Answer { status: 400, body });
     let error = inbox(&variables).0.put_turn(&turn(1)).await.unwrap_err();
     let printed = format!("{error} {error:?}");
     assert!(printed.starts_with("DynamoDB: ValidationException, status 400"), "{printed}");

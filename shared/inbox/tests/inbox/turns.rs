@@ -1,4 +1,4 @@
-//! Turns that come, wait and go.
+//! Putting, listing and removing turns.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use local_dynamodb::LocalDynamoDb;
 use shared_core::outcome::Outcome;
 use shared_inbox::{Depth, InboxError, WaitingTurn};
 
-use crate::setup::{Stack, noise, now, text, turn, turn_saying};
+use crate::setup::{Stack, noise, now, text, turn, turn_with_answer};
 
 #[tokio::test]
 async fn a_turn_comes_back_as_it_was_put() {
@@ -21,7 +21,7 @@ async fn a_turn_comes_back_as_it_was_put() {
 }
 
 #[tokio::test]
-async fn the_same_turn_put_twice_is_one() {
+async fn putting_a_turn_is_idempotent() {
     let stack = Stack::start().await;
     let (first, other) = (stack.inbox.clone(), stack.inbox.clone());
     let turn = turn(1);
@@ -35,7 +35,7 @@ async fn the_same_turn_put_twice_is_one() {
 }
 
 #[tokio::test]
-async fn a_turn_that_is_put_again_has_not_failed_less_often() {
+async fn putting_a_turn_again_keeps_its_failed_attempts() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     let waiting = &stack.page().await.turns[0];
@@ -45,9 +45,9 @@ async fn a_turn_that_is_put_again_has_not_failed_less_often() {
 }
 
 #[tokio::test]
-async fn an_interrupted_answer_may_still_come_to_its_true_end() {
+async fn an_interrupted_turn_and_its_true_end_both_wait() {
     let stack = Stack::start().await;
-    let mut interrupted = turn_saying(1, "Ada");
+    let mut interrupted = turn_with_answer(1, "Ada");
     interrupted.outcome = Outcome::Interrupted;
     stack.inbox.put_turn(&interrupted).await.unwrap();
     stack.inbox.put_turn(&turn(1)).await.unwrap();
@@ -57,10 +57,10 @@ async fn an_interrupted_answer_may_still_come_to_its_true_end() {
 }
 
 #[tokio::test]
-async fn an_answer_of_three_megabytes_survives_and_leaves_nothing_behind() {
+async fn an_answer_of_three_megabytes_survives_and_is_removed_completely() {
     let stack = Stack::start().await;
     // Compresses to some 800 KB, as so much prose would.
-    let large = turn_saying(1, &(noise(1_100_000) + &"and so on ".repeat(190_000)));
+    let large = turn_with_answer(1, &(noise(1_100_000) + &"and so on ".repeat(190_000)));
     stack.inbox.put_turn(&large).await.unwrap();
     assert!(stack.items().await.len() == 4, "a head and three pieces");
     let page = stack.page().await;
@@ -70,9 +70,9 @@ async fn an_answer_of_three_megabytes_survives_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_a_transaction_is_refused_and_not_cut() {
+async fn a_turn_too_large_for_a_transaction_is_refused_and_not_truncated() {
     let stack = Stack::start().await;
-    let refused = stack.inbox.put_turn(&turn_saying(1, &noise(5_400_000))).await;
+    let refused = stack.inbox.put_turn(&turn_with_answer(1, &noise(5_400_000))).await;
     assert!(
         matches!(refused, Err(InboxError::TooLarge { bytes }) if bytes > 3_900_000),
         "{refused:?}"
@@ -81,7 +81,7 @@ async fn what_is_too_large_for_a_transaction_is_refused_and_not_cut() {
 }
 
 #[tokio::test]
-async fn turns_come_in_pages_in_the_order_in_which_they_began_also_while_they_are_taken_out() {
+async fn pages_keep_the_order_in_which_turns_began_also_while_turns_are_removed() {
     let stack = Stack::start().await;
     for number in (0..45).rev() {
         stack.inbox.put_turn(&turn(number)).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_stub_has_no_content_and_is_removed_after_ninety_days() {
     let expires = now() + SignedDuration::from_hours(90 * 24);
     assert_eq!(*items[0]["ttl"].as_n().unwrap(), expires.as_second().to_string());
 
-    // The attribute by which the table removes items.
+    // The table's TTL attribute.
     let removal = stack.client.describe_time_to_live().table_name("inbox").send().await.unwrap();
     let removal = removal.time_to_live_description.unwrap();
     assert_eq!(removal.attribute_name.as_deref(), Some("ttl"));
@@ -133,7 +133,7 @@ async fn a_stub_has_no_content_and_is_removed_after_ninety_days() {
 }
 
 #[tokio::test]
-async fn two_sweeps_may_take_the_same_turns_out_at_once() {
+async fn two_concurrent_sweeps_can_remove_the_same_turns() {
     let stack = Stack::start().await;
     for number in 0..10 {
         stack.inbox.put_turn(&turn(number)).await.unwrap();
@@ -146,7 +146,7 @@ async fn two_sweeps_may_take_the_same_turns_out_at_once() {
         );
         first.unwrap();
         second.unwrap();
-        // One of them has failed to store what the other one has stored.
+        // One sweep failed to store what the other one has stored.
         stack.inbox.failed(yours, "stored already", now()).await.unwrap();
     }
     assert_eq!(stack.partition("turn#done").await.len(), 10);
@@ -154,13 +154,13 @@ async fn two_sweeps_may_take_the_same_turns_out_at_once() {
 }
 
 #[tokio::test]
-async fn two_sweeps_at_once_call_nothing_unreadable() {
+async fn two_concurrent_sweeps_report_nothing_unreadable() {
     let stack = Stack::start().await;
     for number in 0..20 {
         stack.inbox.put_turn(&turn(number)).await.unwrap();
     }
     let page = stack.page().await;
-    let take_out = async {
+    let remove = async {
         for turn in &page.turns {
             stack.inbox.done(turn, "stored", now()).await.unwrap();
         }
@@ -174,11 +174,11 @@ async fn two_sweeps_at_once_call_nothing_unreadable() {
             }
         }
     };
-    tokio::join!(take_out, look);
+    tokio::join!(remove, look);
 }
 
 #[tokio::test]
-async fn the_first_sweeps_word_stands() {
+async fn the_first_sweep_to_remove_a_turn_wins() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     let waiting = &stack.page().await.turns[0];
@@ -188,7 +188,7 @@ async fn the_first_sweeps_word_stands() {
 }
 
 #[tokio::test]
-async fn what_fails_waits_on_and_is_counted() {
+async fn a_failed_turn_keeps_waiting_and_is_counted() {
     let stack = Stack::start().await;
     for number in 0..3 {
         stack.inbox.put_turn(&turn(number)).await.unwrap();
@@ -208,10 +208,10 @@ async fn what_fails_waits_on_and_is_counted() {
 }
 
 #[tokio::test]
-async fn all_that_waits_is_counted_however_much_it_is() {
+async fn the_depth_counts_more_heads_than_one_call_returns() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
-    // Heads so large that a call to DynamoDB, which reads 1 MB, does not see them all.
+    // Heads so large that one call to DynamoDB, which reads 1 MB, does not return them all.
     for number in 0..4 {
         let put = stack.client.put_item().table_name("inbox");
         let put = put.item("pk", text("turn#waiting")).item("sk", text(&format!("large-{number}")));
@@ -221,14 +221,14 @@ async fn all_that_waits_is_counted_however_much_it_is() {
 }
 
 #[tokio::test]
-async fn what_waits_on_a_developers_machine_survives_a_restart() {
+async fn waiting_turns_survive_a_restart_of_the_local_dynamodb() {
     let age = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let file = std::env::temp_dir().join(format!("inbox-{age}.sqlite"));
     let before = Stack::of(LocalDynamoDb::keeping(&file).await.unwrap());
     before.inbox.put_turn(&turn(1)).await.unwrap();
     before.dynamodb.stop().await;
     drop(before);
-    // The last handle of its file may go a moment after it has stopped.
+    // The last handle of its file may be closed a moment after it has stopped.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let after = Stack::of(LocalDynamoDb::keeping(&file).await.unwrap());
     assert_eq!(after.page().await.turns[0].turn, turn(1));

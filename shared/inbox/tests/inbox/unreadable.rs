@@ -1,4 +1,4 @@
-//! Items that are no turns.
+//! Unreadable items.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use shared_inbox::{Depth, WhyUnreadable};
 
-use crate::setup::{Item, Stack, noise, text, turn, turn_saying};
+use crate::setup::{Item, Stack, noise, text, turn, turn_with_answer};
 
 impl Stack {
     async fn put_head(&self, id: &str, pieces: AttributeValue) {
@@ -35,7 +35,7 @@ fn gzipped(json: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_reported_stays_and_hides_nothing() {
+async fn unreadable_items_are_reported_stay_and_hide_no_turns() {
     let stack = Stack::start().await;
     stack.inbox.put_turn(&turn(1)).await.unwrap();
     stack.put_head("answer-00002", text("many")).await;
@@ -77,9 +77,9 @@ async fn a_page_of_nothing_but_unreadable_items_is_not_the_last() {
 }
 
 #[tokio::test]
-async fn a_body_that_lacks_a_piece_is_no_turn() {
+async fn a_body_that_lacks_a_piece_is_damaged() {
     let stack = Stack::start().await;
-    stack.inbox.put_turn(&turn_saying(1, &noise(1_100_000))).await.unwrap();
+    stack.inbox.put_turn(&turn_with_answer(1, &noise(1_100_000))).await.unwrap();
     let body = "turn#answer-00001#00000000-0000-0000-0000-000000000001#complete";
     let pieces = stack.partition(body).await;
     assert!(pieces.len() > 2, "{}", pieces.len());

@@ -1,4 +1,4 @@
-//! `GET /key`, before a key is stored.
+//! Key check (`GET /key`) before a user's own key is stored.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -14,13 +14,13 @@ fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
 }
 
-/// The error and its cause, as a log has them.
+/// The error and its cause, as they are logged.
 fn shown(error: &KeyError) -> String {
     format!("{error} {error:?} {:?}", error.source().map(ToString::to_string))
 }
 
 #[tokio::test]
-async fn a_good_key_is_described() {
+async fn a_valid_key_is_described() {
     let (_fake, client) = start().await;
     let expected = KeyInfo {
         label: Some("sk-or-v1-c0f...mine".to_owned()),
@@ -34,18 +34,18 @@ async fn a_good_key_is_described() {
 }
 
 #[tokio::test]
-async fn a_key_with_nothing_left_is_good() {
+async fn an_exhausted_key_passes_the_check() {
     let (_fake, client) = start().await;
-    let facts = client.check_key(&key("sk-or-v1-c0ffee-poor"), now()).await.unwrap();
-    assert_eq!(facts.remaining_nano_usd, Some(0));
-    assert_eq!(facts.usage_nano_usd, 100_000_000_000);
+    let info = client.check_key(&key("sk-or-v1-c0ffee-poor"), now()).await.unwrap();
+    assert_eq!(info.remaining_nano_usd, Some(0));
+    assert_eq!(info.usage_nano_usd, 100_000_000_000);
 }
 
 #[tokio::test]
-async fn a_key_that_is_unknown_or_becomes_so_is_refused() {
+async fn an_unknown_or_revoked_key_is_refused() {
     let (fake, client) = start().await;
-    let dead = client.check_key(&key("sk-or-v1-c0ffee-dead"), now()).await;
-    assert!(matches!(dead, Err(KeyError::Unknown)), "{dead:?}");
+    let unknown = client.check_key(&key("sk-or-v1-c0ffee-dead"), now()).await;
+    assert!(matches!(unknown, Err(KeyError::Unknown)), "{unknown:?}");
     client.check_key(&key(GOOD), now()).await.unwrap();
     fake.revoke(GOOD);
     let revoked = client.check_key(&key(GOOD), now()).await;
@@ -53,7 +53,7 @@ async fn a_key_that_is_unknown_or_becomes_so_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_ask_models_is_refused() {
+async fn a_management_or_expired_key_is_refused() {
     let (_fake, client) = start().await;
     let managed = client.check_key(&key("sk-or-v1-c0ffee-managed"), now()).await;
     assert!(matches!(managed, Err(KeyError::ManagementKey)), "{managed:?}");
@@ -64,7 +64,7 @@ async fn a_key_that_cannot_ask_models_is_refused() {
 }
 
 #[tokio::test]
-async fn a_busy_openrouter_says_when_to_come_back() {
+async fn a_rate_limited_check_returns_when_to_retry() {
     let (_fake, client) = start().await;
     let busy = client.check_key(&key("sk-or-v1-c0ffee-busy"), now()).await;
     let Err(KeyError::CheckBusy { retry_after }) = busy else { panic!("{busy:?}") };
@@ -72,13 +72,13 @@ async fn a_busy_openrouter_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn without_an_answer_in_time_the_key_is_neither_good_nor_bad() {
+async fn an_unavailable_check_neither_accepts_nor_refuses_the_key() {
     let (fake, client) = start().await;
     let began = Instant::now();
     let slow = client.check_key(&key("sk-or-v1-c0ffee-slow"), now()).await.unwrap_err();
     assert!(matches!(slow, KeyError::CheckUnavailable(_)), "{slow:?}");
-    let took = began.elapsed().as_secs_f64();
-    assert!((3.9..4.9).contains(&took), "{took}");
+    let elapsed = began.elapsed().as_secs_f64();
+    assert!((3.9..4.9).contains(&elapsed), "{elapsed}");
 
     let down = client.check_key(&key("sk-or-v1-c0ffee-down"), now()).await.unwrap_err();
     assert!(matches!(down, KeyError::CheckUnavailable(_)), "{down:?}");
@@ -89,14 +89,14 @@ async fn without_an_answer_in_time_the_key_is_neither_good_nor_bad() {
 }
 
 #[tokio::test]
-async fn what_is_not_openrouters_answer_says_nothing_about_a_key() {
+async fn an_unexpected_response_neither_accepts_nor_refuses_the_key() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let elsewhere = format!("302 Found\r\nlocation: {}/key", fake.base_url());
     for (head, body) in [
         ("200 OK", "<html>".to_owned()),
         ("200 OK", r#"{"data":{"usage":"c0ffee"}}"#.to_owned()),
         ("403 Forbidden", "c0ffee".to_owned()),
-        // A key goes nowhere else.
+        // A redirect is not followed: the key is sent nowhere else.
         (&elsewhere, String::new()),
     ] {
         let length = body.len();
@@ -110,7 +110,7 @@ async fn what_is_not_openrouters_answer_says_nothing_about_a_key() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_not_read_to_its_end() {
+async fn an_endless_response_is_not_read_to_its_end() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n";
     let (base_url, _server) = answering(format!("{head}{}", "x".repeat(1_000_000))).await;
     let began = Instant::now();
@@ -120,7 +120,7 @@ async fn an_endless_answer_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn no_key_is_in_an_error_or_in_a_log() {
+async fn no_error_and_no_log_contains_a_key() {
     let log = Log::start();
     let (fake, client) = start().await;
     for end in ["mine", "dead", "busy", "down", "managed", "expired"] {

@@ -1,4 +1,4 @@
-//! Turns that a person's own key pays for.
+//! Turns paid by a user's own key (BYOK).
 
 use std::pin::pin;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::setup::{GOOD, Log, SECRET, key, start, with_platform_key};
 const PLATFORM: &str = "sk-or-v1-the-platforms";
 const IN_2_S: Duration = Duration::from_secs(2);
 
-/// Asks, listens to the end, and gives the text or the failure.
+/// Asks, reads the stream to its end, and returns the text or the failure.
 async fn asked(
     client: &OpenRouter,
     model: &str,
@@ -50,7 +50,7 @@ async fn asked(
 }
 
 #[tokio::test]
-async fn the_key_of_the_turn_pays_and_is_nowhere_else() {
+async fn the_key_of_the_turn_pays_and_is_sent_nowhere_else() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let client = with_platform_key(&fake.base_url(), PLATFORM);
     let own = key(GOOD);
@@ -67,14 +67,14 @@ async fn the_key_of_the_turn_pays_and_is_nowhere_else() {
 }
 
 #[tokio::test]
-async fn without_a_key_of_the_platforms_a_persons_own_still_pays() {
+async fn without_a_platform_key_a_users_own_key_still_pays() {
     let (_fake, client) = start().await;
     assert_eq!(asked(&client, "fake/echo", Some(&key(GOOD))).await.unwrap(), "hello");
     assert_eq!(asked(&client, "fake/echo", None).await, Err(ModelError::Broken));
 }
 
 #[tokio::test]
-async fn a_refused_key_is_told_by_whose_it_is() {
+async fn the_error_of_a_refused_key_depends_on_its_owner() {
     let fake = FakeOpenRouter::start().await.unwrap();
     for (end, own, platform) in [
         ("dead", ModelError::KeyRefused, ModelError::Broken),
@@ -91,7 +91,7 @@ async fn a_refused_key_is_told_by_whose_it_is() {
         assert_eq!(asked(&client, "fake/echo", Some(&key(&text))).await, Err(own), "{end}");
         let client = with_platform_key(&fake.base_url(), &text);
         assert_eq!(asked(&client, "fake/echo", None).await, Err(platform), "{end}");
-        // The person's is asked with, whatever is wrong with the platform's.
+        // The user's own key is used, whatever is wrong with the platform's.
         assert_eq!(asked(&client, "fake/echo", Some(&key(GOOD))).await.unwrap(), "hello", "{end}");
     }
 }
@@ -106,7 +106,7 @@ async fn a_key_that_was_revoked_is_refused_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_401_that_is_not_openrouters_own_says_nothing_of_the_key() {
+async fn a_401_that_is_not_openrouters_own_does_not_refuse_the_key() {
     let (fake, client) = start().await;
     for body in [
         json!({ "message": "Unauthorized" }),
@@ -119,7 +119,7 @@ async fn a_401_that_is_not_openrouters_own_says_nothing_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_has_reached_its_limit_is_told_from_a_refused_message() {
+async fn a_key_limit_is_distinguished_from_moderation() {
     let (fake, client) = start().await;
     let message =
         "Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys";
@@ -138,10 +138,10 @@ async fn a_failure_in_the_stream_never_refuses_the_key() {
     let own = key(GOOD);
     let busy = ModelError::RateLimited { retry_after: Duration::from_secs(10) };
     for (code, error_type, mine, platforms) in [
-        // The key was let in, so the 401 is about another one.
+        // The key was accepted, so the 401 is about another one.
         (401, "authentication", ModelError::Broken, ModelError::Broken),
         (402, "payment_required", ModelError::KeyExhausted, ModelError::OutOfCredit),
-        // Nothing says that it is the account's limit: the key was let in, the model is busy.
+        // Nothing says that it is the account's rate limit: the key was accepted, the model is busy.
         (429, "rate_limit_exceeded", busy.clone(), busy),
     ] {
         fake.script("fake/mine", [delta("half an ans"), error(code, "x", error_type)]);

@@ -1,4 +1,4 @@
-//! `GET /generation`, after somebody has hung up.
+//! Usage lookup (`GET /generation`) after the client has cancelled a stream.
 
 use std::error::Error as _;
 use std::pin::pin;
@@ -18,8 +18,8 @@ use crate::setup::{GOOD, Log, SECRET, answering, key, start, with_platform_key};
 
 const PLATFORM: &str = "sk-or-v1-the-platforms";
 
-/// Asks, hears until a word has come, hangs up, and gives the generation's name.
-async fn hung_up(
+/// Asks, reads until the first text, cancels the stream, and returns the generation's id.
+async fn cancelled(
     fake: &FakeOpenRouter,
     client: &OpenRouter,
     model: &str,
@@ -50,7 +50,7 @@ async fn hung_up(
     id
 }
 
-/// Asks until it is known.
+/// Polls until the usage is known.
 async fn looked_up(client: &OpenRouter, id: &str, key: Option<&ProviderKey>) -> Usage {
     let known = async {
         loop {
@@ -64,10 +64,10 @@ async fn looked_up(client: &OpenRouter, id: &str, key: Option<&ProviderKey>) -> 
 }
 
 #[tokio::test]
-async fn what_an_answer_took_is_known_a_moment_after_hanging_up() {
+async fn the_usage_of_a_cancelled_generation_is_known_a_moment_later() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let client = with_platform_key(&fake.base_url(), PLATFORM);
-    let id = hung_up(&fake, &client, "fake/slow", None).await;
+    let id = cancelled(&fake, &client, "fake/slow", None).await;
     assert_eq!(client.generation(&id, None).await.unwrap(), None);
     let usage = looked_up(&client, &id, None).await;
     assert_eq!(usage.prompt_tokens, 2);
@@ -75,16 +75,16 @@ async fn what_an_answer_took_is_known_a_moment_after_hanging_up() {
     let cost = 2 * 1_000 + i64::from(usage.completion_tokens) * 2_000;
     assert_eq!(usage.cost_nano_usd, Some(cost));
 
-    let id = hung_up(&fake, &client, "fake/unstoppable", None).await;
+    let id = cancelled(&fake, &client, "fake/unstoppable", None).await;
     assert_eq!(looked_up(&client, &id, None).await.completion_tokens, 200);
 }
 
 #[tokio::test]
-async fn the_key_that_paid_finds_it_and_no_other_does() {
+async fn only_the_key_that_paid_finds_a_generation() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let client = with_platform_key(&fake.base_url(), PLATFORM);
     let (own, other) = (key(GOOD), key("sk-or-v1-c0ffee-other"));
-    let id = hung_up(&fake, &client, "fake/slow", Some(&own)).await;
+    let id = cancelled(&fake, &client, "fake/slow", Some(&own)).await;
     assert!(looked_up(&client, &id, Some(&own)).await.completion_tokens > 0);
     for key in [None, Some(&other)] {
         assert_eq!(client.generation(&id, key).await.unwrap(), None);
@@ -95,7 +95,7 @@ async fn the_key_that_paid_finds_it_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn no_id_is_more_than_an_id() {
+async fn an_id_is_escaped_in_the_query() {
     let (_fake, client) = start().await;
     for id in ["", "gen-nothing", "gen&id=x", "../key", "gen 1\n#?", "gen-ü"] {
         assert_eq!(client.generation(id, Some(&key(GOOD))).await.unwrap(), None, "{id}");
@@ -103,7 +103,7 @@ async fn no_id_is_more_than_an_id() {
 }
 
 #[tokio::test]
-async fn without_an_answer_nothing_is_known() {
+async fn an_unexpected_response_is_an_error_that_quotes_nothing() {
     for head in ["200 OK", "429 Too Many Requests", "503 Service Unavailable"] {
         let body = r#"{"data":{"total_cost":"c0ffee"}}"#;
         let length = body.len();
@@ -117,7 +117,7 @@ async fn without_an_answer_nothing_is_known() {
 }
 
 #[tokio::test]
-async fn it_answers_in_time_or_not_at_all_and_logs_no_key() {
+async fn a_lookup_times_out_and_logs_no_key() {
     let log = Log::start();
     let (base_url, _server) =
         answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned()).await;

@@ -1,4 +1,4 @@
-//! A person's own key: what `OpenRouter` says of it, the turns that it pays for, and what these took.
+//! A user's own key (BYOK): its check, the turns that it pays for, and the lookup of their usage.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A client of the fake, and what it writes into its log.
+//! A client of the fake, and the capture of its log.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 
-/// What every key in these tests holds, and no other text does.
+/// Part of every key in these tests, and of no other text.
 pub(crate) const SECRET: &str = "c0ffee";
 pub(crate) const GOOD: &str = "sk-or-v1-c0ffee-mine";
 
@@ -21,12 +21,12 @@ pub(crate) fn key(text: &str) -> ProviderKey {
     ProviderKey::parse(text).unwrap()
 }
 
-/// A client with this key of the platform's.
+/// A client with this platform key.
 pub(crate) fn with_platform_key(base_url: &str, platform: &str) -> OpenRouter {
     OpenRouter::new(&OpenRouterConfig::from_env(&env(base_url, platform)).unwrap()).unwrap()
 }
 
-/// A client that has only what people bring.
+/// A client without a platform key: only users' own keys (BYOK) pay.
 pub(crate) fn without_platform_key(base_url: &str) -> OpenRouter {
     let env = env(base_url, "");
     let client = OpenRouter::new(&OpenRouterConfig::without_key(&env).unwrap()).unwrap();
@@ -43,14 +43,14 @@ fn env<'a>(base_url: &'a str, platform: &'a str) -> Env<'a> {
     })
 }
 
-/// The fake, and a client of it without a key of the platform's.
+/// The fake, and a client of it without a platform key.
 pub(crate) async fn start() -> (FakeOpenRouter, OpenRouter) {
     let fake = FakeOpenRouter::start().await.unwrap();
     let client = without_platform_key(&fake.base_url());
     (fake, client)
 }
 
-/// A server that answers every request with these bytes, and hangs up on nobody.
+/// A server that answers every request with these bytes, and never closes a connection.
 pub(crate) async fn answering(answer: String) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ pub(crate) async fn answering(answer: String) -> (String, JoinSet<()>) {
     (base_url, server)
 }
 
-/// All that this thread logs, its libraries included, while this lives.
+/// Captures all logs of this thread, libraries included, until it is dropped.
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<u8>>>,
     _guard: DefaultGuard,

@@ -90,7 +90,7 @@ impl Request<'_> {
         turn: &NewTurn,
         plans: &Plans,
     ) -> Result<BegunTurn, DatabaseError> {
-        let (is_retry, second) = (&AtomicBool::new(false), &turn.tried_again());
+        let (is_retry, second) = (&AtomicBool::new(false), &turn.retried());
         let begin = |client: Object| async move {
             if !is_retry.swap(true, Ordering::Relaxed) {
                 return self.begin_on(&client, turn, plans).await;

@@ -78,8 +78,8 @@ async fn a_key_begins_one_turn_in_whatever_chat_and_is_free_again_if_that_is_wit
     let third = with_key(next_turn("chat-0012", 12), "three");
     let begun = begin(&stack, &ada, &third).await.unwrap();
     stack.database().withdraw_turn(&begun, "unavailable", stack.clock.now()).await.unwrap();
-    let tried_again = NewTurn { answer: message_id("answer-12b"), ..third };
-    begin(&stack, &ada, &tried_again).await.unwrap();
+    let retried = NewTurn { answer: message_id("answer-12b"), ..third };
+    begin(&stack, &ada, &retried).await.unwrap();
     stack.assert_books_are_right().await;
 }
 

@@ -1,4 +1,4 @@
-//! How often KMS is asked, and what for.
+//! The calls to KMS: their number and their parameters.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_vault_is_made_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_warm_vault_asks_kms_nothing() {
+async fn a_warm_vault_makes_no_kms_calls() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     let key = vault.new_data_key(data_key(2)).await.unwrap();
@@ -30,7 +30,7 @@ async fn a_warm_vault_asks_kms_nothing() {
     let before = stored.fake.calls().len();
     for _ in 0..100 {
         let sealed = vault.seal(&key, ADA, &secret()).await.unwrap();
-        // Clones share what is unwrapped.
+        // Clones share the cache.
         vault.clone().open(&key, ADA, &sealed).await.unwrap();
         stored.open(&vault).await.unwrap();
     }
@@ -38,7 +38,7 @@ async fn a_warm_vault_asks_kms_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_process_unwraps_a_key_once_however_many_wait_for_it() {
+async fn concurrent_requests_for_a_key_share_one_unwrap_call() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake.script(1, &Trouble::Slow(Duration::from_millis(100)));
@@ -48,7 +48,7 @@ async fn a_new_process_unwraps_a_key_once_however_many_wait_for_it() {
 }
 
 #[tokio::test]
-async fn as_many_keys_as_are_in_use_are_kept_and_no_more() {
+async fn the_cache_is_bounded_and_evicts_the_least_recently_used_key() {
     let stored = Stored::new().await;
     let maker = stored.vault();
     let keys: Vec<WrappedKey> = join_all((2..19).map(|id| maker.new_data_key(data_key(id))))
@@ -65,7 +65,7 @@ async fn as_many_keys_as_are_in_use_are_kept_and_no_more() {
         stored.unwrapped() - before
     };
     assert_eq!(unwrapped(&keys).await, 17);
-    // The first one had to go; that the second was asked for lately keeps it.
+    // The first one was evicted; the second one stays, as it was used recently.
     assert_eq!(unwrapped(&keys[1..2]).await, 0);
     assert_eq!(unwrapped(&keys[..1]).await, 1);
     assert_eq!(unwrapped(&keys[1..2]).await, 0);
@@ -73,7 +73,7 @@ async fn as_many_keys_as_are_in_use_are_kept_and_no_more() {
 }
 
 #[tokio::test]
-async fn kms_is_told_what_the_key_is_for() {
+async fn every_kms_call_has_the_encryption_context() {
     let stored = Stored::new().await;
     stored.open(&stored.vault()).await.unwrap();
     let [made, opened] = &stored.fake.calls()[..] else { panic!("{:?}", stored.fake.calls()) };
@@ -89,7 +89,7 @@ async fn kms_is_told_what_the_key_is_for() {
 }
 
 #[tokio::test]
-async fn a_data_key_that_was_made_for_something_else_is_refused() {
+async fn a_data_key_of_another_encryption_context_is_refused() {
     let stored = Stored::new().await;
     let variables = stored.fake.variables();
     let found = |name: &str| variables.iter().find(|(key, _)| *key == name);
@@ -109,13 +109,13 @@ async fn a_data_key_that_was_made_for_something_else_is_refused() {
 #[tokio::test]
 async fn the_database_does_not_choose_the_master_key() {
     let stored = Stored::new().await;
-    let somebodys = stored.fake.put_key("somebodys");
-    let key = with_kms(&stored.fake, &somebodys).new_data_key(data_key(2)).await.unwrap();
+    let attackers = stored.fake.put_key("attackers");
+    let key = with_kms(&stored.fake, &attackers).new_data_key(data_key(2)).await.unwrap();
     let before = stored.fake.calls().len();
     let refused = stored.vault().seal(&key, ADA, &secret()).await;
-    assert_eq!(refused, Err(VaultError::UnknownMaster(somebodys)));
+    assert_eq!(refused, Err(VaultError::UnknownMaster(attackers)));
     assert_eq!(stored.fake.calls().len(), before);
-    // Nor does it when it says the one and means the other.
+    // Nor if it names the configured key beside a blob of another.
     let key = WrappedKey { master: stored.arn.clone(), ..key };
     assert_eq!(stored.vault().seal(&key, ADA, &secret()).await, Err(VaultError::Forged));
 }

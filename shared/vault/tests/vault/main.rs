@@ -1,4 +1,5 @@
-//! Sealing and opening, with keys in a file and in a KMS that AWS's SDK asks over loopback.
+//! Encryption and decryption, with master keys in a file and in a fake KMS that AWS's SDK calls over
+//! loopback.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 

@@ -1,4 +1,4 @@
-//! KMS away, too busy, or not willing.
+//! KMS unreachable, throttling or refusing.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use crate::setup::{SECRET, Stored, data_key};
 
 const SLOW: Trouble = Trouble::Slow(Duration::from_millis(200));
 
-/// What making and opening a key come to.
+/// The errors of generating and of unwrapping a key.
 async fn refusals(stored: &Stored, vault: &Vault) -> [VaultError; 2] {
     let made = vault.new_data_key(data_key(9)).await.unwrap_err();
     [made, stored.open(vault).await.unwrap_err()]
 }
 
 #[tokio::test]
-async fn a_throttled_call_is_tried_again() {
+async fn a_throttled_call_is_retried() {
     let stored = Stored::new().await;
     stored.fake.script(2, &Trouble::Throttled);
     assert_eq!(stored.open(&stored.vault()).await.unwrap(), SECRET);
@@ -28,7 +28,7 @@ async fn a_throttled_call_is_tried_again() {
 }
 
 #[tokio::test]
-async fn all_who_wait_learn_of_a_failure_at_once_and_the_next_one_asks_again() {
+async fn all_waiters_share_a_failure_and_the_next_request_retries() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake.script(3, &Trouble::Broken);
@@ -42,7 +42,7 @@ async fn all_who_wait_learn_of_a_failure_at_once_and_the_next_one_asks_again() {
 }
 
 #[tokio::test]
-async fn a_failure_is_over_though_somebody_has_not_yet_heard_of_it() {
+async fn a_failure_is_not_reused_while_a_waiter_has_yet_to_see_it() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake.script(3, &Trouble::Broken);
@@ -54,7 +54,7 @@ async fn a_failure_is_over_though_somebody_has_not_yet_heard_of_it() {
 }
 
 #[tokio::test]
-async fn a_silent_kms_is_given_up_within_six_seconds_and_found_again() {
+async fn a_kms_timeout_comes_within_six_seconds_and_the_next_call_recovers() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     // For a third attempt there is no time left.
@@ -68,7 +68,7 @@ async fn a_silent_kms_is_given_up_within_six_seconds_and_found_again() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable() {
+async fn a_refused_connection_is_unavailable() {
     let mut stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake = FakeAws::start().await.unwrap();
@@ -80,7 +80,7 @@ async fn nobody_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn who_gives_up_waiting_takes_nothing_from_those_who_wait_on() {
+async fn a_cancelled_waiter_does_not_cancel_the_shared_call() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake.script(1, &SLOW);
@@ -92,7 +92,7 @@ async fn who_gives_up_waiting_takes_nothing_from_those_who_wait_on() {
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_waits_for_is_made_anew_by_the_next() {
+async fn an_abandoned_call_is_retried_by_the_next_request() {
     let stored = Stored::new().await;
     let vault = stored.vault();
     stored.fake.script(1, &Trouble::Slow(Duration::from_mins(1)));
@@ -103,7 +103,7 @@ async fn a_call_that_nobody_waits_for_is_made_anew_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_used_is_not_an_outage() {
+async fn a_disabled_master_key_is_not_an_outage() {
     let stored = Stored::new().await;
     let warm = stored.vault();
     stored.open(&warm).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_key_that_cannot_be_used_is_not_an_outage() {
             assert!(matches!(&error, VaultError::MasterUnusable(_)), "{error}");
             assert!(error.to_string().contains(code), "{error}");
         }
-        // What is unwrapped stays so until the process ends.
+        // Unwrapped keys stay cached until the process ends.
         assert_eq!(stored.open(&warm).await.unwrap(), SECRET);
     }
     stored.fake.set_key_state(&stored.arn, KeyState::Enabled);
@@ -124,7 +124,7 @@ async fn a_key_that_cannot_be_used_is_not_an_outage() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_gone_is_not_an_outage() {
+async fn a_missing_master_key_is_not_an_outage() {
     let mut stored = Stored::new().await;
     stored.fake = FakeAws::start().await.unwrap();
     let vault = stored.vault();
@@ -134,7 +134,7 @@ async fn a_key_that_is_gone_is_not_an_outage() {
 }
 
 #[tokio::test]
-async fn no_permission_is_not_an_outage_and_names_what_it_takes() {
+async fn a_missing_permission_is_not_an_outage_and_is_named() {
     let stored = Stored::new().await;
     stored.fake.script(2, &Trouble::Denied);
     for error in refusals(&stored, &stored.vault()).await {
@@ -144,7 +144,7 @@ async fn no_permission_is_not_an_outage_and_names_what_it_takes() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_key_is_no_key() {
+async fn a_response_without_a_key_is_an_error() {
     let stored = Stored::new().await;
     let answer = Trouble::Answer { status: 200, body: "{}".to_owned() };
     stored.fake.script(2, &answer);

@@ -1,4 +1,4 @@
-//! A new master key beside a former one, and then without it.
+//! Key rotation: a new master key beside the former one, and then without it.
 
 use fake_aws::FakeAws;
 use secrecy::ExposeSecret;
@@ -7,24 +7,24 @@ use shared_vault::{Vault, VaultError};
 
 use crate::setup::{ADA, NEW, OLD, SECRET, data_key, secret, with_file, with_kms};
 
-/// What one goes through: `before` has the old key, `between` both, `after` the new one. The
-/// last knows the old key by `old`.
-async fn goes_over(before: Vault, between: Vault, after: Vault, old: &str) {
+/// Rotates the master key: `before` has the old one, `between` both, `after` only the new one. `old`
+/// is the old one's id.
+async fn rotate(before: Vault, between: Vault, after: Vault, old: &str) {
     let key = before.new_data_key(data_key(1)).await.unwrap();
     let sealed = before.seal(&key, ADA, &secret()).await.unwrap();
     assert_eq!(key.master, before.master());
 
     assert_ne!(key.master, between.master());
-    let (new_key, resealed) = sealed_anew(&between, &key, &sealed).await;
+    let (new_key, re_encrypted) = re_encrypt(&between, &key, &sealed).await;
     assert_eq!(new_key.master, between.master());
 
-    let opened = after.open(&new_key, ADA, &resealed).await.unwrap();
+    let opened = after.open(&new_key, ADA, &re_encrypted).await.unwrap();
     assert_eq!(opened.expose_secret(), SECRET);
     let error = after.open(&key, ADA, &sealed).await.unwrap_err();
     assert_eq!(error, VaultError::UnknownMaster(old.to_owned()));
 }
 
-async fn sealed_anew(vault: &Vault, key: &WrappedKey, sealed: &Sealed) -> (WrappedKey, Sealed) {
+async fn re_encrypt(vault: &Vault, key: &WrappedKey, sealed: &Sealed) -> (WrappedKey, Sealed) {
     let secret = vault.open(key, ADA, sealed).await.unwrap();
     let key = vault.new_data_key(data_key(2)).await.unwrap();
     let sealed = vault.seal(&key, ADA, &secret).await.unwrap();
@@ -32,22 +32,22 @@ async fn sealed_anew(vault: &Vault, key: &WrappedKey, sealed: &Sealed) -> (Wrapp
 }
 
 #[tokio::test]
-async fn from_one_line_of_a_file_to_another() {
+async fn a_master_key_in_a_file_is_rotated() {
     let (before, after) = (with_file(&[OLD]), with_file(&[NEW]));
-    goes_over(before, with_file(&["# newest first", NEW, OLD]), after, "old").await;
+    rotate(before, with_file(&["# newest first", NEW, OLD]), after, "old").await;
 }
 
 #[tokio::test]
-async fn from_one_key_of_kms_to_another() {
+async fn a_master_key_in_kms_is_rotated() {
     let fake = FakeAws::start().await.unwrap();
     let (old, new) = (fake.put_key("old"), fake.put_key("new"));
     let between = with_kms(&fake, &format!("{new} {old}"));
-    goes_over(with_kms(&fake, &old), between, with_kms(&fake, &new), &old).await;
+    rotate(with_kms(&fake, &old), between, with_kms(&fake, &new), &old).await;
 }
 
-/// What is stored once has to open for good: a change of the form needs a way to read this one.
+/// Stored secrets have to stay readable: a new format needs a way to read this one.
 #[tokio::test]
-async fn what_the_first_version_has_stored_opens() {
+async fn secrets_in_the_first_versions_format_open() {
     let key = WrappedKey { id: data_key(1), master: "new".into(), wrapped: bytes(WRAPPED) };
     let nonce = bytes(NONCE).try_into().unwrap();
     let sealed = Sealed { data_key: key.id, nonce, ciphertext: bytes(CIPHERTEXT) };

@@ -1,4 +1,4 @@
-//! What a ciphertext opens for, and what it does not. Both kinds of master key alike.
+//! What a ciphertext is bound to, for both kinds of master key.
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
@@ -12,7 +12,7 @@ async fn opened(vault: &Vault, key: &WrappedKey, sealed: &Sealed) -> Result<Stri
 }
 
 #[tokio::test]
-async fn what_is_sealed_opens_again_also_in_another_process() {
+async fn a_secret_opens_again_also_in_another_process() {
     let (vaults, _fake) = both().await;
     for vault in vaults {
         let key = vault.new_data_key(data_key(1)).await.unwrap();
@@ -29,7 +29,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_text_opens_again(text in ".*") {
+    fn any_text_round_trips(text in ".*") {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let vault = with_file(&[NEW]);
@@ -104,7 +104,7 @@ async fn no_byte_of_a_wrapped_key_can_change() {
         for place in 0..key.wrapped.len() {
             let mut damaged = key.clone();
             damaged.wrapped[place] ^= 1;
-            // The key is in the cache, as it was.
+            // The undamaged key is in the cache.
             assert_eq!(opened(&vault, &damaged, &sealed).await, Err(VaultError::Forged));
             assert_eq!(vault.seal(&damaged, ADA, &secret()).await, Err(VaultError::Forged));
         }
@@ -115,7 +115,7 @@ async fn no_byte_of_a_wrapped_key_can_change() {
 }
 
 #[tokio::test]
-async fn the_same_secret_is_never_the_same_ciphertext() {
+async fn a_secret_never_has_the_same_nonce_or_ciphertext_twice() {
     let (vaults, _fake) = both().await;
     for vault in vaults {
         let key = vault.new_data_key(data_key(1)).await.unwrap();

@@ -30,7 +30,7 @@ pub(crate) fn secret() -> SecretString {
     SECRET.into()
 }
 
-/// Never the same twice, which is all that nonces need, and all that can be told of it here.
+/// Never the same twice, which is all that nonces need, and all that these tests can check.
 pub(crate) fn entropy() -> Entropy {
     static DRAWN: AtomicU64 = AtomicU64::new(1);
     Entropy::new(|bytes| {
@@ -49,25 +49,25 @@ pub(crate) fn config(keys: &str, fake: Option<&FakeAws>) -> Result<VaultConfig, 
     }))
 }
 
-/// A process that has just started.
+/// The vault of a new process.
 pub(crate) fn with_kms(fake: &FakeAws, arns: &str) -> Vault {
     Vault::new(&config(arns, Some(fake)).unwrap(), entropy())
 }
 
-/// A process that has just started, without an account.
+/// The vault of a new process without an AWS account.
 pub(crate) fn with_file(lines: &[&str]) -> Vault {
     let file = KeyFile::of(lines);
     Vault::new(&config(&file.variable(), None).unwrap(), entropy())
 }
 
-/// One of each kind, and the KMS behind the second.
+/// A vault of each kind, and the KMS behind the second.
 pub(crate) async fn both() -> ([Vault; 2], FakeAws) {
     let fake = FakeAws::start().await.unwrap();
     let arn = fake.put_key("chat");
     ([with_file(&[NEW]), with_kms(&fake, &arn)], fake)
 }
 
-/// A KMS with a key, and a secret of Ada's that an earlier process has sealed.
+/// A KMS with a key, and a secret of Ada's that an earlier process has encrypted.
 pub(crate) struct Stored {
     pub(crate) fake: FakeAws,
     pub(crate) arn: String,
@@ -85,7 +85,7 @@ impl Stored {
         Self { fake, arn, key, sealed }
     }
 
-    /// A process that has just started.
+    /// The vault of a new process.
     pub(crate) fn vault(&self) -> Vault {
         with_kms(&self.fake, &self.arn)
     }
@@ -95,7 +95,7 @@ impl Stored {
         opened.map(|secret| secret.expose_secret().to_owned())
     }
 
-    /// How many times KMS was asked to unwrap a key.
+    /// The number of calls to KMS that unwrap a key.
     pub(crate) fn unwrapped(&self) -> usize {
         self.fake.calls().iter().filter(|call| call.operation == "Decrypt").count()
     }

@@ -1,4 +1,4 @@
-//! Nothing that is printed holds a key or a secret.
+//! Debug output and errors hold no key and no secret.
 
 use fake_aws::{FakeAws, Trouble};
 use shared_vault::VaultError;
@@ -7,7 +7,7 @@ use crate::setup::{
     ADA, BOB, KeyFile, NEW, OLD, SECRET, config, data_key, secret, with_file, with_kms,
 };
 
-/// Holds `shown` against the secret, and against each key and ciphertext as numbers and as text.
+/// Asserts that `shown` holds neither the secret nor a key or ciphertext, as numbers or as text.
 fn assert_silent(shown: &str, bytes: &[&[u8]]) {
     assert!(!shown.contains(SECRET) && !shown.contains("hunter2"), "{shown}");
     for line in [OLD, NEW] {
@@ -24,7 +24,7 @@ fn assert_silent(shown: &str, bytes: &[&[u8]]) {
 }
 
 #[tokio::test]
-async fn what_is_printed_holds_no_key() {
+async fn debug_output_holds_no_key() {
     let file = KeyFile::of(&[NEW, OLD]);
     let fake = FakeAws::start().await.unwrap();
     let arn = fake.put_key("chat");
@@ -42,14 +42,14 @@ async fn what_is_printed_holds_no_key() {
 }
 
 #[tokio::test]
-async fn errors_hold_no_key_and_no_word_of_kms() {
+async fn errors_hold_no_key_and_no_message_of_kms() {
     let fake = FakeAws::start().await.unwrap();
     let arn = fake.put_key("chat");
     let vault = with_kms(&fake, &arn);
     let key = vault.new_data_key(data_key(1)).await.unwrap();
     let sealed = vault.seal(&key, ADA, &secret()).await.unwrap();
-    let said = format!(r#"{{"__type":"AccessDeniedException","message":"{SECRET}"}}"#);
-    fake.script(1, &Trouble::Answer { status: 400, body: said });
+    let body = format!(r#"{{"__type":"AccessDeniedException","message":"{SECRET}"}}"#);
+    fake.script(1, &Trouble::Answer { status: 400, body });
     let errors = [
         vault.open(&key, BOB, &sealed).await.unwrap_err(),
         with_kms(&fake, &arn).open(&key, ADA, &sealed).await.unwrap_err(),

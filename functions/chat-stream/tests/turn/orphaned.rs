@@ -1,4 +1,4 @@
-//! Turns whose process is gone, as everybody else finds them.
+//! Orphaned turns, as later requests find them.
 
 use axum::body::Body;
 use futures_util::future::join_all;
@@ -13,10 +13,10 @@ use crate::chat::{Chat, body};
 use crate::reading::text_of;
 
 const STREAM: &str = "/api/chat/the-chat/stream";
-const SAID: &[u8] = b"id: 1\ndata: {\"type\":\"start\",\"messageId\":\"answer-01\",\"messageMetadata\":{\"model\":\"fake/echo\"}}\n\n\
+const LOGGED: &[u8] = b"id: 1\ndata: {\"type\":\"start\",\"messageId\":\"answer-01\",\"messageMetadata\":{\"model\":\"fake/echo\"}}\n\n\
 id: 2\ndata: {\"type\":\"text-start\",\"id\":\"0\"}\n\nid: 3\ndata: {\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"as far as\"}\n\n";
 
-/// A turn of another process, which has begun its log, or has not.
+/// Begins a turn of another process, with or without a live log.
 async fn turn(chat: &Chat, has_log: bool) -> LiveLog {
     let database = chat.stack.database();
     let request = database.request(&chat.session, chat.stack.clock.now());
@@ -40,10 +40,10 @@ fn question() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn what_was_said_before_it_died_is_told_to_everybody() {
+async fn the_text_of_an_orphaned_turn_is_replayed_to_every_reader() {
     let chat = Chat::start().await;
     let log = turn(&chat, true).await;
-    log.append(Some(Batch { first: 1, last: 3, frames: SAID }), Some("gen-1")).await.unwrap();
+    log.append(Some(Batch { first: 1, last: 3, frames: LOGGED }), Some("gen-1")).await.unwrap();
     chat.forget("alive").await;
 
     let readers = join_all((0..5).map(async |_| chat.elsewhere().get(STREAM).await.body)).await;
@@ -53,7 +53,7 @@ async fn what_was_said_before_it_died_is_told_to_everybody() {
         assert!(reader.contains("answer_interrupted") && reader.ends_with("data: [DONE]\n\n"));
     }
     assert_eq!(chat.stored().await, ("interrupted".into(), "as far as".into(), None));
-    // Asked again, it is told again; what was said has its price, once.
+    // Idempotent: a duplicate request replays it; its text is charged once.
     let again = chat.client.post("/api/chat", &question()).await;
     assert_eq!(again.stream_error()["error"]["code"], "answer_interrupted");
     assert!(chat.stack.provider.requests().is_empty());
@@ -63,7 +63,7 @@ async fn what_was_said_before_it_died_is_told_to_everybody() {
 }
 
 #[tokio::test]
-async fn one_that_died_without_a_word_is_asked_again() {
+async fn an_orphaned_turn_without_text_is_retried() {
     let chat = Chat::start().await;
     turn(&chat, true).await;
     chat.forget("alive").await;
@@ -75,17 +75,17 @@ async fn one_that_died_without_a_word_is_asked_again() {
 }
 
 #[tokio::test]
-async fn the_next_question_closes_it_and_is_answered() {
+async fn the_next_question_closes_an_orphaned_turn_and_is_answered() {
     let chat = Chat::start().await;
     turn(&chat, true).await;
     chat.forget("alive").await;
     assert_eq!(chat.ask("fake/echo", "next").await.text(), "next");
-    let stopped = "select count(*) from messages where status = 'interrupted'";
-    chat.stack.until_count(1, stopped).await;
+    let interrupted = "select count(*) from messages where status = 'interrupted'";
+    chat.stack.until_count(1, interrupted).await;
 }
 
 #[tokio::test]
-async fn to_stop_it_closes_it() {
+async fn a_stop_closes_an_orphaned_turn() {
     let chat = Chat::start().await;
     turn(&chat, true).await;
     chat.forget("alive").await;
@@ -94,9 +94,9 @@ async fn to_stop_it_closes_it() {
     assert_eq!(chat.stored().await.0, "interrupted");
 }
 
-/// A function of another version, which keeps no log, or one that cannot reach the cache.
+/// Its function has another version, which keeps no log, or cannot reach the cache.
 #[tokio::test]
-async fn one_without_a_log_is_given_its_time() {
+async fn a_turn_without_a_log_is_orphaned_only_after_a_time() {
     let chat = Chat::start().await;
     turn(&chat, false).await;
     chat.stack.clock.advance(Duration::from_mins(1));

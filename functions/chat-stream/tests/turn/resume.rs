@@ -1,4 +1,4 @@
-//! Streams that are read elsewhere, or again.
+//! Streams that are followed at another process, or resumed.
 
 use std::time::{Duration, Instant};
 
@@ -30,16 +30,16 @@ async fn a_running_answer_is_replayed_from_its_start_and_followed_to_its_end() {
     assert_eq!(frames(&resumed), frames(&first), "byte for byte, the message's id too");
     assert!(first.contains(r#""type":"finish""#));
 
-    // Over: what it said is in the chat.
+    // Ended: its text is in the chat.
     assert_eq!(elsewhere.get(STREAM).await.status, 204);
 }
 
 #[tokio::test]
-async fn a_client_goes_on_from_the_frame_that_it_has() {
+async fn a_client_resumes_from_its_last_frame() {
     let chat = Chat::start().await;
     let whole = frames(&chat.ask("fake/echo", "one two three four").await.body);
     let elsewhere = chat.elsewhere();
-    // Also of an answer that has ended, at every frame.
+    // Also of an ended answer, at every frame.
     let count = whole.matches("id: ").count() - whole.matches("\"id: ").count();
     for after in 0..=count {
         let frame = format!("id: {}\n", after + 1);
@@ -51,7 +51,7 @@ async fn a_client_goes_on_from_the_frame_that_it_has() {
     }
     assert_eq!(elsewhere.get(&format!("{STREAM}?after=999")).await.body, "data: [DONE]\n\n");
 
-    // Of another one than the newest, by its name.
+    // An older answer than the newest, by its id.
     let start = whole.lines().nth(1).unwrap().strip_prefix("data: ").unwrap();
     let start: serde_json::Value = serde_json::from_str(start).unwrap();
     let id = start["messageId"].as_str().unwrap();
@@ -62,7 +62,7 @@ async fn a_client_goes_on_from_the_frame_that_it_has() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_gone_is_nothing_to_follow() {
+async fn an_expired_log_cannot_be_resumed() {
     let chat = Chat::start().await;
     chat.ask("fake/echo", "hello").await;
     chat.forget_logs().await;
@@ -70,14 +70,14 @@ async fn a_log_that_is_gone_is_nothing_to_follow() {
 }
 
 #[tokio::test]
-async fn nobody_follows_what_is_not_theirs_or_not_there() {
+async fn another_users_or_an_unknown_chat_cannot_be_followed_or_stopped() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", SLOW);
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     running.until("\"start\"").await;
     let eve = chat.stack.session("eve@example.com").await;
     let eve = Client::new(app(&chat.stack, &chat.tasks)).signed_in(&chat.stack.cookie(&eve));
-    let nobody = Client::new(app(&chat.stack, &chat.tasks));
+    let anonymous = Client::new(app(&chat.stack, &chat.tasks));
     let refused = |status: u16, code: &str| (status, code.to_owned());
     for (method, path) in [("GET", "stream"), ("POST", "stop")] {
         let ask = async |client: &Client, rest: &str| {
@@ -87,7 +87,7 @@ async fn nobody_follows_what_is_not_theirs_or_not_there() {
         let running = format!("the-chat/{path}?message=some-message");
         assert_eq!(ask(&eve, &running).await, refused(404, "chat_not_found"));
         assert_eq!(
-            ask(&nobody, &format!("the-chat/{path}")).await,
+            ask(&anonymous, &format!("the-chat/{path}")).await,
             refused(401, "unauthenticated")
         );
         let mine = &chat.client;
@@ -101,7 +101,7 @@ async fn nobody_follows_what_is_not_theirs_or_not_there() {
         let odd = format!("the-chat/{path}?after=-1");
         assert_eq!(ask(mine, &odd).await, refused(422, "invalid_request"));
     }
-    // A page of a new chat asks as well, and another's chat looks like a new one.
+    // A page of a new chat tries to resume as well, and another user's chat looks like a new one.
     for (client, of) in [(&eve, "the-chat"), (&chat.client, "no-such-chat")] {
         for after in ["", "?after=0"] {
             let stream = client.get(&format!("/api/chat/{of}/stream{after}")).await;
@@ -112,18 +112,21 @@ async fn nobody_follows_what_is_not_theirs_or_not_there() {
     }
     chat.stack.database().request(&chat.session, chat.stack.clock.now()).log_out().await.unwrap();
     assert_eq!(chat.client.get(STREAM).await.refusal(), refused(401, "session_ended"));
-    assert!(running.rest().await.contains(r#""type":"finish""#), "nothing of that stopped it");
+    assert!(
+        running.rest().await.contains(r#""type":"finish""#),
+        "none of these requests stopped it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_follow_and_one_that_is_slow_delays_no_one() {
+async fn of_fifty_followers_a_slow_one_delays_no_other() {
     const READERS: usize = 50;
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", SLOW);
     let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     first.until("\"start\"").await;
     let elsewhere = chat.elsewhere();
-    // This one reads a first chunk, and then no more until all others are done.
+    // Reads one chunk, and then no more until all others are done.
     let mut slow = Reading::get(&elsewhere, STREAM).await;
     assert!(slow.more().await);
     let readers = join_all((0..READERS).map(async |_| {
@@ -141,7 +144,7 @@ async fn fifty_follow_and_one_that_is_slow_delays_no_one() {
 }
 
 #[tokio::test]
-async fn a_quiet_stream_says_that_it_is_still_there() {
+async fn a_quiet_stream_sends_heartbeats() {
     let mut stack = testkit::TestStack::start().await;
     stack.set("HEARTBEAT_SECONDS", "1");
     let chat = Chat::on(stack).await;
@@ -170,7 +173,7 @@ async fn without_the_cache_a_turn_goes_on_and_cannot_be_followed_or_stopped() {
         assert_eq!(refused.refusal(), (503, code.to_owned()));
         assert!(refused.header("retry-after").is_some());
     }
-    // The question again cannot be told what it had been told.
+    // A duplicate request cannot be followed without the live log.
     let mut again = body("the-chat", "fake/mine", "hi");
     again["message"]["id"] = json!("another-question");
     assert_eq!(chat.client.post("/api/chat", &again).await.refusal().1, "turn_running");
@@ -179,7 +182,7 @@ async fn without_the_cache_a_turn_goes_on_and_cannot_be_followed_or_stopped() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_for_its_log_is_stored_whole_and_the_gap_is_told() {
+async fn an_answer_too_long_for_its_log_is_stored_whole_and_followers_get_an_error_at_the_gap() {
     const PIECE: usize = 256 * 1024;
     let chat = Chat::start().await;
     let piece = "x".repeat(PIECE);
@@ -192,8 +195,12 @@ async fn an_answer_that_is_too_long_for_its_log_is_stored_whole_and_the_gap_is_t
     let (first, followed) = tokio::join!(first.rest(), followed.rest());
     assert_eq!(text_of(&first).len(), 40 * PIECE);
     assert!(first.contains(r#""type":"finish""#));
-    let (told, written) = (text_of(&followed), 8 * 1024 * 1024 - 4 * PIECE);
-    assert!(told.len() > written && told.len() < 8 * 1024 * 1024, "{}", told.len());
+    let (followed_text, written) = (text_of(&followed), 8 * 1024 * 1024 - 4 * PIECE);
+    assert!(
+        followed_text.len() > written && followed_text.len() < 8 * 1024 * 1024,
+        "{}",
+        followed_text.len()
+    );
     assert!(followed.contains("resume_unavailable") && followed.ends_with("data: [DONE]\n\n"));
     assert_eq!(chat.stored().await.1.len(), 40 * PIECE);
 }

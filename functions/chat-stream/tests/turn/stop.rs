@@ -1,4 +1,4 @@
-//! Answers that somebody has heard enough of.
+//! Answers that the user stops, or a shutdown interrupts.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const STOP: &str = "/api/chat/the-chat/stop";
 const STREAM: &str = "/api/chat/the-chat/stream";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_from_elsewhere_ends_the_upstream_and_keeps_what_was_said() {
+async fn a_stop_at_another_process_cancels_the_upstream_and_keeps_the_text() {
     let chat = Chat::start().await;
     let script = Script::Paced { chunks: 500, gap: Duration::from_millis(20) };
     chat.stack.provider.script("fake/mine", script);
@@ -36,23 +36,23 @@ async fn a_stop_from_elsewhere_ends_the_upstream_and_keeps_what_was_said() {
     let (first, reader) = tokio::join!(first.rest(), reader.rest());
     assert_eq!(frames(&reader), frames(&first));
     assert!(first.ends_with("data: {\"type\":\"abort\"}\n\ndata: [DONE]\n\n"), "{first}");
-    let (status, said, _) = chat.stored().await;
-    assert_eq!((status.as_str(), &said), ("stopped", &text_of(&first)));
-    assert!(!said.is_empty());
-    // What was said has its price, once.
+    let (status, text, _) = chat.stored().await;
+    assert_eq!((status.as_str(), &text), ("stopped", &text_of(&first)));
+    assert!(!text.is_empty());
+    // The text is charged once.
     chat.stack.until_count(1, "select count(*) from turns where state = 'settled'").await;
     chat.stack.assert_books_are_right().await;
 
-    // It is stopped; to stop it again changes nothing, and the next question is answered.
+    // Idempotent: another stop changes nothing, and the next question is answered.
     let again = elsewhere.send(elsewhere.request("POST", STOP, Body::empty())).await;
     assert_eq!(again.status, 204);
     assert_eq!(chat.ask("fake/echo", "and now this").await.text(), "and now this");
 }
 
 #[tokio::test]
-async fn what_has_not_said_a_word_is_stopped_and_costs_nothing() {
+async fn an_answer_without_any_text_can_be_stopped_and_costs_nothing() {
     let chat = Chat::start().await;
-    // One that was accepted and says nothing, and one that is not even accepted.
+    // One that was accepted and stays silent, and one that is not even accepted.
     chat.stack.provider.script("fake/mine", [processing(), silent()]);
     for model in ["fake/mine", "fake/hang"] {
         let question = body("the-chat", model, "hi");
@@ -75,14 +75,14 @@ async fn what_has_not_said_a_word_is_stopped_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn only_the_answer_that_is_meant_is_stopped() {
+async fn only_the_answer_with_the_requested_id_is_stopped() {
     let chat = Chat::start().await;
     let ended = chat.ask("fake/echo", "one").await;
     let ended = ended.chunks()[0]["messageId"].as_str().unwrap().to_owned();
     chat.stack.provider.script("fake/mine", [delta("two"), silent()]);
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     running.until("two").await;
-    // A click that comes late, for the answer before.
+    // Race: a stop that comes late, for the answer before.
     let late = format!("{STOP}?message={ended}");
     let late = chat.client.send(chat.client.request("POST", &late, Body::empty())).await;
     assert_eq!(late.status, 204);
@@ -93,7 +93,7 @@ async fn only_the_answer_that_is_meant_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_about_to_end_closes_its_turns_with_what_they_have() {
+async fn a_process_that_shuts_down_closes_its_turns_with_their_text() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", [delta("as far as this"), silent()]);
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;

@@ -1,4 +1,4 @@
-//! Questions that are sent more than once, and those that come while an answer is being written.
+//! Idempotency: duplicate requests, and questions that come while an answer is being written.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn paced(chunks: u32) -> Script {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_clicks_are_one_question_one_answer_and_ten_identical_streams() {
+async fn ten_duplicate_requests_are_one_question_one_answer_and_ten_identical_streams() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", paced(20));
     let clicks = (0..10).map(async |_| {
@@ -38,29 +38,29 @@ async fn ten_clicks_are_one_question_one_answer_and_ten_identical_streams() {
     chat.stack.until_count(1, "select count(*) from turns").await;
     chat.stack.assert_books_are_right().await;
 
-    // And once more when it is over; of its log, and of what is stored when that is gone.
+    // A duplicate after the end is replayed from the log, or from the database once the log has expired.
     let after = chat.client.post("/api/chat", &question("question-1", "hi")).await;
     assert_eq!(after.body, frames(&streams[0]));
     chat.forget_logs().await;
     let stored = chat.client.post("/api/chat", &question("question-1", "hi")).await;
     assert_eq!(stored.text(), text_of(&streams[0]));
-    let (told, before) = (stored.chunks(), after.chunks());
-    assert_eq!(told[0], before[0]);
-    let (told, before) = (told.last().unwrap(), before.last().unwrap());
-    assert_eq!(told["finishReason"], before["finishReason"]);
-    assert_eq!(told["messageMetadata"]["usage"], before["messageMetadata"]["usage"]);
+    let (replayed, before) = (stored.chunks(), after.chunks());
+    assert_eq!(replayed[0], before[0]);
+    let (replayed, before) = (replayed.last().unwrap(), before.last().unwrap());
+    assert_eq!(replayed["finishReason"], before["finishReason"]);
+    assert_eq!(replayed["messageMetadata"]["usage"], before["messageMetadata"]["usage"]);
     assert_eq!(chat.stack.provider.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_one_attempt_whatever_the_message_is_called() {
+async fn an_idempotency_key_makes_one_turn_whatever_the_messages_id() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", [delta("said"), stop(), done()]);
     let client = chat.client.clone().with("idempotency-key", "attempt 1");
     let first = client.post("/api/chat", &body("the-chat", "fake/mine", "hi")).await;
     let second = client.post("/api/chat", &body("the-chat", "fake/mine", "hi")).await;
     assert_eq!(second.body, first.body);
-    // Another question is another attempt; and another user's keys are theirs.
+    // Another question needs another key.
     let reused = client.post("/api/chat", &body("the-chat", "fake/mine", "something else")).await;
     assert_eq!(reused.refusal(), (422, "idempotency_key_reused".into()));
     assert_eq!(chat.stack.provider.requests().len(), 1);
@@ -72,7 +72,7 @@ async fn an_idempotency_key_is_one_attempt_whatever_the_message_is_called() {
 }
 
 #[tokio::test]
-async fn another_message_has_to_wait_for_the_answer_and_is_told_of_it() {
+async fn another_question_is_refused_while_an_answer_is_running_and_gets_its_id() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", paced(50));
     let mut running = Reading::question(&chat.client, &question("question-1", "hi")).await;
@@ -86,19 +86,19 @@ async fn another_message_has_to_wait_for_the_answer_and_is_told_of_it() {
     let mut edited = question("question-1", "something else");
     edited["messageId"] = json!("question-1");
     assert_eq!(elsewhere.post("/api/chat", &edited).await.code(), "turn_running");
-    // Another answer to the question is being written already.
+    // A regeneration joins the answer that is being written already.
     let mut again = question("question-1", "hi");
     again["trigger"] = json!("regenerate-message");
     let again = Reading::question(&elsewhere, &again).await.rest().await;
     assert_eq!(frames(&again), frames(&running.rest().await));
     assert_eq!(chat.stack.provider.requests().len(), 1);
-    // The chat is free again.
+    // The chat accepts the next question.
     assert_eq!(chat.ask("fake/echo", "next").await.text(), "next");
     chat.stack.assert_books_are_right().await;
 }
 
 #[tokio::test]
-async fn what_failed_without_a_word_is_asked_again() {
+async fn a_question_that_failed_without_any_text_is_retried() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", status(503));
     let failed = chat.client.post("/api/chat", &question("question-1", "hi")).await;
@@ -112,7 +112,7 @@ async fn what_failed_without_a_word_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_key_that_failed_without_a_word_is_used_up_by_the_answer_that_follows() {
+async fn an_idempotency_key_of_a_failed_turn_without_text_is_used_up_by_the_retry() {
     let chat = Chat::start().await;
     let client = chat.client.clone().with("idempotency-key", "attempt 1");
     chat.stack.provider.script("fake/mine", status(503));
@@ -128,7 +128,7 @@ async fn a_key_that_failed_without_a_word_is_used_up_by_the_answer_that_follows(
 }
 
 #[tokio::test]
-async fn who_follows_a_question_that_fails_is_told_why() {
+async fn a_duplicate_post_of_a_failed_question_gets_its_error() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", status(503));
     let asked = join_all((0..5).map(async |_| {
@@ -142,13 +142,13 @@ async fn who_follows_a_question_that_fails_is_told_why() {
 }
 
 #[tokio::test]
-async fn an_id_says_which_question_it_is_and_not_what_it_says() {
+async fn a_message_id_with_another_text_or_chat_is_refused() {
     let chat = Chat::start().await;
     chat.stack.provider.script("fake/mine", [delta("said"), stop(), done()]);
     chat.client.post("/api/chat", &question("question-1", "hi")).await;
     let other = chat.client.post("/api/chat", &question("question-1", "something else")).await;
     assert_eq!(other.refusal(), (409, "message_exists".into()));
-    // In another chat it is somebody's already.
+    // The id is taken in another chat, too.
     let mut elsewhere = question("question-1", "hi");
     elsewhere["id"] = json!("another-chat");
     let other = chat.client.post("/api/chat", &elsewhere).await;
