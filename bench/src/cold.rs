@@ -5,7 +5,6 @@
 //!
 //! It omits what only AWS has: fetching the binary, and the round trip for secrets, which are plain values
 //! here. Files are in the page cache.
-//! which are plain values here. Files are in the page cache.
 
 mod environment;
 mod start;

@@ -37,11 +37,44 @@ impl Environment {
             ("OPENROUTER_BASE_URL", format!("https://localhost:{port}/api/v1")),
             ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
             ("INBOX_TABLE", "chat-inbox".to_owned()),
+            ("VAULT_KEYS", "arn:aws:kms:eu-central-1:123456789012:key/bench".to_owned()),
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
             ("AWS_SESSION_TOKEN", secret.to_owned()),
         ];
         Ok(Self { variables, _silent: silent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::{Deployed, deployed_variables, example_variables};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_required_variable_of_the_template_is_set() {
+        let environment = Environment::new().await.unwrap();
+        let is_set = |name: &str| environment.variables.iter().any(|(known, _)| *known == name);
+        let example = example_variables();
+        for function in [
+            "OtpFunction",
+            "VerifyFunction",
+            "AccountFunction",
+            "KeysFunction",
+            "ModelsFunction",
+            "ChatStreamFunction",
+            "SweepFunction",
+            "MigrateFunction",
+        ] {
+            for (name, deployed) in deployed_variables(function) {
+                // Excepted: what no function reads, and what AWS sets by itself.
+                let is_optional = example.get(&name).is_none_or(String::is_empty);
+                let is_excepted = is_optional || name == "REVISION" || name.starts_with("AWS_");
+                let is_text = matches!(deployed, Deployed::Text(_));
+                assert!(is_text || is_excepted || is_set(&name), "{function}: {name}");
+            }
+        }
     }
 }
