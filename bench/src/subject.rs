@@ -132,8 +132,8 @@ async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
         inbox: DevMailbox::new(clock.clone(), None),
         clock,
         entropy: system_entropy(),
-        table: ModelTable::parse(include_str!("../../models.toml"))?,
-        plans: Plans::parse(include_str!("../../plans.toml"))?,
+        table: ModelTable::compiled_in()?,
+        plans: Plans::compiled_in()?,
         sweeper: None,
     };
     let product = Product::new(env, wiring)?;

@@ -139,7 +139,7 @@ async fn serve(
     let inbox =
         DevMailbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
     let table = ModelTable::parse(upstream.table())?;
-    let plans = Plans::parse(include_str!("../../plans.toml"))?;
+    let plans = Plans::compiled_in()?;
     let entropy = system_entropy();
     let owner = DatabaseConfig::at(servers.database_owner_url());
     let sweeper = Sweeper::new(sweep::Deps {

@@ -8,18 +8,18 @@ use account::HealthCheck;
 use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
+use models::Catalogue;
 use shared_aws::Aws;
-use shared_cache::{Cache, CacheConfig, Codes, Pepper};
+use shared_cache::{Cache, CacheConfig, Codes, Serverless};
 use shared_core::catalogue::ModelTable;
 use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
 use shared_core::plans::Plans;
 use shared_core::random::Entropy;
-use shared_http::{AppContext, HttpConfig, SessionKeys, Tasks, Tokens};
-use shared_inbox::InboxConfig;
-use shared_openrouter::{OpenRouter, OpenRouterConfig};
-use shared_postgres::{Database, DatabaseConfig};
-use shared_vault::{Vault, VaultConfig};
+use shared_http::{AppContext, HttpConfig, Tasks, Tokens};
+use shared_openrouter::OpenRouter;
+use shared_postgres::Database;
+use shared_vault::Vault;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -55,16 +55,13 @@ impl Product {
     /// Builds the functions from the variables that each reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
         let Wiring { clock, entropy, inbox, table, plans, sweeper } = wiring;
-        let origin = HttpConfig::from_env(env)?;
-        let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
-        let vault = Vault::new(&VaultConfig::from_env(env)?, entropy.clone());
-        let app = AppContext::new(&origin, clock.clone(), entropy);
-        let cache = CacheConfig::from_env(env)?;
-        let serverless = cache.serverless.clone();
-        let cache = Cache::new(&cache, clock.clone())?;
-        let codes = Codes::new(cache.clone(), Pepper::from_env(env)?);
-        let database = Database::new(&DatabaseConfig::from_env(env)?, clock.clone())?;
-        let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(env)?)?;
+        let tokens = Tokens::from_env(env)?;
+        let vault = Vault::from_env(env, entropy.clone())?;
+        let app = AppContext::new(&HttpConfig::from_env(env)?, clock.clone(), entropy);
+        let cache = Cache::new(&CacheConfig::from_env(env)?, clock.clone())?;
+        let codes = Codes::from_env(cache.clone(), env)?;
+        let database = Database::from_env(env, clock.clone())?;
+        let openrouter = OpenRouter::from_env(env)?;
         let (table, plans, tasks) = (Arc::new(table), Arc::new(plans), Tasks::default());
 
         let otp = otp::Deps {
@@ -80,17 +77,21 @@ impl Product {
             codes,
             database: database.clone(),
         };
-        let session = account::Deps {
+        let account = account::Deps {
             app: app.clone(),
             tokens: tokens.clone(),
             database: database.clone(),
             plans: Arc::clone(&plans),
-            health_check: HealthCheck::new(database.clone(), cache.clone(), serverless, clock),
+            health_check: HealthCheck::new(
+                database.clone(),
+                cache.clone(),
+                Serverless::from_env(env)?,
+                clock,
+            ),
         };
         let models = models::Deps {
             app: app.clone(),
-            openrouter: openrouter.clone(),
-            table: Arc::clone(&table),
+            catalogue: Arc::new(Catalogue::new(openrouter.clone(), Arc::clone(&table))),
         };
         let keys = keys::Deps {
             app: app.clone(),
@@ -101,13 +102,12 @@ impl Product {
             vault: vault.clone(),
             plans: Arc::clone(&plans),
         };
-        let finished = shared_inbox::Inbox::new(&InboxConfig::from_env(env)?, &Aws::from_env(env)?);
         let chat_stream = chat_stream::Deps {
             app: app.clone(),
             tokens,
             cache,
             database,
-            inbox: finished,
+            inbox: shared_inbox::Inbox::from_env(env, &Aws::from_env(env)?)?,
             openrouter,
             table,
             plans,
@@ -118,7 +118,7 @@ impl Product {
         let functions = vec![
             Mounted { app: otp::app(otp), document: otp::openapi() },
             Mounted { app: verify::app(verify), document: verify::openapi() },
-            Mounted { app: account::app(session), document: account::openapi() },
+            Mounted { app: account::app(account), document: account::openapi() },
             Mounted { app: models::app(models), document: models::openapi() },
             Mounted { app: keys::app(keys), document: keys::openapi() },
             Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },

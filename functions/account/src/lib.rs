@@ -26,7 +26,7 @@ use utoipa_axum::routes;
 pub use health_check::HealthCheck;
 
 /// Dependencies of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRef)]
 pub struct Deps {
     /// Clock and randomness.
     pub app: AppContext,
@@ -40,23 +40,9 @@ pub struct Deps {
     pub health_check: HealthCheck,
 }
 
-impl FromRef<Deps> for AppContext {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.app.clone()
-    }
-}
-
-impl FromRef<Deps> for Tokens {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.tokens.clone()
-    }
-}
-
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    let app = deps.app.clone();
-    let (routes, _) = routes().split_for_parts();
-    app.wrap(routes.with_state(deps))
+    shared_http::app(routes(), deps)
 }
 
 /// The function's part of the API document.

@@ -42,7 +42,7 @@ use utoipa_axum::routes;
 pub use config::ChatConfig;
 
 /// Dependencies of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRef)]
 pub struct Deps {
     /// Clock and randomness.
     pub app: AppContext,
@@ -68,24 +68,10 @@ pub struct Deps {
     pub config: Arc<ChatConfig>,
 }
 
-impl FromRef<Deps> for AppContext {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.app.clone()
-    }
-}
-
-impl FromRef<Deps> for Tokens {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.tokens.clone()
-    }
-}
-
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    let app = deps.app.clone();
-    let (routes, _) = routes().split_for_parts();
     let body_limit = DefaultBodyLimit::max(deps.config.body_limit);
-    app.wrap(routes.layer(body_limit).with_state(deps))
+    shared_http::app(routes().layer(body_limit), deps)
 }
 
 /// The function's part of the API document.

@@ -32,7 +32,7 @@ use utoipa_axum::routes;
 const BODY_LIMIT_BYTES: usize = 8 * 1024;
 
 /// Dependencies of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRef)]
 pub struct Deps {
     /// Clock and randomness.
     pub app: AppContext,
@@ -50,23 +50,9 @@ pub struct Deps {
     pub plans: Arc<Plans>,
 }
 
-impl FromRef<Deps> for AppContext {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.app.clone()
-    }
-}
-
-impl FromRef<Deps> for Tokens {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.tokens.clone()
-    }
-}
-
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    let app = deps.app.clone();
-    let (routes, _) = routes().split_for_parts();
-    app.wrap(routes.layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)).with_state(deps))
+    shared_http::app(routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)), deps)
 }
 
 /// The function's part of the API document.

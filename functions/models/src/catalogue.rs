@@ -13,8 +13,9 @@ pub(crate) const FRESH_FOR: Duration = Duration::from_mins(10);
 /// How long an expired list is served before a retry, while the provider does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The provider's models that are offered.
 #[derive(Debug)]
-pub(crate) struct Catalogue {
+pub struct Catalogue {
     openrouter: OpenRouter,
     table: Arc<ModelTable>,
     /// Locked while the list is fetched, so that concurrent requests fetch it once.
@@ -28,7 +29,8 @@ struct Kept {
 }
 
 impl Catalogue {
-    pub(crate) fn new(openrouter: OpenRouter, table: Arc<ModelTable>) -> Self {
+    /// Lists the provider's models that `table` offers.
+    pub fn new(openrouter: OpenRouter, table: Arc<ModelTable>) -> Self {
         Self { openrouter, table, kept: Mutex::new(None) }
     }
 

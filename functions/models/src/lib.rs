@@ -6,41 +6,26 @@ mod list;
 use std::sync::Arc;
 
 use axum::Router;
-use shared_core::catalogue::ModelTable;
+use axum::extract::FromRef;
 use shared_http::AppContext;
-use shared_openrouter::OpenRouter;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::catalogue::Catalogue;
+pub use crate::catalogue::Catalogue;
 
 /// Dependencies of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRef)]
 pub struct Deps {
     /// Clock and randomness.
     pub app: AppContext,
-    /// Lists the provider's models.
-    pub openrouter: OpenRouter,
-    /// Which models are offered, and their pricing.
-    pub table: Arc<ModelTable>,
-}
-
-#[derive(Clone, Debug)]
-struct AppState {
-    app: AppContext,
-    catalogue: Arc<Catalogue>,
+    /// The offered models.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    let app = deps.app.clone();
-    let (routes, _) = routes().split_for_parts();
-    let state = AppState {
-        app: deps.app,
-        catalogue: Arc::new(Catalogue::new(deps.openrouter, deps.table)),
-    };
-    app.wrap(routes.with_state(state))
+    shared_http::app(routes(), deps)
 }
 
 /// The function's part of the API document.
@@ -48,6 +33,6 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<AppState> {
+fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::new().routes(routes!(list::models))
 }

@@ -8,7 +8,7 @@ use shared_core::catalogue::{OfferedModel, Tier};
 use shared_http::{ApiError, ErrorBody, Json};
 use utoipa::ToSchema;
 
-use crate::AppState;
+use crate::Deps;
 
 /// The offered models.
 #[derive(Serialize, ToSchema)]
@@ -76,11 +76,11 @@ pub(crate) struct Price {
     ),
     security()
 )]
-pub(crate) async fn models(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {
-    let models = state.catalogue.models(state.app.clock().now()).await?;
+pub(crate) async fn models(State(deps): State<Deps>) -> Result<impl IntoResponse, ApiError> {
+    let models = deps.catalogue.models(deps.app.clock().now()).await?;
     let list = ModelList {
         items: models.iter().map(item).collect(),
-        default_model: state.catalogue.default_model().to_string(),
+        default_model: deps.catalogue.default_model().to_string(),
         next_cursor: None,
     };
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], Json(list)))

@@ -3,16 +3,19 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use models::{Catalogue, Deps, app};
 use shared_core::catalogue::ModelTable;
-use shared_http::{AppContext, HttpConfig, serve_buffered, start, system_clock, system_entropy};
-use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use shared_http::{AppContext, serve_buffered, start};
+use shared_openrouter::OpenRouter;
 
 fn main() -> ExitCode {
     start(async |init| {
         let env = init.with_secrets().await?;
-        let app = AppContext::new(&HttpConfig::from_env(&env)?, system_clock(), system_entropy());
-        let openrouter = OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?;
-        let table = Arc::new(ModelTable::parse(include_str!("../../../models.toml"))?);
-        serve_buffered(models::app(models::Deps { app, openrouter, table })).await
+        let table = Arc::new(ModelTable::compiled_in()?);
+        let deps = Deps {
+            app: AppContext::from_env(&env)?,
+            catalogue: Arc::new(Catalogue::new(OpenRouter::from_env(&env)?, table)),
+        };
+        serve_buffered(app(deps)).await
     })
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use models::{Deps, app};
+use models::{Catalogue, Deps, app};
 use serde_json::json;
 use shared_core::catalogue::ModelTable;
 use testkit::{Client, TestStack};
@@ -23,7 +23,8 @@ tier = "free"
 
 fn client(stack: &TestStack) -> Client {
     let table = Arc::new(ModelTable::parse(TABLE).unwrap());
-    Client::new(app(Deps { app: stack.app_context(), openrouter: stack.openrouter(), table }))
+    let catalogue = Arc::new(Catalogue::new(stack.openrouter(), table));
+    Client::new(app(Deps { app: stack.app_context(), catalogue }))
 }
 
 fn listed(id: &str) -> serde_json::Value {

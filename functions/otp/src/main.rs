@@ -3,20 +3,23 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use shared_cache::{Cache, CacheConfig, Codes, Pepper};
-use shared_http::{AppContext, HttpConfig, serve_buffered, start, system_clock, system_entropy};
-use shared_mail::{MailConfig, Ses};
+use otp::{Deps, app};
+use shared_cache::{Cache, Codes};
+use shared_http::{AppContext, serve_buffered, start, system_clock};
+use shared_mail::Ses;
 
 fn main() -> ExitCode {
     start(async |init| {
-        let cache = CacheConfig::from_env(init.env())?.located().await?;
-        let cache = Cache::new(&cache, system_clock())?;
+        let cache = Cache::from_env(init.env(), system_clock()).await?;
         init.early(cache.clone().warm());
 
         let env = init.with_secrets().await?;
-        let app = AppContext::new(&HttpConfig::from_env(&env)?, system_clock(), system_entropy());
-        let codes = Codes::new(cache.clone(), Pepper::from_env(&env)?);
-        let mailer = Arc::new(Ses::new(MailConfig::from_env(&env)?, init.aws()?));
-        serve_buffered(otp::app(otp::Deps { app, cache, codes, mailer })).await
+        let deps = Deps {
+            app: AppContext::from_env(&env)?,
+            codes: Codes::from_env(cache.clone(), &env)?,
+            cache,
+            mailer: Arc::new(Ses::from_env(&env, init.aws()?)?),
+        };
+        serve_buffered(app(deps)).await
     })
 }

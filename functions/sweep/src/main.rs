@@ -2,29 +2,27 @@
 
 use std::process::ExitCode;
 
-use shared_aws::Aws;
-use shared_cache::{Cache, CacheConfig};
+use shared_cache::Cache;
 use shared_http::{serve_events, start, system_clock, system_entropy};
-use shared_inbox::{Inbox, InboxConfig};
-use shared_openrouter::{OpenRouter, OpenRouterConfig};
-use shared_postgres::{DatabaseConfig, Jobs};
-use shared_vault::{Vault, VaultConfig};
+use shared_inbox::Inbox;
+use shared_openrouter::OpenRouter;
+use shared_postgres::Jobs;
+use shared_vault::Vault;
+use sweep::Deps;
 
 fn main() -> ExitCode {
     start(async |init| {
-        let jobs = Jobs::new(&DatabaseConfig::from_env(init.env())?, system_clock())?;
+        let jobs = Jobs::from_env(init.env(), system_clock())?;
         init.early(jobs.clone().warm());
-
-        let cache = CacheConfig::from_env(init.env())?.located().await?;
-        let cache = Cache::new(&cache, system_clock())?;
+        let cache = Cache::from_env(init.env(), system_clock()).await?;
 
         let env = init.with_secrets().await?;
-        let deps = sweep::Deps {
+        let deps = Deps {
             jobs,
-            vault: Vault::new(&VaultConfig::from_env(&env)?, system_entropy()),
+            vault: Vault::from_env(&env, system_entropy())?,
             cache,
-            inbox: Inbox::new(&InboxConfig::from_env(&env)?, &Aws::from_env(&env)?),
-            openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
+            inbox: Inbox::from_env(&env, &init.aws()?)?,
+            openrouter: OpenRouter::from_env(&env)?,
             clock: system_clock(),
             entropy: system_entropy(),
         };

@@ -3,6 +3,7 @@
 mod enter_code;
 
 use axum::Router;
+use axum::extract::FromRef;
 use shared_cache::{Cache, Codes};
 use shared_http::{AppContext, Tokens};
 use shared_postgres::Database;
@@ -11,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Dependencies of this function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRef)]
 pub struct Deps {
     /// Clock and randomness.
     pub app: AppContext,
@@ -27,9 +28,7 @@ pub struct Deps {
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    let app = deps.app.clone();
-    let (routes, _) = routes().split_for_parts();
-    app.wrap(routes.with_state(deps))
+    shared_http::app(routes(), deps)
 }
 
 /// The function's part of the API document.

@@ -8,6 +8,7 @@ use redis::Script;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 use shared_core::email::Email;
+use shared_core::env::{ConfigError, Env};
 use shared_core::login::{CODE_LIFETIME, CODE_TRIES, Code, Guess};
 
 use crate::config::Pepper;
@@ -57,6 +58,11 @@ pub struct Codes {
 }
 
 impl Codes {
+    /// Stores codes in `cache`, hashed with the pepper of the variable `LOGIN_PEPPER`.
+    pub fn from_env(cache: Cache, env: &Env<'_>) -> Result<Self, ConfigError> {
+        Ok(Self::new(cache, Pepper::from_env(env)?))
+    }
+
     /// Stores codes in `cache`, hashed with `pepper`.
     pub fn new(cache: Cache, pepper: Pepper) -> Self {
         Self { cache, pepper }

@@ -9,7 +9,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
 use secrecy::ExposeSecret;
 use shared_core::clock::Clock;
-use shared_core::env::ConfigError;
+use shared_core::env::{ConfigError, Env};
 use tokio::sync::OnceCell;
 
 use crate::CacheConfig;
@@ -52,6 +52,12 @@ pub struct Cache {
 }
 
 impl Cache {
+    /// The cache that the variables of [`CacheConfig`] name, looked up at AWS if they give only its name. Does not
+    /// connect.
+    pub async fn from_env(env: &Env<'_>, clock: Clock) -> Result<Self, ConfigError> {
+        Self::new(&CacheConfig::from_env(env)?.located().await?, clock)
+    }
+
     /// Creates the client, without connecting. The clock timestamps IAM tokens.
     pub fn new(config: &CacheConfig, clock: Clock) -> Result<Self, ConfigError> {
         let url = config.url.as_ref().ok_or_else(|| ConfigError::new("CACHE_URL", "is not set"))?;

@@ -130,6 +130,11 @@ fn unreadable(problem: impl fmt::Display) -> ConfigError {
 }
 
 impl Plans {
+    /// The operator's table, `plans.toml` at the repository's root, compiled in.
+    pub fn compiled_in() -> Result<Self, ConfigError> {
+        Self::parse(include_str!("../../../plans.toml"))
+    }
+
     /// The id of the free plan.
     const FREE: &str = "free";
 

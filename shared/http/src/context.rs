@@ -19,12 +19,14 @@ use shared_core::random::Entropy;
 use shared_core::session::{Session, SessionError};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::cookie::session_token;
 use crate::csrf::is_cross_site;
 use crate::metrics::measure;
 use crate::origin_secret::{Entrance, OriginSecret};
 use crate::{ApiError, ClientIp, ErrorCode, Metric, Tokens, otel};
+use crate::{system_clock, system_entropy};
 
 /// The configuration of the HTTP edge.
 #[derive(Debug, Clone)]
@@ -66,6 +68,11 @@ struct Inner {
 }
 
 impl AppContext {
+    /// The context of this process, with the variables of [`HttpConfig`], the system's clock and its random source.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Ok(Self::new(&HttpConfig::from_env(env)?, system_clock(), system_entropy()))
+    }
+
     /// A context for one origin.
     pub fn new(config: &HttpConfig, clock: Clock, entropy: Entropy) -> Self {
         Self {
@@ -133,6 +140,16 @@ impl AppContext {
             .layer(CatchPanicLayer::custom(internal_error))
             .layer(middleware::from_fn_with_state(self.clone(), guard))
     }
+}
+
+/// A function's app: its routes with what they depend on, and the middleware of all functions.
+pub fn app<Deps>(routes: OpenApiRouter<Deps>, deps: Deps) -> Router
+where
+    Deps: Clone + Send + Sync + 'static,
+    AppContext: FromRef<Deps>,
+{
+    let (routes, _) = routes.split_for_parts();
+    AppContext::from_ref(&deps).wrap(routes.with_state(deps))
 }
 
 async fn guard(State(app): State<AppContext>, mut request: Request, next: Next) -> Response {

@@ -31,7 +31,7 @@ mod user;
 
 pub use client_ip::ClientIp;
 pub use codes::ErrorCode;
-pub use context::{AppContext, CurrentUser, HttpConfig};
+pub use context::{AppContext, CurrentUser, HttpConfig, app};
 pub use cookie::{clear_session_cookie, session_cookie};
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use frame_buffer::{FLUSH_BYTES, FrameBuffer, Frames};

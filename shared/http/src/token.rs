@@ -86,6 +86,11 @@ struct Key {
 }
 
 impl Tokens {
+    /// Tokens of this product: the keys of `SESSION_KEYS`, issued by `APP_ORIGIN` for itself.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Ok(Self::new(&SessionKeys::from_env(env)?, &HttpConfig::from_env(env)?))
+    }
+
     /// Creates tokens whose issuer and audience are the app's origin.
     pub fn new(keys: &SessionKeys, app: &HttpConfig) -> Self {
         // Fails if this process has installed the same provider already.

@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared_aws::{Aws, AwsError};
+use shared_core::env::{ConfigError, Env};
 use shared_core::outcome::FinishedTurn;
 
 use crate::body;
@@ -46,6 +47,11 @@ struct Table {
 }
 
 impl Inbox {
+    /// The inbox of the table in `INBOX_TABLE`.
+    pub fn from_env(env: &Env<'_>, aws: &Aws) -> Result<Self, ConfigError> {
+        InboxConfig::from_env(env).map(|config| Self::new(&config, aws))
+    }
+
     /// Lazy: the first call creates the client.
     pub fn new(config: &InboxConfig, aws: &Aws) -> Self {
         let table = Table { name: config.table.clone(), aws: aws.clone(), client: OnceLock::new() };
@@ -271,8 +277,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use shared_core::env::Env;
-
     use super::*;
 
     #[tokio::test]

@@ -32,6 +32,11 @@ pub struct Ses {
 }
 
 impl Ses {
+    /// Sends as the sender of `MAIL_FROM`.
+    pub fn from_env(env: &Env<'_>, aws: Aws) -> Result<Self, ConfigError> {
+        MailConfig::from_env(env).map(|config| Self::new(config, aws))
+    }
+
     /// Lazy: the first mail creates the client.
     pub fn new(config: MailConfig, aws: Aws) -> Self {
         Self { aws, client: OnceLock::new(), from: config.from }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared_core::answer::Usage;
 use shared_core::catalogue::{ListedModel, ModelId};
-use shared_core::env::ConfigError;
+use shared_core::env::{ConfigError, Env};
 use shared_core::error_chain;
 use shared_core::ids::{TraceId, UserId};
 use shared_core::keys::{KeyError, KeyInfo, ProviderKey};
@@ -90,6 +90,16 @@ struct RequestBody<'a> {
 }
 
 impl OpenRouter {
+    /// The client of the platform's account, whose key is in `OPENROUTER_API_KEY`.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Self::new(&OpenRouterConfig::from_env(env)?)
+    }
+
+    /// A client without the platform's key, for requests that bring their own.
+    pub fn from_env_without_key(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Self::new(&OpenRouterConfig::without_key(env)?)
+    }
+
     /// Prepares the client, without connecting.
     pub fn new(config: &OpenRouterConfig) -> Result<Self, ConfigError> {
         let mut headers = HeaderMap::new();

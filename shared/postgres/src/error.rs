@@ -1,4 +1,4 @@
-//! Errors of the database, in the product's words where the product can act on them.
+//! Database errors; those that a handler can act on are variants of their own.
 
 use std::error::Error as _;
 
@@ -38,12 +38,12 @@ pub enum DatabaseError {
     /// The answer to finish was deleted, with its chat or its user; its turn has ended.
     #[error("the answer is deleted")]
     AnswerGone,
-    /// Postgres is away, too slow, or refuses the statement.
+    /// Postgres is unavailable, too slow, or rejects the statement.
     #[error("postgres: {}", described(.0.as_ref()))]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Raised by `enter_session`, and the others by `begin_turn`.
+/// SQLSTATE codes: `enter_session` raises the first, `begin_turn` the others.
 const SESSION_ENDED: &str = "US001";
 const CHAT_NOT_FOUND: &str = "US002";
 const MESSAGE_NOT_FOUND: &str = "US003";
@@ -52,7 +52,7 @@ const TURN_RUNNING: &str = "US005";
 const DUPLICATE_TURN: &str = "US006";
 
 impl From<tokio_postgres::Error> for DatabaseError {
-    /// A constraint's name is the rule that was broken.
+    /// Maps SQLSTATE codes and the names of violated constraints.
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             return Self::Unavailable(error.into());
@@ -83,12 +83,12 @@ impl From<PoolError> for DatabaseError {
 }
 
 impl DatabaseError {
-    /// The database answered what its schema does not allow.
+    /// A result that the schema does not allow.
     pub(crate) fn unexpected(what: &'static str) -> Self {
         Self::Unavailable(what.into())
     }
 
-    /// A stored value that this program can read, as it wrote it.
+    /// Maps a stored value that cannot be parsed to [`Self::Unavailable`].
     pub(crate) fn stored<T, E>(parsed: Result<T, E>) -> Result<T, Self>
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -96,7 +96,7 @@ impl DatabaseError {
         parsed.map_err(|error| Self::Unavailable(error.into()))
     }
 
-    /// Whether the connection was dead: its server went away, or the environment slept too long.
+    /// Whether the connection was dead: the server went away, or the Lambda environment was frozen for too long.
     pub(crate) fn is_dead_connection(&self) -> bool {
         match self {
             Self::Unavailable(source) => source.downcast_ref().is_some_and(is_dead),
@@ -113,20 +113,20 @@ impl DatabaseError {
     }
 }
 
-/// Closed, broken off, or ended by a server that says good-bye first.
+/// Closed, reset, or terminated by the server with a shutdown code.
 fn is_dead(error: &tokio_postgres::Error) -> bool {
-    let broke_off = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-    let good_bye = matches!(
+    let is_reset = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    let is_terminated = matches!(
         error.code(),
         Some(
             &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::IDLE_SESSION_TIMEOUT
         )
     );
-    error.is_closed() || broke_off || good_bye
+    error.is_closed() || is_reset || is_terminated
 }
 
-/// Describes an error with its causes. Of a server's error only the code and the constraint, because its message can
-/// hold values of rows.
+/// Formats an error with its causes; of a server's error only the code and the constraint, because its message can
+/// contain values of rows.
 pub(crate) fn described(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(server) = error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
         let constraint = server.constraint().unwrap_or("none");

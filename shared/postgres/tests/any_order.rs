@@ -1,4 +1,5 @@
-//! Whatever happens to turns, in whatever order and at once: no credit is lost, and none spent twice.
+//! Property test: in whatever order, and however concurrently, turns begin and end or are orphaned, no credit is lost
+//! and none is spent twice.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -17,33 +18,33 @@ use shared_core::turn::NewTurn;
 use shared_postgres::{BegunTurn, Database, DatabaseConfig, DatabaseError, Jobs, Stored, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 
-/// What may happen to one turn after it has begun, or when it begins.
+/// An event of one turn, or a sweep.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Begin {
         premium: bool,
     },
     Finish {
-        said: bool,
+        has_text: bool,
     },
     FinishTwice {
-        said: bool,
+        has_text: bool,
     },
     Withdraw,
-    /// Whoever runs it is killed.
-    Die,
-    /// It is given up as dead while it ends after all.
+    /// Its process is killed: the turn is orphaned.
+    Orphan,
+    /// Race: it is closed as orphaned while it ends after all.
     Interrupt {
-        said: bool,
+        has_text: bool,
     },
-    /// The database was away when it ended, and it is stored later, twice.
+    /// The database was unavailable when it ended; it is stored later, by two concurrent jobs.
     StoreLater {
-        said: bool,
+        has_text: bool,
     },
     Sweep,
 }
 
-/// Things that happen at once, and the time that passes before them.
+/// Concurrent steps, and the time that passes before them.
 #[derive(Clone, Debug)]
 struct Moment {
     passes: Duration,
@@ -53,12 +54,12 @@ struct Moment {
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
     let step = prop_oneof![
         5 => any::<bool>().prop_map(|premium| Step::Begin { premium }),
-        2 => any::<bool>().prop_map(|said| Step::Finish { said }),
-        1 => any::<bool>().prop_map(|said| Step::FinishTwice { said }),
+        2 => any::<bool>().prop_map(|has_text| Step::Finish { has_text }),
+        1 => any::<bool>().prop_map(|has_text| Step::FinishTwice { has_text }),
         1 => Just(Step::Withdraw),
-        1 => Just(Step::Die),
-        1 => any::<bool>().prop_map(|said| Step::Interrupt { said }),
-        1 => any::<bool>().prop_map(|said| Step::StoreLater { said }),
+        1 => Just(Step::Orphan),
+        1 => any::<bool>().prop_map(|has_text| Step::Interrupt { has_text }),
+        1 => any::<bool>().prop_map(|has_text| Step::StoreLater { has_text }),
         1 => Just(Step::Sweep),
     ];
     let passes = prop_oneof![
@@ -71,7 +72,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
     prop::collection::vec(moment, 1..12)
 }
 
-/// One user's systems.
+/// The system under test, with one user.
 struct World {
     stack: TestStack,
     database: Database,
@@ -104,7 +105,7 @@ impl World {
                     | Step::Interrupt { .. }
                     | Step::StoreLater { .. }
                     | Step::Withdraw
-                    | Step::Die => open.pop(),
+                    | Step::Orphan => open.pop(),
                 };
                 self.step(step, turn)
             });
@@ -124,29 +125,30 @@ impl World {
         match (step, turn) {
             (Step::Begin { premium }, _) => return self.begin(premium).await,
             (Step::Sweep, _) => _ = self.sweep().await,
-            (Step::Finish { said }, Some(turn)) => self.finish(&turn, said).await,
-            (Step::FinishTwice { said }, Some(turn)) => {
-                tokio::join!(self.finish(&turn, said), self.finish(&turn, said));
+            (Step::Finish { has_text }, Some(turn)) => self.finish(&turn, has_text).await,
+            (Step::FinishTwice { has_text }, Some(turn)) => {
+                tokio::join!(self.finish(&turn, has_text), self.finish(&turn, has_text));
             }
             (Step::Withdraw, Some(turn)) => {
                 let now = self.stack.clock.now();
                 self.database.withdraw_turn(&turn, "unavailable", now).await.unwrap();
             }
-            (Step::Interrupt { said }, Some(turn)) => {
-                let (heard, now) = (answer_of("hel"), self.stack.clock.now());
-                let interrupt = self.database.interrupt_turn(turn.user, &turn.answer, &heard, now);
-                let (interrupted, ()) = tokio::join!(interrupt, self.finish(&turn, said));
+            (Step::Interrupt { has_text }, Some(turn)) => {
+                let (partial, now) = (answer_of("hel"), self.stack.clock.now());
+                let interrupt =
+                    self.database.interrupt_turn(turn.user, &turn.answer, &partial, now);
+                let (interrupted, ()) = tokio::join!(interrupt, self.finish(&turn, has_text));
                 interrupted.unwrap();
             }
-            (Step::StoreLater { said }, Some(turn)) => {
-                let answer = if said { answer_of("hello") } else { Answer::default() };
+            (Step::StoreLater { has_text }, Some(turn)) => {
+                let answer = if has_text { answer_of("hello") } else { Answer::default() };
                 let turn = turn.finished(&answer, &Outcome::Stopped, self.stack.clock.now());
                 let (one, other) =
                     tokio::join!(self.jobs.store_finished(&turn), self.jobs.store_finished(&turn));
                 let stored = [one.unwrap(), other.unwrap()];
                 assert!(stored.contains(&Stored::Now) && stored.contains(&Stored::Already));
             }
-            (Step::Die, _) | (_, None) => {}
+            (Step::Orphan, _) | (_, None) => {}
         }
         None
     }
@@ -158,7 +160,7 @@ impl World {
         } else {
             ModelPricing { tier: Tier::Free, credits: 1 }
         };
-        // Some in a chat of their own, some in one.
+        // Every other turn is in the one chat, the rest have a chat each.
         let chat = if number.is_multiple_of(2) {
             "the-chat".to_owned()
         } else {
@@ -173,9 +175,9 @@ impl World {
         }
     }
 
-    /// A turn that was given up meanwhile is stored all the same.
-    async fn finish(&self, turn: &BegunTurn, said: bool) {
-        let answer = if said { answer_of("hello") } else { Answer::default() };
+    /// Succeeds even if the turn was closed as orphaned meanwhile.
+    async fn finish(&self, turn: &BegunTurn, has_text: bool) {
+        let answer = if has_text { answer_of("hello") } else { Answer::default() };
         let end =
             TurnEnd { answer: &answer, outcome: &Outcome::Complete, at: self.stack.clock.now() };
         self.database.finish_turn(turn, end).await.unwrap();
@@ -183,16 +185,16 @@ impl World {
 
     async fn sweep(&self) -> usize {
         let now = self.stack.clock.now();
-        let stale = self.jobs.orphaned_turns(now - ORPHANED_AFTER, None, 1000).await.unwrap();
-        for turn in &stale {
+        let orphaned = self.jobs.orphaned_turns(now - ORPHANED_AFTER, None, 1000).await.unwrap();
+        for turn in &orphaned {
             self.jobs.interrupt(turn, &Answer::default(), now).await.unwrap();
         }
-        stale.len()
+        orphaned.len()
     }
 }
 
 #[test]
-fn in_whatever_order_turns_begin_end_and_die_the_books_are_right() {
+fn in_any_order_of_concurrent_turns_no_credit_is_lost_or_spent_twice() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config =

@@ -1,4 +1,4 @@
-//! Credits: nobody spends what they do not have, and nothing is granted or given back twice.
+//! Credits: no user spends more than their allowances, and nothing is granted or released twice.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -18,14 +18,14 @@ use tokio::task::JoinSet;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// At noon, so that no test meets a midnight that it does not want.
+/// At noon, so that no test meets an unintended midnight, when the daily allowance renews.
 async fn stack() -> TestStack {
     let stack = TestStack::start().await;
     stack.clock.set("2026-03-14T12:00:00Z".parse().unwrap());
     stack
 }
 
-/// Turn number `n`, in a chat of its own.
+/// Turn `number`, in a chat of its own.
 fn turn(number: usize) -> NewTurn {
     next_turn(&format!("chat-{number:04}"), number)
 }
@@ -55,13 +55,13 @@ async fn finish(
 fn left(begun: &BegunTurn) -> u32 {
     match begun.payer {
         Payer::Credits { left, .. } => left,
-        Payer::Byok(_) => panic!("a key policy"),
+        Payer::Byok(_) => panic!("paid by the user's own key"),
     }
 }
 
-fn refusal(begun: Result<BegunTurn, DatabaseError>) -> PaymentDenied {
+fn denial(begun: Result<BegunTurn, DatabaseError>) -> PaymentDenied {
     match begun {
-        Err(DatabaseError::PaymentDenied(refusal)) => *refusal,
+        Err(DatabaseError::PaymentDenied(denied)) => *denied,
         other => panic!("{other:?}"),
     }
 }
@@ -70,7 +70,7 @@ fn jobs(stack: &TestStack) -> Jobs {
     Jobs::new(&DatabaseConfig::at(&stack.owner_url()), stack.clock.clock()).unwrap()
 }
 
-/// Ends what has died; answers how many turns that were.
+/// Closes orphaned turns; returns how many.
 async fn sweep(stack: &TestStack) -> usize {
     let (jobs, now, mut ended) = (jobs(stack), stack.clock.now(), 0);
     for turn in jobs.orphaned_turns(now - ORPHANED_AFTER, None, 100).await.unwrap() {
@@ -84,25 +84,25 @@ async fn count(stack: &TestStack, sql: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn of_two_hundred_turns_at_once_five_are_paid_for() {
+async fn of_two_hundred_concurrent_turns_five_are_paid_for() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
-    // Pools of their own, as functions have.
+    // A pool each, as function instances have.
     let functions: Vec<Database> = (0..4).map(|_| stack.database()).collect();
     let (plans, now) = (stack.plans(), stack.clock.now());
-    let mut crowd = JoinSet::new();
+    let mut requests = JoinSet::new();
     for number in 0..200 {
         let (database, plans) = (functions[number % functions.len()].clone(), plans.clone());
-        crowd.spawn(async move {
+        requests.spawn(async move {
             database.request(&ada, now).begin_turn(&turn(number), &plans).await.map(|_| ())
         });
     }
     let mut paid = 0;
-    for result in crowd.join_all().await {
+    for result in requests.join_all().await {
         match result {
             Ok(()) => paid += 1,
-            Err(DatabaseError::PaymentDenied(refusal)) => {
-                assert!(matches!(*refusal, PaymentDenied::CreditsExhausted { needed: 1, .. }));
+            Err(DatabaseError::PaymentDenied(denied)) => {
+                assert!(matches!(*denied, PaymentDenied::CreditsExhausted { needed: 1, .. }));
             }
             Err(other) => panic!("{other}"),
         }
@@ -110,18 +110,14 @@ async fn of_two_hundred_turns_at_once_five_are_paid_for() {
     assert_eq!(paid, 5);
     assert_eq!(count(&stack, "select count(*) from turns").await, 5);
     assert_eq!(count(&stack, "select count(*) from messages where role = 'user'").await, 5);
-    assert_eq!(
-        count(&stack, "select count(*) from chats").await,
-        5,
-        "what is refused is not stored"
-    );
+    assert_eq!(count(&stack, "select count(*) from chats").await, 5, "a denied turn is not stored");
     assert_eq!(count(&stack, "select count(*) from credit_ledger where kind = 'grant'").await, 1);
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 0);
     stack.assert_books_are_right().await;
 }
 
 #[tokio::test]
-async fn a_days_credits_come_at_midnight_utc_once_and_do_not_add_up() {
+async fn a_daily_allowance_is_granted_once_at_midnight_utc_and_does_not_accumulate() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     stack.clock.set("2026-03-14T23:59:59.999Z".parse().unwrap());
@@ -130,9 +126,9 @@ async fn a_days_credits_come_at_midnight_utc_once_and_do_not_add_up() {
         assert_eq!(left(&begun), 4 - u32::try_from(number).unwrap());
     }
     let PaymentDenied::CreditsExhausted { allowances, .. } =
-        refusal(begin(&stack, &ada, &turn(5)).await)
+        denial(begin(&stack, &ada, &turn(5)).await)
     else {
-        panic!("another refusal");
+        panic!("another denial");
     };
     let midnight: Timestamp = "2026-03-15T00:00:00Z".parse().unwrap();
     assert_eq!((allowances[0].left, allowances[0].ends_at), (0, midnight));
@@ -149,9 +145,9 @@ async fn a_days_credits_come_at_midnight_utc_once_and_do_not_add_up() {
     }
     let mut lefts = at_once.join_all().await;
     lefts.sort_unstable();
-    assert_eq!(lefts, [1, 2, 3, 4], "granted once, by whoever came first");
+    assert_eq!(lefts, [1, 2, 3, 4], "granted once, by the first of the concurrent turns");
 
-    // Two days later nothing is left over of the days between.
+    // Two days later: unused credits of the days between have expired.
     stack.clock.advance(DAY * 2);
     assert_eq!(left(&begin(&stack, &ada, &turn(20)).await.unwrap()), 4);
     assert_eq!(count(&stack, "select count(*) from allowances").await, 3);
@@ -159,11 +155,11 @@ async fn a_days_credits_come_at_midnight_utc_once_and_do_not_add_up() {
 }
 
 #[tokio::test]
-async fn a_paid_period_pays_first_and_ends_to_the_microsecond() {
+async fn an_entitlement_pays_first_and_ends_to_the_microsecond() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     assert_eq!(
-        refusal(begin(&stack, &ada, &premium_turn(0)).await),
+        denial(begin(&stack, &ada, &premium_turn(0)).await),
         PaymentDenied::ModelNotIncluded { plan: stack.plans().free().id.clone() }
     );
     stack.premium(&ada).await;
@@ -176,13 +172,13 @@ async fn a_paid_period_pays_first_and_ends_to_the_microsecond() {
     assert_eq!(left(&begin(&stack, &ada, &premium_turn(2)).await.unwrap()), 244);
     stack.clock.advance(Duration::from_micros(1));
     let after = begin(&stack, &ada, &premium_turn(3)).await;
-    assert!(matches!(refusal(after), PaymentDenied::ModelNotIncluded { .. }));
+    assert!(matches!(denial(after), PaymentDenied::ModelNotIncluded { .. }));
     assert_eq!(left(&begin(&stack, &ada, &turn(4)).await.unwrap()), 4);
     stack.assert_books_are_right().await;
 }
 
 #[tokio::test]
-async fn who_pays_never_has_less_than_who_does_not() {
+async fn the_daily_allowance_pays_once_the_entitlements_credits_are_exhausted() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     stack.premium(&ada).await;
@@ -190,29 +186,29 @@ async fn who_pays_never_has_less_than_who_does_not() {
     stack.owner().await.execute("update allowances set balance = 2", &[]).await.unwrap();
 
     let PaymentDenied::CreditsExhausted { needed: 3, allowances, .. } =
-        refusal(begin(&stack, &ada, &premium_turn(1)).await)
+        denial(begin(&stack, &ada, &premium_turn(1)).await)
     else {
-        panic!("another refusal");
+        panic!("another denial");
     };
-    assert_eq!(allowances.len(), 1, "the day does not pay for premium models");
+    assert_eq!(allowances.len(), 1, "the daily allowance does not pay for premium models");
     assert_eq!((allowances[0].left, allowances[0].renews), (2, false));
 
     let mut lefts = Vec::new();
     for number in 2..9 {
         lefts.push(left(&begin(&stack, &ada, &turn(number)).await.unwrap()));
     }
-    assert_eq!(lefts, [1, 0, 4, 3, 2, 1, 0], "first the period's, then the day's");
+    assert_eq!(lefts, [1, 0, 4, 3, 2, 1, 0], "first the entitlement's, then the daily allowance's");
     let PaymentDenied::CreditsExhausted { allowances, .. } =
-        refusal(begin(&stack, &ada, &turn(9)).await)
+        denial(begin(&stack, &ada, &turn(9)).await)
     else {
-        panic!("another refusal");
+        panic!("another denial");
     };
     let renews: Vec<_> = allowances.iter().map(|allowance| allowance.renews).collect();
     assert_eq!(renews, [false, true]);
 }
 
 #[tokio::test]
-async fn a_revoked_or_unknown_plan_is_worth_as_much_as_none() {
+async fn an_entitlement_that_is_revoked_or_of_an_unknown_plan_grants_nothing() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     stack.premium(&ada).await;
@@ -225,16 +221,16 @@ async fn a_revoked_or_unknown_plan_is_worth_as_much_as_none() {
 }
 
 #[tokio::test]
-async fn what_the_model_says_is_paid_for_and_silence_is_given_back() {
+async fn an_answer_is_settled_once_and_an_empty_or_withdrawn_one_is_released_once() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
-    let said = begin(&stack, &ada, &turn(1)).await.unwrap();
-    finish(&stack, &said, &answer_of("hello")).await.unwrap();
-    // Nobody told whoever did it that it worked.
-    finish(&stack, &said, &answer_of("hello")).await.unwrap();
-    let silent = begin(&stack, &ada, &turn(2)).await.unwrap();
-    finish(&stack, &silent, &Answer::default()).await.unwrap();
-    finish(&stack, &silent, &Answer::default()).await.unwrap();
+    let answered = begin(&stack, &ada, &turn(1)).await.unwrap();
+    finish(&stack, &answered, &answer_of("hello")).await.unwrap();
+    // Idempotent retry: the acknowledgement was lost.
+    finish(&stack, &answered, &answer_of("hello")).await.unwrap();
+    let empty = begin(&stack, &ada, &turn(2)).await.unwrap();
+    finish(&stack, &empty, &Answer::default()).await.unwrap();
+    finish(&stack, &empty, &Answer::default()).await.unwrap();
     let withdrawn = begin(&stack, &ada, &turn(3)).await.unwrap();
     for _ in 0..2 {
         stack.database().withdraw_turn(&withdrawn, "unavailable", stack.clock.now()).await.unwrap();
@@ -249,15 +245,15 @@ async fn what_the_model_says_is_paid_for_and_silence_is_given_back() {
         owner.query_one(ledger, &[]).await.unwrap().get::<_, String>(0),
         "reserve -1, settle 0, release 1, reserve -1, release 1, reserve -1, reserve -1"
     );
-    let took =
+    let usage =
         "select state || ' ' || prompt_tokens || ' ' || completion_tokens || ' ' || cost_nano_usd
                   from turns where answer_id = 'answer-01'";
-    assert_eq!(owner.query_one(took, &[]).await.unwrap().get::<_, String>(0), "settled 3 2 7");
+    assert_eq!(owner.query_one(usage, &[]).await.unwrap().get::<_, String>(0), "settled 3 2 7");
     stack.assert_books_are_right().await;
 }
 
 #[tokio::test]
-async fn a_turn_that_died_is_ended_once_by_whoever_comes_first() {
+async fn an_orphaned_turn_is_closed_once_by_racing_sweeps() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let mut begun = Vec::new();
@@ -269,7 +265,7 @@ async fn a_turn_that_died_is_ended_once_by_whoever_comes_first() {
     let young = begin(&stack, &ada, &turn(9)).await.unwrap();
 
     stack.clock.advance(Duration::from_secs(1));
-    // One of them is not dead after all, and ends at the same moment.
+    // Race: one of them is not orphaned after all, and ends at the same moment.
     let late = answer_of("better late");
     let (first, second, finished) =
         tokio::join!(sweep(&stack), sweep(&stack), finish(&stack, &begun[0], &late));
@@ -285,18 +281,18 @@ async fn a_turn_that_died_is_ended_once_by_whoever_comes_first() {
 }
 
 #[tokio::test]
-async fn a_chat_holds_as_many_turns_as_the_plan_says() {
+async fn a_chat_holds_as_many_turns_as_the_plan_allows() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
-    // None of these ends; each is so late that the one before counts as dead.
+    // None of these ends; each begins so late that the one before counts as orphaned.
     stack.clock.advance(ORPHANED_AFTER);
     stack.owner().await.execute("update chats set turns = 99", &[]).await.unwrap();
     let last = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER);
     let full = begin(&stack, &ada, &next_turn("the-chat", 3)).await;
-    assert!(matches!(refusal(full), PaymentDenied::ChatFull { .. }));
-    // One that is taken back leaves its place.
+    assert!(matches!(denial(full), PaymentDenied::ChatFull { .. }));
+    // A withdrawn turn does not count.
     stack.database().withdraw_turn(&last, "unavailable", stack.clock.now()).await.unwrap();
     begin(&stack, &ada, &next_turn("the-chat", 4)).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER);
@@ -305,7 +301,7 @@ async fn a_chat_holds_as_many_turns_as_the_plan_says() {
 }
 
 #[tokio::test]
-async fn nobody_can_rewrite_the_ledger() {
+async fn the_apps_roles_cannot_rewrite_the_ledger() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     begin(&stack, &ada, &turn(1)).await.unwrap();
@@ -324,7 +320,7 @@ async fn nobody_can_rewrite_the_ledger() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_before_it_was_refused_is_not_marked() {
+async fn a_key_that_was_replaced_before_the_provider_refused_it_is_not_marked_as_refused() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let marked = "select count(*) from provider_keys where refused_at is not null";

@@ -1,4 +1,4 @@
-//! Logging in with a token of IAM's instead of a password.
+//! IAM authentication: a token instead of a password.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -17,7 +17,7 @@ async fn superuser(servers: &PrivateServers) -> Client {
     client
 }
 
-/// The server asks the app's role for a password, in clear text, as RDS asks for a token.
+/// Makes the server ask the app's role for a password in clear text, as RDS asks for a token.
 async fn asks_for_passwords(servers: &PrivateServers) {
     let owner = superuser(servers).await;
     let file: String = owner.query_one("show hba_file", &[]).await.unwrap().get(0);
@@ -26,14 +26,14 @@ async fn asks_for_passwords(servers: &PrivateServers) {
     owner.batch_execute("select pg_reload_conf()").await.unwrap();
 }
 
-/// The server would accept what AWS accepts at the clock's time.
+/// Makes the server accept `token`, as RDS would at the clock's time.
 async fn accepts(servers: &PrivateServers, token: &str) {
     let password = format!("alter role app_user password '{token}'");
     superuser(servers).await.batch_execute(&password).await.unwrap();
 }
 
 #[tokio::test]
-async fn each_connection_has_a_token_of_its_own_time() {
+async fn each_connection_signs_a_token_of_its_own() {
     let servers = PrivateServers::start().await.unwrap();
     migrate(&DatabaseConfig::at(&servers.owner_url()), Destructive::Refused).await.unwrap();
     asks_for_passwords(&servers).await;
@@ -56,7 +56,7 @@ async fn each_connection_has_a_token_of_its_own_time() {
     accepts(&servers, token().expose_secret()).await;
     database.ping().await.unwrap();
 
-    // The connection stays; the next one, twenty minutes later, needs another token.
+    // An open connection stays; a new one, twenty minutes later, needs a new token.
     clock.advance(std::time::Duration::from_mins(20));
     let ended = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app_user'";
     superuser(&servers).await.batch_execute(ended).await.unwrap();

@@ -1,4 +1,4 @@
-//! No user sees another's data, even where a query forgets its `where`.
+//! Row-level security: no user sees another's data, even where a query forgets its `where`.
 //!
 //! The tables are read from the catalogue: one that is added without a policy, or without a row in
 //! `a_row_of_everything`, fails here.
@@ -13,7 +13,7 @@ use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-/// What belongs to nobody in particular.
+/// Tables whose rows belong to no user.
 const SHARED_TABLES: [&str; 3] = ["refinery_schema_history", "sql_functions", "data_keys"];
 
 async fn tenant_tables(owner: &Client) -> Vec<String> {
@@ -32,11 +32,11 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
     let turn = new_turn(chat, place, &format!("{chat}-a"));
     stack.database().request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap();
     stack.premium(session).await;
-    let key = "with sealing as (
+    let key = "with new_data_key as (
                  insert into data_keys values (gen_random_uuid(), $1::uuid::text, '', now()) returning id
                )
                insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, policy, usage_nano_usd, checked_at)
-               select $1, id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from sealing";
+               select $1, id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from new_data_key";
     stack.owner().await.execute(key, &[&session.user.0]).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
                    values (gen_random_uuid(), $1, $2, $1 || '-q', 'so far', now())";
@@ -54,7 +54,7 @@ async fn as_user(stack: &TestStack, session: &Session) -> Client {
     client
 }
 
-/// How many rows `session`'s user changes: none, where nobody is granted the right to.
+/// How many rows `session`'s user changes: none if the app's role lacks the privilege.
 async fn changed(stack: &TestStack, session: &Session, sql: &str) -> u64 {
     match as_user(stack, session).await.execute(sql, &[]).await {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => 0,
@@ -63,7 +63,7 @@ async fn changed(stack: &TestStack, session: &Session, sql: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn every_tenant_table_forces_row_level_security_on_everybody() {
+async fn every_tenant_table_forces_row_level_security() {
     let stack = TestStack::start().await;
     let owner = stack.owner().await;
     for table in tenant_tables(&owner).await {
@@ -115,7 +115,7 @@ async fn another_users_rows_can_be_neither_read_nor_changed_nor_counted() {
 }
 
 #[tokio::test]
-async fn rows_cannot_be_put_under_another_users_name() {
+async fn rows_cannot_be_given_to_another_user() {
     let stack = TestStack::start().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -131,16 +131,16 @@ async fn rows_cannot_be_put_under_another_users_name() {
 }
 
 #[tokio::test]
-async fn a_connection_that_entered_no_session_sees_nothing() {
+async fn a_connection_without_a_session_sees_nothing() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     a_row_of_everything(&stack, &ada, "adas-chat").await;
-    let nobody = stack.app_role().await;
-    // Nor does one whose transaction was somebody's a moment ago.
-    let left = as_user(&stack, &ada).await;
-    left.batch_execute("commit").await.unwrap();
+    let without_session = stack.app_role().await;
+    // Nor does one after a user's transaction: it returns to the pool.
+    let used = as_user(&stack, &ada).await;
+    used.batch_execute("commit").await.unwrap();
     for table in tenant_tables(&stack.owner().await).await {
-        for client in [&nobody, &left] {
+        for client in [&without_session, &used] {
             let count =
                 client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap();
             assert_eq!(count.get::<_, i64>(0), 0, "{table}");
@@ -148,7 +148,7 @@ async fn a_connection_that_entered_no_session_sees_nothing() {
     }
 }
 
-/// Clients make the ids of chats and messages: another user's must neither collide nor tell that they exist.
+/// Clients choose the ids of chats and messages: another user's must neither collide nor reveal that they exist.
 #[tokio::test]
 async fn two_users_can_use_the_same_ids() {
     let stack = TestStack::start().await;
@@ -199,7 +199,7 @@ async fn as_job(stack: &TestStack) -> Client {
 }
 
 #[tokio::test]
-async fn jobs_can_read_nothing_that_people_say_or_are_called() {
+async fn jobs_can_read_no_message_text_chat_title_name_or_email() {
     let stack = TestStack::start().await;
     let readable = "
         select string_agg(table_name || '.' || column_name, ' ' order by table_name, column_name)
@@ -219,7 +219,7 @@ async fn jobs_can_read_nothing_that_people_say_or_are_called() {
 }
 
 #[tokio::test]
-async fn jobs_see_messages_of_the_user_they_work_for_and_of_no_other() {
+async fn jobs_see_messages_only_of_the_user_they_have_set() {
     let stack = TestStack::start().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -252,7 +252,7 @@ async fn jobs_see_messages_of_the_user_they_work_for_and_of_no_other() {
 }
 
 #[tokio::test]
-async fn a_superusers_url_does_not_switch_the_rules_off() {
+async fn a_superusers_url_does_not_bypass_row_level_security() {
     let mut stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let url = stack.owner_url();

@@ -1,4 +1,4 @@
-//! Migrating: by whom, how often, and what is refused.
+//! Migrations: the roles that run them, idempotence, and what is refused.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -18,8 +18,8 @@ async fn run(url: &str) -> Result<Migrated, MigrateError> {
     migrate(&DatabaseConfig::at(url), Destructive::Refused).await
 }
 
-/// How RDS's first user finds things: it owns the database and may make roles, and is no superuser.
-/// And there is a role whose members log in with a token.
+/// Sets up RDS's roles; returns the URL of its first user, which owns the database and may create roles, but is no
+/// superuser. Members of `rds_iam` log in with a token there.
 async fn as_on_rds(servers: &PrivateServers) -> String {
     let owner = connect(&servers.owner_url()).await;
     owner
@@ -47,7 +47,7 @@ async fn an_owner_who_is_no_superuser_can_migrate_and_the_apps_roles_log_in_with
     let members: String = owner.query_one(members, &[]).await.unwrap().get(0);
     assert_eq!(members, "app_job app_user rds_iam");
 
-    // The first plans are made before there is anything in the tables, and connections keep them.
+    // Plans are made while the tables are still empty, and connections keep them.
     let user = "user_id = '01890000-0000-7000-8000-000000000000'";
     for (look_up, index) in [
         (format!("messages where {user} and id = 'q2dXzYk3vN8aLm0P'"), "messages_pkey"),
@@ -62,7 +62,7 @@ async fn an_owner_who_is_no_superuser_can_migrate_and_the_apps_roles_log_in_with
 }
 
 #[tokio::test]
-async fn two_at_once_and_another_later_apply_everything_once() {
+async fn concurrent_and_repeated_runs_apply_everything_once() {
     let servers = PrivateServers::start().await.unwrap();
     let url = as_on_rds(&servers).await;
     let (one, other) = tokio::join!(run(&url), run(&url));
@@ -75,7 +75,7 @@ async fn two_at_once_and_another_later_apply_everything_once() {
 }
 
 #[tokio::test]
-async fn a_program_that_was_rolled_back_leaves_the_newer_schema_alone() {
+async fn a_rolled_back_program_leaves_the_newer_schema_unchanged() {
     let servers = PrivateServers::start().await.unwrap();
     let url = servers.owner_url();
     run(&url).await.unwrap();
@@ -109,13 +109,13 @@ fn migrations() -> Vec<(u32, String)> {
     migrations
 }
 
-/// Each is one transaction, and holds what it has until its end. A turn that ends goes from the one table to
-/// the other.
+/// Deadlock: a migration is one transaction and holds its locks until its end, and a turn that ends locks one of the
+/// tables after the other.
 #[tokio::test]
 async fn no_migration_locks_messages_and_turns_in_one_transaction() {
     let servers = PrivateServers::start().await.unwrap();
     let owner = connect(&servers.owner_url()).await;
-    let held_up = "
+    let locked = "
         select coalesce(string_agg(distinct relation::regclass::text, ' '), '')
           from pg_locks
          where pid = pg_backend_pid()
@@ -123,9 +123,9 @@ async fn no_migration_locks_messages_and_turns_in_one_transaction() {
            and mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
     for (version, sql) in migrations() {
         owner.batch_execute(&format!("begin; {sql}")).await.unwrap();
-        let held_up: String = owner.query_one(held_up, &[]).await.unwrap().get(0);
+        let locked: String = owner.query_one(locked, &[]).await.unwrap().get(0);
         owner.batch_execute("commit").await.unwrap();
-        assert!(!held_up.contains(' '), "V{version}: {held_up}");
+        assert!(!locked.contains(' '), "V{version}: {locked}");
     }
     for function in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/functions")).unwrap() {
         let sql = std::fs::read_to_string(function.unwrap().path()).unwrap();
@@ -133,14 +133,14 @@ async fn no_migration_locks_messages_and_turns_in_one_transaction() {
             .batch_execute(&format!("set check_function_bodies = off; begin; {sql}"))
             .await
             .unwrap();
-        let held_up: String = owner.query_one(held_up, &[]).await.unwrap().get(0);
+        let locked: String = owner.query_one(locked, &[]).await.unwrap().get(0);
         owner.batch_execute("commit").await.unwrap();
-        assert!(!held_up.contains(' '), "{held_up}: {sql}");
+        assert!(!locked.contains(' '), "{locked}: {sql}");
     }
 }
 
 #[tokio::test]
-async fn a_function_whose_text_has_changed_is_replaced_and_no_other() {
+async fn only_a_function_whose_text_has_changed_is_replaced() {
     let servers = PrivateServers::start().await.unwrap();
     let url = servers.owner_url();
     assert!(run(&url).await.unwrap().functions.contains(&"begin_turn"));
@@ -156,7 +156,7 @@ async fn a_function_whose_text_has_changed_is_replaced_and_no_other() {
     assert!(owner.query_one(month_end, &[]).await.unwrap().get::<_, bool>(0));
 }
 
-/// Functions of the release before are called until a deployment is complete.
+/// Until a deployment is complete, the previous release's functions are still called.
 #[tokio::test]
 async fn a_function_with_another_signature_is_callable_beside_the_current_one() {
     let servers = PrivateServers::start().await.unwrap();
@@ -181,10 +181,10 @@ async fn a_function_with_another_signature_is_callable_beside_the_current_one() 
     }
 }
 
-/// The functions that the current release calls and the one before it. A changed signature is a second line here, and
-/// the first goes one release later, in a migration.
+/// Backward compatibility: the functions that the current release and the previous one call. A changed signature is a
+/// second line here; a migration drops the first one release later.
 #[tokio::test]
-async fn no_signature_changes_without_a_release_in_which_both_are_there() {
+async fn a_signature_changes_only_through_a_release_that_has_both() {
     let servers = PrivateServers::start().await.unwrap();
     let url = servers.owner_url();
     run(&url).await.unwrap();
@@ -244,11 +244,11 @@ fn statements(section: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_operators_statements_give_one_person_a_plan_and_take_it_back() {
-    let [give, take] = <[String; 2]>::try_from(statements("Models and plans")).unwrap();
-    let (who, insert) = give.split_once("insert into").unwrap();
+async fn the_documented_statements_grant_one_user_an_entitlement_and_revoke_it() {
+    let [grant, revoke] = <[String; 2]>::try_from(statements("Models and plans")).unwrap();
+    let (user, insert) = grant.split_once("insert into").unwrap();
     assert!(insert.trim_end().ends_with("commit;"), "{insert}");
-    let take = format!("{who}{take}commit;");
+    let revoke = format!("{user}{revoke}commit;");
 
     let servers = PrivateServers::start().await.unwrap();
     let url = as_on_rds(&servers).await;
@@ -267,19 +267,19 @@ async fn the_operators_statements_give_one_person_a_plan_and_take_it_back() {
                      from users u, current_period(u.id, now())";
         superuser.query_one(sql, &[]).await.unwrap().get::<_, Option<String>>(0)
     };
-    operator.batch_execute(&give).await.unwrap();
+    operator.batch_execute(&grant).await.unwrap();
     assert_eq!(plans().await.as_deref(), Some("ada@example.com premium 250"));
-    operator.batch_execute(&give.replace("ada@", "eve@")).await.unwrap();
-    operator.batch_execute(&take).await.unwrap();
+    operator.batch_execute(&grant.replace("ada@", "eve@")).await.unwrap();
+    operator.batch_execute(&revoke).await.unwrap();
     assert_eq!(plans().await.as_deref(), Some("eve@example.com premium 250"));
-    // Who does not exist is given nothing.
-    let nobody = give.replace("ada@", "nobody@");
-    assert!(operator.batch_execute(&nobody).await.is_err());
+    // An unknown user is an error.
+    let unknown = grant.replace("ada@", "unknown@");
+    assert!(operator.batch_execute(&unknown).await.is_err());
 }
 
 #[tokio::test]
-async fn the_operators_statement_forgets_keys_that_nobody_can_read() {
-    let [forget] = <[String; 1]>::try_from(statements("Changing secrets")).unwrap();
+async fn the_documented_statement_deletes_keys_whose_master_key_is_lost() {
+    let [delete] = <[String; 1]>::try_from(statements("Changing secrets")).unwrap();
     let servers = PrivateServers::start().await.unwrap();
     let url = as_on_rds(&servers).await;
     run(&url).await.unwrap();
@@ -295,6 +295,6 @@ async fn the_operators_statement_forgets_keys_that_nobody_can_read() {
         superuser.query_one(count, &[]).await.unwrap().get::<_, i64>(0)
     };
     assert_eq!(count().await, 2);
-    connect(&url).await.batch_execute(&forget).await.unwrap();
+    connect(&url).await.batch_execute(&delete).await.unwrap();
     assert_eq!(count().await, 0);
 }

@@ -1,4 +1,4 @@
-//! Turns in the database: what is stored, what is read back, and who may.
+//! Turns in the database: storing them, reading the context back, and the sessions that may.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn begin(
     session: &Session,
     turn: NewTurn,
 ) -> Result<BegunTurn, DatabaseError> {
-    // Each turn a second later, as people type.
+    // A second later than the turn before.
     stack.clock.advance(Duration::from_secs(1));
     stack
         .database()
@@ -58,7 +58,7 @@ async fn the_context_is_the_newest_five_messages_oldest_first_and_the_newest_sum
 }
 
 #[tokio::test]
-async fn an_answer_is_stored_with_what_it_took() {
+async fn an_answer_is_stored_with_its_usage() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
@@ -77,7 +77,7 @@ async fn an_answer_is_stored_with_what_it_took() {
 }
 
 #[tokio::test]
-async fn logging_out_does_not_lose_the_answer_that_is_being_written() {
+async fn logging_out_does_not_lose_a_streaming_answer() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
@@ -99,13 +99,13 @@ async fn an_id_is_used_once_per_user_and_a_chat_has_one_owner() {
     let again = Placement::Regenerate { question: message_id("question-1") };
     let peeking = begin(&stack, &eve, new_turn("adas-chat", again, "answer-77")).await;
     assert!(matches!(peeking, Err(DatabaseError::MessageNotFound)), "{peeking:?}");
-    // Nothing of a refused turn is stored.
+    // A refused turn stores nothing.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
 }
 
 #[tokio::test]
-async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
+async fn regenerating_adds_a_sibling_and_reads_the_stored_question() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
@@ -114,7 +114,7 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
     }
     let place = Placement::Regenerate { question: message_id("question-2") };
     let mut again = new_turn("the-chat", place, "answer-2b");
-    again.question = Question::parse(["what a client says now does not count"], 100).unwrap();
+    again.question = Question::parse(["the text that a client sends does not count"], 100).unwrap();
     let begun = begin(&stack, &ada, again).await.unwrap();
     assert_eq!(begun.question.as_str(), "question of answer-02");
     assert_eq!(texts(&begun), ["question of answer-01", "reply 1"]);
@@ -137,7 +137,7 @@ async fn answering_again_adds_a_sibling_and_reads_the_stored_question() {
 }
 
 #[tokio::test]
-async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
+async fn an_edited_question_keeps_its_id_and_the_old_one_is_displaced() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=2 {
@@ -182,7 +182,7 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_steps_aside() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_turn_was_never_there() {
+async fn a_withdrawn_turn_leaves_nothing_behind() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let everything = "select coalesce(string_agg(m.id || coalesce(parent_id, '') || role, ',' order by m.id), '') || (select coalesce(max(head_id), '') from chats) from messages m";
@@ -217,11 +217,11 @@ async fn a_withdrawn_turn_was_never_there() {
 }
 
 #[tokio::test]
-async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
+async fn a_withdrawn_turn_with_a_later_turn_below_it_stays_as_failed() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let first = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
-    // So late that the first counts as dead.
+    // So late that the first counts as orphaned.
     stack.clock.advance(ORPHANED_AFTER);
     let second = begin(&stack, &ada, next_turn("the-chat", 2)).await.unwrap();
     stack.database().withdraw_turn(&first, "too_many_turns", stack.clock.now()).await.unwrap();
@@ -233,19 +233,19 @@ async fn a_turn_that_others_went_on_from_stays_as_one_that_failed() {
 }
 
 #[tokio::test]
-async fn an_ending_that_is_stored_twice_has_succeeded_twice() {
+async fn finishing_a_turn_is_idempotent() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, "reply").await.unwrap();
-    // The same ending, because its acknowledgement was lost.
+    // Idempotent retry: the acknowledgement was lost.
     finish(&stack, &begun, "reply").await.unwrap();
     stack.clock.advance(Duration::from_secs(1));
     assert!(matches!(finish(&stack, &begun, "another").await, Err(DatabaseError::AnswerNotOpen)));
 }
 
 #[tokio::test]
-async fn a_session_that_ended_opens_no_door() {
+async fn a_revoked_expired_or_idle_session_is_refused() {
     let stack = TestStack::start().await;
     let database = stack.database();
     let now = || stack.clock.clock().now();
@@ -261,7 +261,7 @@ async fn a_session_that_ended_opens_no_door() {
     ));
     assert!(database.request(&other, now()).user().await.is_ok());
 
-    // In use every day, it lives for thirty days.
+    // Used every day, it expires after thirty days.
     for _ in 0..29 {
         stack.clock.advance(Duration::from_hours(24));
         assert!(database.request(&other, now()).user().await.is_ok());
@@ -269,14 +269,14 @@ async fn a_session_that_ended_opens_no_door() {
     stack.clock.advance(Duration::from_hours(24));
     assert!(ended(database.request(&other, now()).user().await));
 
-    // Unused, for seven.
+    // Idle, it ends after seven.
     let idle = stack.session("ada@example.com").await;
     stack.clock.advance(Duration::from_hours(7 * 24));
     assert!(ended(database.request(&idle, now()).user().await));
 }
 
 #[tokio::test]
-async fn a_connection_that_died_is_made_again() {
+async fn a_dead_connection_is_replaced_and_the_transaction_retried() {
     let stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let database = stack.database();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use shared_core::env::{ConfigError, Env};
 use shared_core::ids::UserId;
 use shared_core::random::Entropy;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
@@ -26,6 +27,11 @@ pub struct Vault {
 }
 
 impl Vault {
+    /// The vault of the master keys in `VAULT_KEYS`.
+    pub fn from_env(env: &Env<'_>, entropy: Entropy) -> Result<Self, ConfigError> {
+        Ok(Self::new(&VaultConfig::from_env(env)?, entropy))
+    }
+
     /// Makes no request: KMS is called when a data key is first needed.
     pub fn new(config: &VaultConfig, entropy: Entropy) -> Self {
         let master = Arc::new(config.master.clone());

@@ -1,4 +1,4 @@
-//! What a user may spend and has spent: `turns`, `allowances` and `provider_keys`, read and not changed.
+//! A user's allowances and usage, read-only: `turns`, `allowances` and `provider_keys`.
 
 use jiff::Timestamp;
 use shared_core::credits::Allowance;
@@ -35,8 +35,8 @@ const DAYS: &str = "
      group by day, model, paid_by
      order by day desc, model, paid_by desc";
 
-/// `$2` is plain: of a `coalesce`, Postgres does not know that it leaks nothing, and with row-level
-/// security the index would then only be told whose turns they are.
+/// `$2` is a plain parameter: Postgres does not take a `coalesce` for leakproof, so under row-level security the index
+/// condition would be the user alone.
 const TURNS: &str = "
     select answer_id, chat_id, model, paid_by, state,
            case when state = 'released' then 0 else credits end as credits,
@@ -48,7 +48,7 @@ const TURNS: &str = "
      order by began_at desc, answer_id desc
      limit $4";
 
-/// A turn's place in the list. Two may begin in the same microsecond; no two have the same answer.
+/// A position in the list of turns. Two may begin in the same microsecond; no two have the same answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnCursor {
     /// When it began.
@@ -57,56 +57,56 @@ pub struct TurnCursor {
     pub answer: MessageId,
 }
 
-/// How much of the past to read.
+/// How much usage to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageQuery {
-    /// So many days (UTC), today included.
+    /// The number of days (UTC), today included.
     pub days: u32,
-    /// At most so many turns.
+    /// The most turns of a page.
     pub turns: usize,
-    /// Turns after this one, which are older.
+    /// The cursor: turns after this one, which are older.
     pub after: Option<TurnCursor>,
 }
 
-/// What a user's own key may spend and has spent.
+/// The settings of a user's own key (BYOK), and what it has spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUsage {
-    /// What its owner knows it by.
+    /// The masked form, such as `sk-or-...abcd`.
     pub masked: String,
-    /// When it pays, and how much.
+    /// Its policy and monthly cap.
     pub settings: KeySettings,
     /// Whether the provider has refused it.
     pub refused: bool,
-    /// What it has spent in this month (UTC), in billionths of a US dollar.
+    /// Spent in this calendar month (UTC), in billionths of a US dollar.
     pub spent_nano_usd: i64,
     /// When the next month begins.
     pub month_ends_at: Timestamp,
 }
 
-/// What a user may spend and has spent.
+/// A user's allowances and usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// What could pay for a turn now, in the order in which it does; the first says which plan it is.
+    /// The allowances that could pay for a turn now, in the order in which they do; the first is of the user's plan.
     pub allowances: Vec<Allowance>,
     /// The user's own key, if there is one.
     pub key: Option<KeyUsage>,
-    /// What each day took, the newest first.
+    /// Usage by day, model and payer, the newest day first.
     pub days: Vec<DayUsage>,
-    /// What each turn took, the newest first.
+    /// Usage by turn, the newest first.
     pub turns: Vec<TurnUsage>,
-    /// Where the next page of turns begins, if there is one.
+    /// The cursor of the next page of turns, if there is one.
     pub next: Option<TurnCursor>,
 }
 
 impl Request<'_> {
-    /// What the user may spend and has spent. A day that has no row yet shows its whole grant.
+    /// The user's allowances and usage. A day that has no row yet shows its whole grant.
     pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, DatabaseError> {
         let user = &self.session.user.0;
         let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
         let one_more = i64::try_from(query.turns + 1).unwrap_or(i64::MAX);
         let days = i32::try_from(query.days).unwrap_or(i32::MAX);
         let after = query.after.as_ref().map(|cursor| cursor.began_at);
-        // Nothing begins later than that.
+        // Without a cursor, from the newest turn on.
         let after = after.map_or(types::Timestamp::PosInfinity, types::Timestamp::Value);
         let after_answer = query.after.as_ref().map(|cursor| cursor.answer.as_str());
         let [allowances, key, days, turns] = self
@@ -131,7 +131,7 @@ impl Request<'_> {
     }
 }
 
-/// None where the operator's table no longer has the plan: then it pays for nothing.
+/// None if the plan is no longer configured: then the allowance pays for nothing.
 fn allowance(row: &Row, plans: &Plans) -> Result<Option<Allowance>, DatabaseError> {
     let Some(plan) = PlanId::parse(row.try_get("plan")?).and_then(|id| plans.get(&id)) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Where the database is and how it is reached.
+//! The database's configuration: address, TLS, pool size and credentials.
 
 use std::path::PathBuf;
 
@@ -11,28 +11,28 @@ use tokio_postgres::config::{Host, SslMode};
 /// The database's address and the size of the pool.
 #[derive(Debug)]
 pub struct DatabaseConfig {
-    /// `DATABASE_URL`: `postgres://user:password@host:5432/name`. TLS with a verified certificate is
-    /// required unless the host is this machine or the URL says `sslmode=disable`.
+    /// `DATABASE_URL`: `postgres://user:password@host:5432/name`. TLS with a verified certificate is required unless
+    /// the host is this machine or the URL has `sslmode=disable`.
     pub url: SecretString,
-    /// `DATABASE_CA_FILE`: certificates (PEM) to trust instead of the public ones, such as the
-    /// bundle of Amazon RDS.
+    /// `DATABASE_CA_FILE`: root certificates (PEM) to trust instead of the public ones, such as the bundle of Amazon
+    /// RDS.
     pub ca_file: Option<PathBuf>,
-    /// `DATABASE_POOL_SIZE`: connections at most, 2 by default. A Lambda environment serves one
-    /// request at a time; a local server of all functions wants more.
+    /// `DATABASE_POOL_SIZE`: the most connections, 2 by default. A Lambda environment serves one request at a time; a
+    /// local server of all functions needs more.
     pub pool_size: usize,
-    /// `DATABASE_AUTH`: `password`, by default, for that of the URL; `iam` for a token that AWS's
-    /// credentials sign for each connection, where RDS has given the URL's user the role `rds_iam`.
+    /// `DATABASE_AUTH`: `password` (the default) for the URL's password; `iam` for a token that AWS's credentials sign
+    /// for each connection, which requires RDS's role `rds_iam` to be granted to the URL's user.
     pub credentials: Credentials,
 }
 
-/// How a connection proves who it is.
+/// How a connection authenticates.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// As the URL says.
+    /// With the URL's user and password.
     Url,
-    /// As the URL's user, with a token of IAM's.
+    /// With the URL's user and an IAM token.
     Iam(Aws),
-    /// As the owner of the schema, who is not in the URL.
+    /// As the owner of the schema, whose login is not in the URL.
     Owner {
         /// The user's name.
         user: String,
@@ -60,8 +60,8 @@ impl DatabaseConfig {
         Ok(config)
     }
 
-    /// For the owner of the schema: the address as above, and in `DATABASE_OWNER` who logs in, as the
-    /// JSON of RDS's own secret, `{"username": …, "password": …}`.
+    /// For the owner of the schema: the address as above, and the login in `DATABASE_OWNER`, as the JSON of RDS's own
+    /// secret, `{"username": …, "password": …}`.
     pub fn of_owner(env: &Env<'_>) -> Result<Self, ConfigError> {
         #[derive(Deserialize)]
         struct Owner {
@@ -70,7 +70,7 @@ impl DatabaseConfig {
         }
         let owner: Owner = serde_json::from_str(env.secret("DATABASE_OWNER")?.expose_secret())
             .map_err(|_| {
-                // Serde's own words could repeat the value.
+                // Serde's message could repeat the secret.
                 ConfigError::new("DATABASE_OWNER", r#"has to be {"username": …, "password": …}"#)
             })?;
         let credentials =
@@ -78,7 +78,7 @@ impl DatabaseConfig {
         Ok(Self { credentials, ..Self::from_env(env)? })
     }
 
-    /// The database at `url`, for one connection that logs in as the URL says.
+    /// The database at `url`, with one connection and the URL's credentials.
     pub fn at(url: &str) -> Self {
         Self { url: url.into(), ca_file: None, pool_size: 1, credentials: Credentials::Url }
     }
@@ -88,8 +88,8 @@ impl DatabaseConfig {
         let mut config: tokio_postgres::Config = url.parse().map_err(|error| {
             ConfigError::new("DATABASE_URL", format!("cannot be read: {error}"))
         })?;
-        // `prefer`, the driver's default, falls back to plain text whenever somebody on the way
-        // says so; here it is the one or the other.
+        // `prefer`, the driver's default, lets an attacker in between downgrade to plain text; here it is the one or
+        // the other.
         if config.get_ssl_mode() == SslMode::Prefer {
             let here = config.get_hosts().iter().all(is_this_machine);
             config.ssl_mode(if here { SslMode::Disable } else { SslMode::Require });
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_elsewhere_is_reached_by_tls_or_not_at_all() {
+    fn a_remote_server_requires_tls_unless_it_is_disabled() {
         assert_eq!(ssl_mode("postgres://u@db.example.com/x"), SslMode::Require);
         assert_eq!(ssl_mode("postgres://u@10.0.0.1/x?sslmode=prefer"), SslMode::Require);
         assert_eq!(ssl_mode("postgres://u@127.0.0.1/x"), SslMode::Disable);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_be_read_is_not_repeated() {
+    fn the_error_of_a_malformed_url_does_not_contain_its_password() {
         let env = Env::new(|name| {
             (name == "DATABASE_URL").then(|| "postgres://u:hunter2@host:port/x".into())
         });

@@ -1,4 +1,4 @@
-//! How a connection is opened: over which TLS, and with which password.
+//! Opens connections: TLS, and an IAM token as the password.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use crate::DatabaseConfig;
 type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
 
-/// Opens connections as `config` says.
+/// Opens connections with the configured TLS and credentials.
 pub(crate) struct Connector {
     transport: Tls,
     identity: Option<(Aws, Clock)>,
@@ -36,7 +36,7 @@ enum Tls {
 }
 
 impl Connector {
-    /// `clock` dates IAM tokens; who logs in with a password does without.
+    /// `clock` dates IAM tokens; a login with a password needs none.
     pub(crate) fn new(
         config: &DatabaseConfig,
         postgres: &Config,
@@ -64,7 +64,7 @@ impl Connect for Connector {
             let port = postgres.get_ports().first().copied().unwrap_or(5432);
             match aws.database_token(host, port, user, clock.now()) {
                 Ok(token) => drop(postgres.password(token.expose_secret())),
-                // Without one, the server refuses, and says so too.
+                // Connect all the same: the server refuses the login with an error of its own.
                 Err(error) => tracing::error!(error = error_chain(&error), "no token for postgres"),
             }
         }
@@ -82,8 +82,8 @@ fn host(postgres: &Config) -> &str {
     }
 }
 
-/// Certificates are verified, and so is the host's name; tokio-postgres' `require` leaves both to
-/// the TLS library, and rustls knows no other way.
+/// Verifies certificates and the host's name: tokio-postgres' `require` leaves both to the TLS library, and rustls
+/// always does.
 fn tls(ca_file: Option<&Path>, host: &str) -> Result<rustls::ClientConfig, ConfigError> {
     let mut roots = rustls::RootCertStore::empty();
     if let Some(path) = ca_file {

@@ -1,4 +1,4 @@
-//! The pool, TLS, and the one retry that a dead connection gets.
+//! The connection pool, its timeouts, and the one retry after a dead connection.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use shared_core::clock::Clock;
-use shared_core::env::ConfigError;
+use shared_core::env::{ConfigError, Env};
 use shared_core::session::Session;
 
 use super::connector::Connector;
@@ -15,18 +15,17 @@ use tokio_postgres::types::ToSql;
 
 use crate::{DatabaseConfig, DatabaseError, Request};
 
-/// How long a request waits for a connection, one that is free or a new one.
+/// Timeout for a connection, a pooled one or a new one.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// A peer that vanished without a word (an expired NAT entry, a failed-over host) acknowledges nothing;
-/// the kernel's own patience is a quarter of an hour.
+/// Detects a peer that vanished silently (an expired NAT entry, a failed-over host): it acknowledges nothing, and the
+/// kernel's own timeout is a quarter of an hour.
 const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
-/// The timeouts end on the server what no request waits for any more. Every statement here looks rows
-/// up by their keys: planning it once is enough, and planning it anew each time would cost more than
-/// running it.
+/// The timeouts abort on the server what no request waits for any more. Every statement here looks rows up by their
+/// keys: one generic plan is enough, and planning each execution would cost more than running it.
 const SESSION: &str = "-c statement_timeout=8000 \
     -c idle_in_transaction_session_timeout=8000 -c plan_cache_mode=force_generic_plan -c jit=off";
-/// A transaction that has not ended by then is lost with its server. Longer than the server's own
-/// limit for a statement, which says more.
+/// A transaction that has not ended by then is lost with its server. Longer than the server's timeout for a statement,
+/// whose error says more.
 const TRANSACTION_WITHIN: Duration = Duration::from_secs(9);
 
 /// The database. Cheap to clone; connects when first used.
@@ -36,13 +35,18 @@ pub struct Database {
 }
 
 impl Database {
+    /// The database of the variables of [`DatabaseConfig`], as [`Database::new`] prepares it.
+    pub fn from_env(env: &Env<'_>, clock: Clock) -> Result<Self, ConfigError> {
+        Self::new(&DatabaseConfig::from_env(env)?, clock)
+    }
+
     /// Prepares the pool, without connecting. The clock dates IAM tokens.
     pub fn new(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
         Self::as_role("app_user", config, clock)
     }
 
-    /// Whoever the URL logs in as, statements run as `role`, which row-level security binds: a
-    /// superuser's URL must not switch it off.
+    /// Runs statements as `role`, whatever user the URL logs in as, so that row-level security applies: a superuser's
+    /// URL must not switch it off.
     pub(crate) fn as_role(
         role: &str,
         config: &DatabaseConfig,
@@ -55,15 +59,15 @@ impl Database {
             .keepalives_idle(UNACKNOWLEDGED_FOR)
             .options(format!("-c role={role} {SESSION}"))
             .application_name("chat");
-        // `Fast` checks only whether the socket is known to be closed: a query to ask would cost the
-        // hot path a round trip, and `retrying` mends what it would find.
+        // `Fast` checks only whether the socket is known to be closed: a test query would cost the hot path a round
+        // trip, and `retrying` handles what it would find.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let connector = Connector::new(config, &postgres, Some(clock))?;
         let manager = Manager::from_connect(postgres, connector, recycling);
         let within = Some(CONNECT_WITHIN);
         Pool::builder(manager)
             .max_size(config.pool_size)
-            // The connection that was used last knows its statements and has its caches warm.
+            // The most recently used connection has prepared statements and warm caches.
             .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts { wait: within, create: within, recycle: within })
             .runtime(Runtime::Tokio1)
@@ -72,7 +76,7 @@ impl Database {
             .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
     }
 
-    /// The door for a user's request.
+    /// The database for a user's request: each of its transactions enters `session`.
     pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
         Request { database: self, session, now }
     }
@@ -104,13 +108,12 @@ impl Database {
         Ok(self.pool.get().await?)
     }
 
-    /// Runs a transaction, and runs it once more if its connection turns out to be dead.
+    /// Runs a transaction, and retries it once if its connection turns out to be dead.
     ///
-    /// A connection dies silently while a Lambda environment sleeps or Postgres restarts; the first
-    /// write finds out. All statements of a transaction leave in one write, so a dead connection
-    /// means that none of them was heard, but for the rare case of a commit whose acknowledgement
-    /// got lost. What is run has to bear that: it changes nothing the second time, or it undoes the
-    /// first, as a turn's beginning does.
+    /// A connection dies silently while a Lambda environment is frozen or Postgres restarts; the first write detects
+    /// it. All statements of a transaction leave in one write, so a dead connection means that none of them arrived,
+    /// but for the rare case of a commit whose acknowledgement was lost. So `run` has to be idempotent, or undo the
+    /// first attempt, as [`Request::begin_turn`] does.
     #[tracing::instrument(
         target = "otel", name = "transaction", skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
@@ -124,7 +127,7 @@ impl Database {
             match tokio::time::timeout(TRANSACTION_WITHIN, run(connection)).await {
                 Ok(result) => result,
                 Err(elapsed) => {
-                    // Nobody knows what state it is in, so nobody gets it again.
+                    // The connection's state is unknown: do not reuse it.
                     self.forget_connections();
                     Err(DatabaseError::Unavailable(elapsed.into()))
                 }
@@ -132,7 +135,7 @@ impl Database {
         };
         match run().await {
             Err(error) if error.is_dead_connection() => {
-                tracing::info!(%error, "a connection to postgres was dead, connecting again");
+                tracing::info!(%error, "a connection to postgres was dead, retrying on a new one");
                 self.forget_connections();
                 run().await
             }
@@ -140,7 +143,7 @@ impl Database {
         }
     }
 
-    /// What happened to one connection happened to all of the pool.
+    /// Drops all pooled connections: what made one of them fail has hit the others too.
     fn forget_connections(&self) {
         self.pool.retain(|_, _| false);
     }

@@ -5,7 +5,7 @@
 //! read.
 
 use shared_core::clock::Clock;
-use shared_core::env::ConfigError;
+use shared_core::env::{ConfigError, Env};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -18,6 +18,11 @@ pub struct Jobs {
 }
 
 impl Jobs {
+    /// The database of the variables of [`DatabaseConfig`], as [`Jobs::new`] prepares it.
+    pub fn from_env(env: &Env<'_>, clock: Clock) -> Result<Self, ConfigError> {
+        Self::new(&DatabaseConfig::from_env(env)?, clock)
+    }
+
     /// Prepares the pool, without connecting. The clock dates IAM tokens.
     pub fn new(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
         Database::as_role("app_job", config, clock).map(|database| Self { database })

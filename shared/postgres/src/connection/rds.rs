@@ -1,17 +1,16 @@
-//! Amazon RDS's own root certificates: its instances are not signed for by a public authority.
+//! Amazon RDS's own root certificates: no public authority signs for its instances.
 //!
-//! A region signs with roots of its own, so that only those of the host's region are parsed, three
-//! out of eighty.
+//! Each region has roots of its own, so only those of the host's region are parsed, three out of eighty.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use shared_core::env::ConfigError;
 
-/// Sections of PEM, each after a line `# <region>`.
+/// PEM, in sections that each follow a line `# <region>`.
 const ROOTS: &str = include_str!("../../certificates/rds.pem");
 
-/// The roots that sign for `host`, if it is an RDS instance or an Aurora cluster. Other hosts, RDS
-/// proxies among them, have certificates of public authorities: `None`.
+/// The root certificates for `host`, if it is an RDS instance or an Aurora cluster. `None` for other hosts, RDS proxies
+/// among them: public authorities sign for those.
 pub(crate) fn roots_for(host: &str) -> Result<Option<Vec<CertificateDer<'static>>>, ConfigError> {
     let host = host.to_ascii_lowercase();
     let Some(region) = region_of(&host) else { return Ok(None) };

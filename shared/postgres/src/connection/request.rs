@@ -11,14 +11,14 @@ use tokio_postgres::{Row, Statement};
 
 use crate::{Database, DatabaseError};
 
-/// A session that nobody used for this long has ended.
+/// Idle timeout: a session that was not used for this long has ended.
 const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 const ENTER: &str = "select enter_session($1, $2, $3, $4)";
 
 /// The database as one user may see it.
 ///
-/// What it offers is in the files of the tables: [`Request::user`], [`Request::sessions`], …
+/// Its methods are in the files of their subjects: [`Request::user`], [`Request::sessions`], …
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub(crate) database: &'a Database,
@@ -51,30 +51,30 @@ impl Request<'_> {
                     .iter()
                     .zip(statements)
                     .map(|(statement, (_, params))| client.query(statement, params));
-                let (begun, entered, answers, committed) = tokio::join!(
+                let (begun, entered, results, committed) = tokio::join!(
                     biased;
                     client.batch_execute("begin"),
                     self.enter(&client, &enter),
                     join_all(queries),
                     client.batch_execute("commit"),
                 );
-                // In the order in which they were sent: the first that failed says why.
+                // In the order of sending: the first error is the cause of those after it.
                 begun?;
                 entered?;
-                let rows = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+                let rows = results.into_iter().collect::<Result<Vec<_>, _>>()?;
                 committed?;
                 rows.try_into()
-                    .map_err(|_| DatabaseError::unexpected("as many answers as statements"))
+                    .map_err(|_| DatabaseError::unexpected("as many results as statements"))
             })
             .await
     }
 
-    /// Sessions that were last seen before this have ended.
+    /// Sessions that were last seen before this have timed out.
     pub(crate) fn idle_since(&self) -> Timestamp {
         self.now - IDLE_LIFETIME
     }
 
-    /// The statement that opens the door; first in every transaction.
+    /// Enters the session: the first statement of every transaction.
     async fn enter(
         &self,
         client: &Object,

@@ -42,22 +42,22 @@ pub struct NewSession {
     pub id: SessionId,
     /// The id that the user gets if this is their first login.
     pub user_if_new: UserId,
-    /// What the browser calls itself; the first 300 characters are kept.
+    /// The browser's `User-Agent`; the first 300 characters are kept.
     pub user_agent: Option<String>,
-    /// When it ends at the latest.
+    /// When it expires, however much it is used.
     pub expires_at: Timestamp,
 }
 
-/// Some of a user's sessions, newest first.
+/// A page of a user's sessions, newest first.
 #[derive(Clone, Debug)]
 pub struct SessionsPage {
     /// The sessions.
     pub items: Vec<SessionSummary>,
-    /// Where the next page begins, if there is one.
+    /// The cursor of the next page, if there is one.
     pub next: Option<SessionId>,
 }
 
-/// `sessions.user_agent` takes no more.
+/// The limit of `sessions.user_agent`, in characters.
 const LONGEST_USER_AGENT: usize = 300;
 
 impl Database {
@@ -86,7 +86,7 @@ impl Database {
 }
 
 impl Request<'_> {
-    /// The user's live sessions, newest first, from `after` on.
+    /// A page of the user's live sessions, newest first, after the one with the id `after`.
     pub async fn sessions(
         &self,
         after: Option<Uuid>,

@@ -1,4 +1,4 @@
-//! `users`: one row per address that has logged in.
+//! `users`: one row per email address that has logged in.
 
 use shared_core::account::{DisplayName, User};
 use shared_core::ids::UserId;

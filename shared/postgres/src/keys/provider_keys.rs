@@ -1,4 +1,5 @@
-//! `provider_keys`, encrypted, and `data_keys`, wrapped: nothing here can be read without the master key.
+//! Users' own keys (BYOK): `provider_keys`, encrypted, and `data_keys`, wrapped. Neither can be decrypted without the
+//! master key.
 
 use jiff::Timestamp;
 use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap};
@@ -109,7 +110,7 @@ pub struct NewKey<'a> {
     pub info: &'a KeyInfo,
 }
 
-/// A key that is stored, without the key.
+/// A stored key's properties, without the key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
     /// The masked form, such as `sk-or-...abcd`.
@@ -118,7 +119,7 @@ pub struct StoredKey {
     pub settings: KeySettings,
     /// What the provider reported when it was stored.
     pub info: KeyInfo,
-    /// When that was.
+    /// When the provider reported it.
     pub checked_at: Timestamp,
     /// When the provider refused it, if it has.
     pub refused_at: Option<Timestamp>,
@@ -126,12 +127,12 @@ pub struct StoredKey {
     pub spent_nano_usd: i64,
 }
 
-/// What a request about a key needs first.
+/// The user's plan and key, and the data key that encrypts a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyOverview {
     /// The user's plan, if its id can be read.
     pub plan: Option<PlanId>,
-    /// The data key under the master key that was asked for.
+    /// The data key under the given master key, if there is one.
     pub data_key: Option<WrappedKey>,
     /// The user's key, if there is one.
     pub key: Option<StoredKey>,

@@ -1,7 +1,7 @@
-//! Which migrations lose something that was stored.
+//! Detects destructive migrations: those that may lose stored data.
 
-/// Statements that do, or may. Within a function's body they run later, if ever; a migration with such
-/// a function says so with [`KEEPS_DATA`].
+/// Statements that lose data, or may. Within a function's body they run later, if ever; a migration with such a
+/// function is marked with [`KEEPS_DATA`].
 const LOSING: [&str; 9] = [
     "drop table",
     "drop schema",
@@ -13,15 +13,15 @@ const LOSING: [&str; 9] = [
     "update ",
     " cascade",
 ];
-/// What `alter table … drop …` may drop without losing a value. `column` is optional in SQL, so all
-/// else is one.
+/// What `alter table … drop …` may drop without losing a value. `column` is optional in SQL, so anything else is a
+/// column.
 const DROPPED_WITHOUT_LOSS: [&str; 5] =
     ["drop constraint ", "drop default", "drop not null", "drop identity", "drop expression"];
 
-/// A comment of a migration whose author has seen that it loses nothing, although it looks so.
+/// Marks a migration that looks destructive, but loses nothing: its author has checked that.
 const KEEPS_DATA: &str = "-- keeps data:";
 
-/// Whether a migration may lose something that was stored.
+/// Whether a migration may lose stored data.
 pub(crate) fn is_destructive(sql: &str) -> bool {
     if sql.lines().any(|line| line.starts_with(KEEPS_DATA)) {
         return false;
@@ -31,9 +31,9 @@ pub(crate) fn is_destructive(sql: &str) -> bool {
     words.join(" ").split(';').any(|statement| loses(statement.trim()))
 }
 
-/// Whether one statement may, in lower case and with one space between words.
+/// Whether one statement may lose data. It is in lower case, with one space between words.
 fn loses(statement: &str) -> bool {
-    // What follows `on` is what happens to rows later, and no part of the migration.
+    // Referential actions (`on delete …`) act on rows later, and are no part of the migration.
     let statement = ["on delete cascade", "on update cascade", "for update"]
         .iter()
         .fold(statement.to_owned(), |statement, later| statement.replace(later, ""));
@@ -42,7 +42,7 @@ fn loses(statement: &str) -> bool {
             let dropped = &statement[at + 1..];
             !DROPPED_WITHOUT_LOSS.iter().any(|harmless| dropped.starts_with(harmless))
         });
-        // A new type rewrites values, and a narrower one drops what is over.
+        // A new type rewrites values, and a narrower one truncates them.
         let retypes = statement.contains(" set data type ")
             || (statement.contains(" alter ") && statement.contains(" type "));
         return drops || retypes || statement.ends_with(" cascade");
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_loses_rows_or_columns_is_destructive() {
+    fn a_statement_that_loses_rows_or_columns_is_destructive() {
         for sql in [
             "drop table messages",
             "DROP\n  TABLE messages;",
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_adds_is_not() {
+    fn a_statement_that_only_adds_is_not_destructive() {
         for sql in [
             "create table a (id uuid references users (id) on delete cascade, truncated boolean)",
             "alter table chats add column pinned boolean not null default false;",

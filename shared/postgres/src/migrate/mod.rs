@@ -21,16 +21,16 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// Whether a migration may lose what was stored.
+/// Whether migrations that may lose stored data can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destructive {
-    /// It may not run.
+    /// They are refused.
     Refused,
-    /// Somebody has said that it may.
+    /// The operator has allowed them.
     Allowed,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Migrated {
@@ -38,46 +38,46 @@ pub struct Migrated {
     pub applied: Vec<String>,
     /// The SQL functions that this run created or replaced, such as `begin_turn`.
     pub functions: Vec<&'static str>,
-    /// The newest migration that the database has: newer than any here, if the program was rolled
-    /// back and the database, as always, was not.
+    /// The newest applied migration: newer than any here if the program was rolled back, because the database never
+    /// is.
     pub version: Option<String>,
 }
 
 /// A migration failed; those before it are applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The URL makes no sense.
+    /// The configuration is invalid, such as the URL.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The database cannot be reached, or refuses a statement.
+    /// The database cannot be reached, or rejects a statement.
     #[error("the database that is to be migrated: {}", described(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// A migration does not run.
-    #[error("cannot migrate the database: {}", said(.0))]
+    /// A migration fails.
+    #[error("cannot migrate the database: {}", failed_step(.0))]
     Run(#[from] Box<refinery::Error>),
-    /// A migration that was applied is not the one of this program: it was edited, or another program made the
-    /// database.
+    /// The checksum of an applied migration is not that of this program's: it was edited, or another program created
+    /// the database.
     #[error("the database was migrated by other statements than those of this program ({0})")]
     Diverged(String),
     /// A migration has a lower number than one that is applied already, and would never run.
     #[error("{0} comes too late: give it a number after the newest that is applied, {1}")]
     TooLate(String, SchemaVersion),
-    /// A migration would lose what was stored. None was run.
-    #[error("{0} may lose what is stored, and nobody has allowed that: nothing was changed")]
+    /// A pending migration is destructive: it may lose stored data. None was run.
+    #[error("{0} may lose stored data, which was not allowed: nothing was changed")]
     Destructive(String),
 }
 
-/// One at a time: a second run waits here for the first, and then finds nothing left to do. Any
-/// number will do that no one else uses.
+/// Advisory lock, for one run at a time: a second run waits here for the first, and then finds nothing left to do. Any
+/// number will do that no other program uses.
 ///
-/// After that, a migration that waits for a table waits a moment only: whoever wants the table next
-/// waits behind it. And none goes on at the server when the function that runs it (890 s) is gone.
+/// After that, a migration waits only briefly for a table's lock: all later statements on the table queue behind it.
+/// And none goes on at the server when the function that runs it (890 s) is gone.
 const LOCK: &str = "set lock_timeout = '60s'; select pg_advisory_lock(20251122);
     set lock_timeout = '5s'; set statement_timeout = '850s'";
-/// How long a server may take to accept the connection.
+/// Timeout for the server to accept the connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// RDS has this role, and lets in with a token of IAM's whoever is in it.
-const LET_IN_WITH_IAM: &str = "do $$
+/// On RDS, members of this role log in with an IAM token.
+const GRANT_IAM_LOGIN: &str = "do $$
 begin
   if exists (select from pg_roles where rolname = 'rds_iam') then
     grant rds_iam to app_user, app_job;
@@ -85,11 +85,11 @@ begin
 end
 $$";
 
-/// Applies what is missing, as the owner of the schema: a superuser, or one who may make roles and
-/// has the database, as on RDS. The app's roles are made on the way and can do nothing here.
+/// Applies pending migrations and changed functions, as the owner of the schema: a superuser, or a role that may create
+/// roles and owns the database, as on RDS. The app's roles are created on the way and cannot migrate.
 ///
-/// Safe to run twice, at once or later; with nothing to apply it changes nothing. A program that was
-/// rolled back leaves newer migrations in place: they only ever add.
+/// Idempotent and safe under concurrency; with nothing to apply it changes nothing. A program that was rolled back
+/// leaves newer migrations in place: they only ever add.
 pub async fn migrate(
     config: &DatabaseConfig,
     destructive: Destructive,
@@ -99,7 +99,7 @@ pub async fn migrate(
     let (mut client, connection) =
         Connector::new(config, &postgres, None)?.connect(&postgres).await?;
     let result = run(&mut client, destructive).await;
-    // The lock goes with the connection, and the connection with its client.
+    // Dropping the client closes the connection, and that releases the lock.
     drop(client);
     connection.await.ok();
     result
@@ -118,28 +118,28 @@ async fn run(client: &mut Client, destructive: Destructive) -> Result<Migrated, 
     }
     let report = runner.run_async(client).await.map_err(diverged)?;
     let applied: Vec<_> = report.applied_migrations().iter().map(Migration::to_string).collect();
-    client.batch_execute(LET_IN_WITH_IAM).await?;
+    client.batch_execute(GRANT_IAM_LOGIN).await?;
     let known = runner.get_migrations().iter().map(Migration::version).max();
     let functions = if newest > known {
-        // Rolled back: the functions belong to the newer schema, as it does.
+        // Rolled back: the database's functions belong to the newer schema, so they stay.
         Vec::new()
     } else {
         functions::apply(client).await?
     };
-    // No `analyze`: of a table that was never looked at, Postgres assumes that it will grow, and plans
-    // to find rows by their keys; of one that it has seen empty, that reading all of it is cheapest.
+    // No `analyze`: for a table without statistics Postgres assumes that it will grow, and plans index scans; for one
+    // that it has seen empty, it plans sequential scans.
     let last = runner.get_last_applied_migration_async(client).await.map_err(Box::new)?;
     Ok(Migrated { applied, functions, version: last.map(|migration| migration.to_string()) })
 }
 
-/// The first migration after `version` that may lose what is stored. Without a version, nothing is.
+/// The first destructive migration after `version`. None without a version: the database is empty.
 fn losing(runner: &Runner, version: Option<SchemaVersion>) -> Option<&Migration> {
     let version = version?;
     let mut pending = runner.get_migrations().iter().filter(|m| m.version() > version);
     pending.find(|migration| migration.sql().is_some_and(is_destructive))
 }
 
-/// The first migration that is not applied, although a later one is; and the newest that is.
+/// The first migration that is not applied although a later one is, and the newest applied version.
 fn too_late<'a>(
     runner: &'a Runner,
     applied: &[SchemaVersion],
@@ -150,7 +150,7 @@ fn too_late<'a>(
     Some((late, newest))
 }
 
-/// The versions that are applied, oldest first.
+/// The applied versions, oldest first.
 async fn applied(client: &Client) -> Result<Vec<SchemaVersion>, MigrateError> {
     let table = "select to_regclass('refinery_schema_history') is not null";
     if !client.query_one(table, &[]).await?.get::<_, bool>(0) {
@@ -169,16 +169,16 @@ fn diverged(error: refinery::Error) -> MigrateError {
     }
 }
 
-/// Which migration failed, and why; without the server's own words, which can hold values of rows.
-fn said(error: &refinery::Error) -> String {
+/// Formats which migration failed, and why, without the server's message, which can contain values of rows.
+fn failed_step(error: &refinery::Error) -> String {
     if let Kind::Connection(step, cause) = error.kind() {
         return format!("{step}: {}", described(cause.as_ref()));
     }
     error.to_string()
 }
 
-/// Changes whenever a migration is added or a function changes, and at no other time. A deployment migrates when it
-/// changes, and tests rebuild their template database.
+/// Hash of the migrations and functions: changes whenever one is added or a function changes, and at no other time. A
+/// deployment migrates when it changes, and tests rebuild their template database.
 pub fn schema_hash() -> String {
     let mut hash = Sha256::new();
     for migration in embedded::migrations::runner().get_migrations() {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_still_to_run_can_lose_anything() {
+    fn only_a_pending_migration_can_be_destructive() {
         let migrations = [
             Migration::unapplied("V1__first", "create table a ()").unwrap(),
             Migration::unapplied("V2__drops", "drop table a").unwrap(),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_merged_late_is_found() {
+    fn a_migration_that_was_merged_late_is_found() {
         let migrations = ["V1__first", "V2__late", "V3__newest", "V4__next"]
             .map(|name| Migration::unapplied(name, "select 1").unwrap());
         let runner = Runner::new(&migrations);
@@ -217,13 +217,13 @@ mod tests {
         };
         assert_eq!(late(&[1, 3]), Some(("late".to_owned(), 3)));
         assert_eq!(late(&[1, 2, 3]), None);
-        // The database of a later release, met by a program that was rolled back.
+        // A program that was rolled back, on the database of a later release.
         assert_eq!(late(&[1, 2, 3, 4, 5]), None);
         assert_eq!(late(&[]), None);
     }
 
     #[test]
-    fn nothing_since_the_first_loses_anything() {
+    fn no_migration_after_the_first_is_destructive() {
         assert_eq!(losing(&embedded::migrations::runner(), Some(1)), None);
     }
 }

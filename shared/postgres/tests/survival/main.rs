@@ -1,11 +1,11 @@
-//! An answer survives: a turn that is sent again, that dies, that is stored late or was forgotten.
+//! Durability of turns: duplicate requests, races, orphaned turns, and turns that are stored late or were lost.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-mod begun_once;
-mod endings;
-mod known;
-mod late;
-mod prices;
+mod begin_once;
+mod duplicates;
+mod empty_answers;
+mod finish;
+mod missing_usage;
 mod setup;
-mod wordless;
+mod store_finished;

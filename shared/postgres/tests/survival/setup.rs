@@ -1,4 +1,4 @@
-//! Turns, and what is in the database of them.
+//! Begins and ends turns, and reads them from the database.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) fn jobs(stack: &TestStack) -> Jobs {
     Jobs::new(&DatabaseConfig::at(&stack.owner_url()), stack.clock.clock()).unwrap()
 }
 
-/// A second later than whatever was before.
+/// Begins a turn a second later.
 pub(crate) async fn begin(
     stack: &TestStack,
     session: &Session,
@@ -31,7 +31,7 @@ pub(crate) async fn begin(
     database.request(session, stack.clock.now()).begin_turn(turn, &plans).await
 }
 
-/// Ends a second later.
+/// Finishes a turn a second later.
 pub(crate) async fn finish(
     stack: &TestStack,
     begun: &BegunTurn,
@@ -43,11 +43,11 @@ pub(crate) async fn finish(
     stack.database().finish_turn(begun, end).await
 }
 
-pub(crate) fn with_key(turn: NewTurn, key: &str) -> NewTurn {
+pub(crate) fn with_idempotency_key(turn: NewTurn, key: &str) -> NewTurn {
     NewTurn { idempotency_key: Some(IdempotencyKey::parse(key).unwrap()), ..turn }
 }
 
-/// What was heard until the provider's count would have come.
+/// A partial answer: it was cut off before the provider reported its usage.
 pub(crate) fn cut_off(text: &str) -> Answer {
     let mut answer = Answer::default();
     let identified = ModelEvent::Identified { generation: "gen-1", model: "fake/other" };
@@ -57,7 +57,7 @@ pub(crate) fn cut_off(text: &str) -> Answer {
     answer
 }
 
-/// One value as text, or nothing if there is no row.
+/// One value as text; empty if there is no row.
 pub(crate) async fn value(stack: &TestStack, sql: &str) -> String {
     let row = stack.owner().await.query_opt(sql, &[]).await.unwrap();
     row.and_then(|row| row.get::<_, Option<String>>(0)).unwrap_or_default()
@@ -67,7 +67,7 @@ pub(crate) async fn count(stack: &TestStack, sql: &str) -> i64 {
     stack.owner().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// How an answer and its turn stand, such as `complete "hello" settled 7`.
+/// The state of an answer and its turn, such as `complete "hello" settled 7`.
 pub(crate) async fn overview(stack: &TestStack, answer: &str) -> String {
     let sql = format!(
         "select concat_ws(' ', m.status, m.parts -> 0 -> 'text', t.state, t.cost_nano_usd)

@@ -1,4 +1,4 @@
-//! Prices that nobody had said when a turn ended.
+//! Backfill of usage that was unknown when a turn ended.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const USAGE: Usage = Usage {
 };
 
 #[tokio::test]
-async fn a_price_that_nobody_said_is_asked_for_and_filled_in_once() {
+async fn missing_usage_is_found_and_backfilled_once() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let jobs = jobs(&stack);
@@ -67,7 +67,7 @@ async fn a_price_that_nobody_said_is_asked_for_and_filled_in_once() {
 }
 
 #[tokio::test]
-async fn a_model_that_was_stopped_while_it_thought_in_silence_has_its_price_and_is_free() {
+async fn the_usage_of_an_empty_stopped_answer_is_backfilled_and_the_turn_stays_free() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let mut thinking = Answer::default();
@@ -88,7 +88,7 @@ async fn a_model_that_was_stopped_while_it_thought_in_silence_has_its_price_and_
 }
 
 #[tokio::test]
-async fn a_price_that_was_filled_in_stays_when_the_true_end_comes() {
+async fn backfilled_usage_stays_when_the_true_end_is_stored() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_price_that_was_filled_in_stays_when_the_true_end_comes() {
 }
 
 #[tokio::test]
-async fn what_an_own_key_paid_for_is_asked_with_that_key_and_not_without() {
+async fn missing_usage_of_a_byok_turn_is_found_with_its_key_and_not_without() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     stack.byok(&ada, "sk-or-v1-0123456789", KeyPolicy::Always, None).await;
@@ -118,7 +118,7 @@ async fn what_an_own_key_paid_for_is_asked_with_that_key_and_not_without() {
     let missing_usage = jobs.missing_usage(since, before, 10).await.unwrap();
     assert_eq!(missing_usage[0].byok.as_ref(), begun.payer.key());
 
-    // The chat may be deleted; what it took counts all the same.
+    // The chat may be deleted; the turn's usage counts all the same.
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
     jobs.backfill_usage(&missing_usage[0], USAGE).await.unwrap();
     assert_eq!(count(&stack, "select spent_by_byok(user_id, began_at) from turns").await, 99);

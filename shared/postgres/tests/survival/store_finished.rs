@@ -1,4 +1,4 @@
-//! Turns that are stored later, by a job: once, whatever has happened since.
+//! Finished turns that a job stores later: once, whatever has happened since.
 
 use std::time::Duration;
 
@@ -18,19 +18,18 @@ async fn store(stack: &TestStack, turn: &FinishedTurn) -> Stored {
     jobs(stack).store_finished(turn).await.unwrap()
 }
 
-/// A turn that ends a second after it began, and is not stored.
+/// A turn that ends a second after it began, and whose end is not stored.
 async fn unstored(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
     let begun = begin(stack, session, turn).await.unwrap();
     stack.clock.advance(Duration::from_secs(1));
     finished(stack, &begun)
 }
 
-/// The same, and Postgres crashes before its beginning is on disk: all that the transaction did is
-/// undone.
-async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
+/// The same, but lost: Postgres crashed before its beginning was on disk, so all that the transaction did is undone.
+async fn lost(stack: &TestStack, session: &Session, turn: &NewTurn) -> FinishedTurn {
     let late = unstored(stack, session, turn).await;
     let answer = turn.answer.as_str();
-    let (added, step_back) = match &turn.placement {
+    let (added, undo_edit) = match &turn.placement {
         Placement::Append { question } => (format!("'{question}', '{answer}'"), String::new()),
         Placement::Edit { question, displaced_id } => (
             format!("'{question}', '{answer}'"),
@@ -43,7 +42,7 @@ async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> Fini
                 head_id = (select id from messages m where m.chat_id = c.id and m.id not in ({added})
                             order by created_at desc, role limit 1)
           where id = '{chat}';
-         delete from messages where id in ({added}); {step_back}
+         delete from messages where id in ({added}); {undo_edit}
          delete from chats c where not exists (select from messages m where m.chat_id = c.id);
          with undone as (delete from turns where answer_id = '{answer}' returning *)
          update allowances a set balance = balance + u.credits from undone u
@@ -57,7 +56,7 @@ async fn forgotten(stack: &TestStack, session: &Session, turn: &NewTurn) -> Fini
 }
 
 #[tokio::test]
-async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
+async fn a_turn_that_could_not_be_stored_is_stored_and_settled_later() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
@@ -66,7 +65,7 @@ async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
     assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" settled 7"#);
     assert_eq!(value(&stack, "select generation_id from turns").await, "gen-1");
 
-    // Somebody has given it up meanwhile.
+    // One that was closed as orphaned meanwhile.
     let late = unstored(&stack, &ada, &next_turn("the-chat", 2)).await;
     let (database, now) = (stack.database(), stack.clock.now());
     database.interrupt_turn(late.user, &late.answer_id, &cut_off("hel"), now).await.unwrap();
@@ -80,7 +79,7 @@ async fn a_turn_that_could_not_be_stored_is_stored_later_and_paid_for() {
 }
 
 #[tokio::test]
-async fn what_ended_in_another_way_stays_as_it_is() {
+async fn a_turn_that_has_ended_otherwise_stays_as_it_is() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -91,7 +90,7 @@ async fn what_ended_in_another_way_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_turn_whose_chat_is_deleted_is_paid_for_and_not_brought_back() {
+async fn a_turn_whose_chat_is_deleted_is_settled_and_not_restored() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
@@ -109,10 +108,10 @@ async fn a_turn_whose_chat_is_deleted_is_paid_for_and_not_brought_back() {
 }
 
 #[tokio::test]
-async fn a_forgotten_turn_is_made_anew_once_and_free() {
+async fn a_lost_turn_is_restored_once_and_is_free() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
-    let first = forgotten(&stack, &ada, &next_turn("the-chat", 1)).await;
+    let first = lost(&stack, &ada, &next_turn("the-chat", 1)).await;
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
     let (one, other) = tokio::join!(store(&stack, &first), store(&stack, &first));
     assert!([one, other].contains(&Stored::Now) && [one, other].contains(&Stored::Already));
@@ -120,7 +119,7 @@ async fn a_forgotten_turn_is_made_anew_once_and_free() {
     let title = "select concat_ws(' / ', title, turns, created_at < updated_at) from chats";
     assert_eq!(value(&stack, title).await, "question of answer-01 / 1 / f");
 
-    let second = forgotten(&stack, &ada, &next_turn("the-chat", 2)).await;
+    let second = lost(&stack, &ada, &next_turn("the-chat", 2)).await;
     assert_eq!(store(&stack, &second).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
@@ -130,14 +129,14 @@ async fn a_forgotten_turn_is_made_anew_once_and_free() {
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 5);
     stack.assert_books_are_right().await;
 
-    // It is not brought back a second time.
+    // It is not restored a second time.
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
     assert_eq!(store(&stack, &first).await, Stored::Gone);
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
 }
 
 #[tokio::test]
-async fn whoever_ran_a_forgotten_turn_stores_it_too() {
+async fn finishing_a_lost_turn_restores_it_too() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -146,29 +145,29 @@ async fn whoever_ran_a_forgotten_turn_stores_it_too() {
     finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await.unwrap();
     assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" withdrawn"#);
     stack.assert_books_are_right().await;
-    // A dead one that nobody remembers leaves nothing.
+    // Closing a lost turn as orphaned does not restore it.
     stack.owner().await.batch_execute(crash).await.unwrap();
     let (database, now) = (stack.database(), stack.clock.now());
-    let heard = cut_off("hel");
-    assert!(!database.interrupt_turn(begun.user, &begun.answer, &heard, now).await.unwrap());
+    let partial = cut_off("hel");
+    assert!(!database.interrupt_turn(begun.user, &begun.answer, &partial, now).await.unwrap());
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
 }
 
-/// A chat of one turn, in which there was a second place for one that is forgotten.
-async fn beside(place: Placement) -> (TestStack, Session, FinishedTurn) {
+/// A chat of one turn, and a second turn of that chat that is lost.
+async fn chat_and_lost_turn(place: Placement) -> (TestStack, Session, FinishedTurn) {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
-    let late = forgotten(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
+    let late = lost(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
     assert_eq!(tree(&stack, "the-chat").await, ">question-1 question-1>answer-01*");
     (stack, ada, late)
 }
 
 #[tokio::test]
-async fn a_forgotten_answer_is_put_below_its_question() {
+async fn a_lost_regeneration_is_restored_below_its_question() {
     let place = Placement::Regenerate { question: message_id("question-1") };
-    let (stack, _, late) = beside(place).await;
+    let (stack, _, late) = chat_and_lost_turn(place).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
@@ -177,19 +176,19 @@ async fn a_forgotten_answer_is_put_below_its_question() {
 }
 
 #[tokio::test]
-async fn a_forgotten_edit_replaces_its_question_unless_that_was_edited_again() {
+async fn a_lost_edit_replaces_its_question_unless_that_was_edited_again() {
     let place = || Placement::Edit {
         question: message_id("question-1"),
         displaced_id: message_id("stepped-aside"),
     };
-    let (stack, _, late) = beside(place()).await;
+    let (stack, _, late) = chat_and_lost_turn(place()).await;
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">stepped-aside stepped-aside>answer-01 >question-1 question-1>answer-02*"
     );
 
-    let (stack, ada, late) = beside(place()).await;
+    let (stack, ada, late) = chat_and_lost_turn(place()).await;
     let edit = Placement::Edit {
         question: message_id("question-1"),
         displaced_id: message_id("other-displaced"),
@@ -204,10 +203,10 @@ async fn a_forgotten_edit_replaces_its_question_unless_that_was_edited_again() {
 }
 
 #[tokio::test]
-async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
+async fn a_restored_turn_does_not_move_later_ones() {
     let place = || Placement::Append { question: message_id("question-2") };
     // Its user has asked something else.
-    let (stack, ada, late) = beside(place()).await;
+    let (stack, ada, late) = chat_and_lost_turn(place()).await;
     begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
@@ -215,8 +214,8 @@ async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
         ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02 \
          answer-01>question-3 question-3>answer-03*"
     );
-    // Or the same again, which is below the same question then.
-    let (stack, ada, late) = beside(place()).await;
+    // Or the same question again: both answers are below it.
+    let (stack, ada, late) = chat_and_lost_turn(place()).await;
     begin(&stack, &ada, &new_turn("the-chat", place(), "answer-03")).await.unwrap();
     assert_eq!(store(&stack, &late).await, Stored::Now);
     assert_eq!(
@@ -228,7 +227,7 @@ async fn a_forgotten_turn_moves_nothing_that_came_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_to_stand_by_a_question_that_is_forgotten_too_asks_it_anew() {
+async fn a_lost_edit_or_regeneration_restores_its_question_if_that_is_lost_too() {
     for place in [
         Placement::Regenerate { question: message_id("question-9") },
         Placement::Edit {

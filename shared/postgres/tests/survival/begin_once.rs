@@ -1,4 +1,4 @@
-//! One turn at a time, and each of them once.
+//! A chat has one turn at a time, and a turn begins once.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use shared_core::turn::{NewTurn, Placement};
 use shared_postgres::{Database, DatabaseError};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
-use crate::setup::{begin, count, finish, stack, with_key};
+use crate::setup::{begin, count, finish, stack, with_idempotency_key};
 
-/// How many began, were refused because another runs, and were known.
+/// Begins turns concurrently; returns how many began, were refused because another is running, and were duplicates.
 async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) {
     let ada = stack.session("ada@example.com").await;
     let functions: Vec<Database> = turns.iter().map(|_| stack.database()).collect();
@@ -33,7 +33,7 @@ async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) 
 }
 
 #[tokio::test]
-async fn of_ten_turns_at_once_in_one_chat_one_begins() {
+async fn of_ten_concurrent_turns_in_one_chat_one_begins() {
     let stack = stack().await;
     for round in 0..5 {
         let chat = format!("chat-{round:04}");
@@ -47,7 +47,7 @@ async fn of_ten_turns_at_once_in_one_chat_one_begins() {
 }
 
 #[tokio::test]
-async fn a_turn_that_is_sent_ten_times_at_once_begins_once() {
+async fn ten_concurrent_duplicates_begin_one_turn() {
     let stack = stack().await;
     let sent = |place: &Placement| -> Vec<_> {
         (0..10).map(|n| new_turn("the-chat", place.clone(), &format!("answer-{n:02}"))).collect()
@@ -60,22 +60,23 @@ async fn a_turn_that_is_sent_ten_times_at_once_begins_once() {
 }
 
 #[tokio::test]
-async fn a_key_begins_one_turn_in_whatever_chat_and_is_free_again_if_that_is_withdrawn() {
+async fn an_idempotency_key_begins_one_turn_in_any_chat_and_is_reusable_if_that_is_withdrawn() {
     let stack = stack().await;
-    let turns: Vec<_> =
-        (0..4).map(|n| with_key(next_turn(&format!("chat-{n:04}"), n), "one")).collect();
+    let turns: Vec<_> = (0..4)
+        .map(|n| with_idempotency_key(next_turn(&format!("chat-{n:04}"), n), "one"))
+        .collect();
     assert_eq!(at_once(&stack, &turns).await, (1, 0, 3));
     assert_eq!(count(&stack, "select count(*) from chats").await, 1);
     stack.assert_books_are_right().await;
 
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
-    let again = begin(&stack, &ada, &with_key(next_turn("chat-0009", 9), "one")).await;
+    let again = begin(&stack, &ada, &with_idempotency_key(next_turn("chat-0009", 9), "one")).await;
     assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
-    begin(&stack, &ada, &with_key(next_turn("chat-0010", 10), "two")).await.unwrap();
-    begin(&stack, &eve, &with_key(next_turn("chat-0011", 11), "one")).await.unwrap();
+    begin(&stack, &ada, &with_idempotency_key(next_turn("chat-0010", 10), "two")).await.unwrap();
+    begin(&stack, &eve, &with_idempotency_key(next_turn("chat-0011", 11), "one")).await.unwrap();
 
-    let third = with_key(next_turn("chat-0012", 12), "three");
+    let third = with_idempotency_key(next_turn("chat-0012", 12), "three");
     let begun = begin(&stack, &ada, &third).await.unwrap();
     stack.database().withdraw_turn(&begun, "unavailable", stack.clock.now()).await.unwrap();
     let retried = NewTurn { answer: message_id("answer-12b"), ..third };
@@ -84,26 +85,26 @@ async fn a_key_begins_one_turn_in_whatever_chat_and_is_free_again_if_that_is_wit
 }
 
 #[tokio::test]
-async fn who_sends_again_what_took_their_last_credit_is_not_told_that_they_have_none() {
+async fn a_duplicate_of_the_turn_that_reserved_the_last_credit_is_not_denied_payment() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     for number in 1..=5 {
-        let turn = with_key(next_turn("the-chat", number), &format!("key {number}"));
+        let turn = with_idempotency_key(next_turn("the-chat", number), &format!("key {number}"));
         let begun = begin(&stack, &ada, &turn).await.unwrap();
         finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     }
     let sixth = begin(&stack, &ada, &next_turn("the-chat", 6)).await;
     assert!(matches!(sixth, Err(DatabaseError::PaymentDenied(_))), "{sixth:?}");
     let by_question = NewTurn { answer: message_id("answer-5b"), ..next_turn("the-chat", 5) };
-    let by_key = with_key(next_turn("other-chat", 7), "key 5");
-    for repeated in [by_question, by_key] {
-        let repeated = begin(&stack, &ada, &repeated).await;
-        assert!(matches!(repeated, Err(DatabaseError::DuplicateTurn)), "{repeated:?}");
+    let by_key = with_idempotency_key(next_turn("other-chat", 7), "key 5");
+    for duplicate in [by_question, by_key] {
+        let duplicate = begin(&stack, &ada, &duplicate).await;
+        assert!(matches!(duplicate, Err(DatabaseError::DuplicateTurn)), "{duplicate:?}");
     }
 }
 
 #[tokio::test]
-async fn nothing_begins_beside_a_turn_that_runs_until_that_counts_as_dead() {
+async fn no_turn_begins_beside_a_running_one_until_that_counts_as_orphaned() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let first = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -126,7 +127,7 @@ async fn nothing_begins_beside_a_turn_that_runs_until_that_counts_as_dead() {
 }
 
 #[tokio::test]
-async fn a_question_is_repeated_in_its_own_chat_alone() {
+async fn a_question_is_a_duplicate_only_in_its_own_chat() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -138,7 +139,7 @@ async fn a_question_is_repeated_in_its_own_chat_alone() {
     // Ids are unique per user: Eve's chat of the same id is a new one, without Ada's messages.
     let eves = begin(&stack, &eve, &again("adas-chat")).await.unwrap();
     assert_eq!(eves.context.messages, []);
-    // The id of an answer is no question.
+    // The id of an answer is not that of a question.
     let place = Placement::Append { question: message_id("answer-01") };
     let odd = begin(&stack, &ada, &new_turn("adas-chat", place, "answer-1c")).await;
     assert!(matches!(odd, Err(DatabaseError::MessageExists)), "{odd:?}");

@@ -1,4 +1,4 @@
-//! What is known of a turn that has begun.
+//! Duplicates of a turn that has begun, and reading it back.
 
 use shared_core::answer::{Answer, FinishReason};
 use shared_core::chat::{AnswerStatus, Part};
@@ -11,35 +11,40 @@ use shared_core::turn::{NewTurn, Placement, Question};
 use shared_postgres::{DatabaseError, DuplicateTurn};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
-use crate::setup::{begin, count, finish, stack, with_key};
+use crate::setup::{begin, count, finish, stack, with_idempotency_key};
 
-async fn known(stack: &TestStack, session: &Session, turn: &NewTurn) -> Option<DuplicateTurn> {
+async fn duplicate_of(
+    stack: &TestStack,
+    session: &Session,
+    turn: &NewTurn,
+) -> Option<DuplicateTurn> {
     stack.database().request(session, stack.clock.now()).duplicate_of(turn).await.unwrap()
 }
 
-/// Which answer, how far it has come, and whether the same was asked.
-fn said(known: Option<&DuplicateTurn>) -> Option<(&str, AnswerStatus, bool)> {
-    known.map(|known| (known.turn.answer.as_str(), known.turn.status, known.is_same))
+/// The answer, its status, and whether the same was asked.
+fn summary(duplicate: Option<&DuplicateTurn>) -> Option<(&str, AnswerStatus, bool)> {
+    duplicate
+        .map(|duplicate| (duplicate.turn.answer.as_str(), duplicate.turn.status, duplicate.is_same))
 }
 
-fn asking(text: &str, turn: NewTurn) -> NewTurn {
+fn with_question(text: &str, turn: NewTurn) -> NewTurn {
     NewTurn { question: Question::parse([text], 100).unwrap(), ..turn }
 }
 
 #[tokio::test]
-async fn a_question_that_is_sent_again_is_known_by_its_newest_answer() {
+async fn a_duplicate_of_a_question_is_found_with_its_newest_answer() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     let turn = next_turn("the-chat", 1);
-    assert_eq!(known(&stack, &ada, &turn).await, None);
+    assert_eq!(duplicate_of(&stack, &ada, &turn).await, None);
     let begun = begin(&stack, &ada, &turn).await.unwrap();
-    let first = known(&stack, &ada, &turn).await;
-    assert_eq!(said(first.as_ref()), Some(("answer-01", AnswerStatus::Streaming, true)));
+    let first = duplicate_of(&stack, &ada, &turn).await;
+    assert_eq!(summary(first.as_ref()), Some(("answer-01", AnswerStatus::Streaming, true)));
     assert_eq!(first.unwrap().turn.began_at, begun.began_at);
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Stopped).await.unwrap();
     assert_eq!(
-        said(known(&stack, &ada, &turn).await.as_ref()),
+        summary(duplicate_of(&stack, &ada, &turn).await.as_ref()),
         Some(("answer-01", AnswerStatus::Stopped, true))
     );
 
@@ -50,80 +55,83 @@ async fn a_question_that_is_sent_again_is_known_by_its_newest_answer() {
     );
     begin(&stack, &ada, &again).await.unwrap();
     assert_eq!(
-        said(known(&stack, &ada, &turn).await.as_ref()),
+        summary(duplicate_of(&stack, &ada, &turn).await.as_ref()),
         Some(("answer-1b", AnswerStatus::Streaming, true))
     );
-    let other_text = asking("something else", turn.clone());
-    let other = known(&stack, &ada, &other_text).await;
-    assert_eq!(said(other.as_ref()), Some(("answer-1b", AnswerStatus::Streaming, false)));
-    assert_eq!(known(&stack, &eve, &turn).await, None, "it is not hers");
+    let other_text = with_question("something else", turn.clone());
+    let other = duplicate_of(&stack, &ada, &other_text).await;
+    assert_eq!(summary(other.as_ref()), Some(("answer-1b", AnswerStatus::Streaming, false)));
+    assert_eq!(duplicate_of(&stack, &eve, &turn).await, None, "it is not hers");
 }
 
 #[tokio::test]
-async fn to_edit_or_to_ask_again_repeats_only_what_is_running() {
+async fn an_edit_or_a_regeneration_is_a_duplicate_only_of_a_running_turn() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     let question = || message_id("question-1");
     let displaced_id = message_id("stepped-aside");
-    let edit = asking(
+    let edit = with_question(
         "edited",
         new_turn("the-chat", Placement::Edit { question: question(), displaced_id }, "answer-02"),
     );
     let again = new_turn("the-chat", Placement::Regenerate { question: question() }, "answer-03");
-    assert_eq!(known(&stack, &ada, &edit).await, None);
-    assert_eq!(known(&stack, &ada, &again).await, None);
+    assert_eq!(duplicate_of(&stack, &ada, &edit).await, None);
+    assert_eq!(duplicate_of(&stack, &ada, &again).await, None);
 
     let begun = begin(&stack, &ada, &edit).await.unwrap();
     let running = Some(("answer-02", AnswerStatus::Streaming, true));
-    assert_eq!(said(known(&stack, &ada, &edit).await.as_ref()), running);
-    assert_eq!(said(known(&stack, &ada, &again).await.as_ref()), running);
-    assert_eq!(known(&stack, &ada, &asking("edited once more", edit.clone())).await, None);
+    assert_eq!(summary(duplicate_of(&stack, &ada, &edit).await.as_ref()), running);
+    assert_eq!(summary(duplicate_of(&stack, &ada, &again).await.as_ref()), running);
+    assert_eq!(
+        duplicate_of(&stack, &ada, &with_question("edited once more", edit.clone())).await,
+        None
+    );
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
-    assert_eq!(known(&stack, &ada, &edit).await, None);
+    assert_eq!(duplicate_of(&stack, &ada, &edit).await, None);
 }
 
 #[tokio::test]
-async fn a_key_knows_its_turn_however_that_ended() {
+async fn an_idempotency_key_finds_its_turn_however_that_ended() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
-    let turn = with_key(next_turn("the-chat", 1), "the key");
+    let turn = with_idempotency_key(next_turn("the-chat", 1), "the key");
     let begun = begin(&stack, &ada, &turn).await.unwrap();
     finish(&stack, &begun, &Answer::default(), &Outcome::Stopped).await.unwrap();
 
-    // A client that does not name its question draws another id each time.
-    let place = Placement::Append { question: message_id("drawn-anew") };
+    // A client that sends no question id gets another one for each request.
+    let place = Placement::Append { question: message_id("another-id") };
     let again = NewTurn { placement: place, ..turn.clone() };
     assert_eq!(
-        said(known(&stack, &ada, &again).await.as_ref()),
+        summary(duplicate_of(&stack, &ada, &again).await.as_ref()),
         Some(("answer-01", AnswerStatus::Stopped, true))
     );
     for other in [
-        asking("something else", again.clone()),
+        with_question("something else", again.clone()),
         NewTurn { chat: ChatId::parse("another-chat").unwrap(), ..again.clone() },
     ] {
-        let other = known(&stack, &ada, &other).await;
-        assert_eq!(said(other.as_ref()), Some(("answer-01", AnswerStatus::Stopped, false)));
+        let other = duplicate_of(&stack, &ada, &other).await;
+        assert_eq!(summary(other.as_ref()), Some(("answer-01", AnswerStatus::Stopped, false)));
     }
-    assert_eq!(known(&stack, &eve, &again).await, None);
+    assert_eq!(duplicate_of(&stack, &eve, &again).await, None);
 
-    // To answer again is a new turn, unless the key says that it is not.
+    // A regeneration is a new turn, unless its idempotency key is used.
     let place = Placement::Regenerate { question: message_id("question-1") };
-    let once_more = with_key(new_turn("the-chat", place, "answer-02"), "another key");
-    let begun = begin(&stack, &ada, &once_more).await.unwrap();
+    let regenerated = with_idempotency_key(new_turn("the-chat", place, "answer-02"), "another key");
+    let begun = begin(&stack, &ada, &regenerated).await.unwrap();
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     assert_eq!(
-        said(known(&stack, &ada, &once_more).await.as_ref()),
+        summary(duplicate_of(&stack, &ada, &regenerated).await.as_ref()),
         Some(("answer-02", AnswerStatus::Complete, true))
     );
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
-    assert_eq!(known(&stack, &ada, &once_more).await, None);
+    assert_eq!(duplicate_of(&stack, &ada, &regenerated).await, None);
 }
 
 #[tokio::test]
-async fn the_turn_of_a_chat_is_its_head_or_the_one_that_is_named() {
+async fn the_turn_of_a_chat_is_that_of_its_head_or_of_the_given_answer() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -138,14 +146,14 @@ async fn the_turn_of_a_chat_is_its_head_or_the_one_that_is_named() {
         let turn = request.turn_of(&chat, answer.as_ref()).await;
         turn.map(|turn| turn.map(|turn| (turn.answer.to_string(), turn.status)))
     };
-    let known = |answer: &str, status| Some((answer.to_owned(), status));
+    let expected = |answer: &str, status| Some((answer.to_owned(), status));
     assert_eq!(
         turn_of(&ada, "the-chat", None).await.unwrap(),
-        known("answer-02", AnswerStatus::Streaming)
+        expected("answer-02", AnswerStatus::Streaming)
     );
     assert_eq!(
         turn_of(&ada, "the-chat", Some("answer-01")).await.unwrap(),
-        known("answer-01", AnswerStatus::Interrupted)
+        expected("answer-01", AnswerStatus::Interrupted)
     );
     for not_there in ["answer-03", "question-1", "answer-99"] {
         assert_eq!(turn_of(&ada, "the-chat", Some(not_there)).await.unwrap(), None);
@@ -157,7 +165,7 @@ async fn the_turn_of_a_chat_is_its_head_or_the_one_that_is_named() {
 }
 
 #[tokio::test]
-async fn a_stored_answer_has_all_that_it_was_told_with() {
+async fn a_stored_answer_has_all_that_a_replay_needs() {
     let stack = stack().await;
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
@@ -171,24 +179,24 @@ async fn a_stored_answer_has_all_that_it_was_told_with() {
     let answer = answer_of("reply");
     finish(&stack, &begun, &answer, &Outcome::Complete).await.unwrap();
 
-    let told = stored(&ada, "answer-01").await.unwrap();
-    assert_eq!(told.status, AnswerStatus::Complete);
-    assert_eq!(told.parts, [Part::Text { text: "reply".into() }]);
-    assert_eq!(told.finish_reason, Some(FinishReason::Stop));
-    assert_eq!((told.model.as_deref(), told.error_code), (Some("fake/other"), None));
-    assert_eq!(told.usage, answer.usage());
-    assert_eq!(told.charge, Some(begun.charge(&answer)));
+    let replay = stored(&ada, "answer-01").await.unwrap();
+    assert_eq!(replay.status, AnswerStatus::Complete);
+    assert_eq!(replay.parts, [Part::Text { text: "reply".into() }]);
+    assert_eq!(replay.finish_reason, Some(FinishReason::Stop));
+    assert_eq!((replay.model.as_deref(), replay.error_code), (Some("fake/other"), None));
+    assert_eq!(replay.usage, answer.usage());
+    assert_eq!(replay.charge, Some(begun.charge(&answer)));
     assert_eq!(stored(&eve, "answer-01").await, None);
     assert_eq!(stored(&ada, "question-1").await, None);
 
     let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     let failed = Outcome::Failed { code: "model_failed".into(), refused_key: false };
     finish(&stack, &begun, &Answer::default(), &failed).await.unwrap();
-    let told = stored(&ada, "answer-02").await.unwrap();
-    assert_eq!(told.error_code.as_deref(), Some("model_failed"));
+    let replay = stored(&ada, "answer-02").await.unwrap();
+    assert_eq!(replay.error_code.as_deref(), Some("model_failed"));
     let of = stack.plans().free().id.clone();
-    assert_eq!(told.charge, Some(Charge::Credits { credits: 0, left: 4, of }));
-    assert_eq!(told.usage, None);
+    assert_eq!(replay.charge, Some(Charge::Credits { credits: 0, left: 4, of }));
+    assert_eq!(replay.usage, None);
 
     stack.byok(&ada, "sk-or-v1-0123456789", KeyPolicy::Always, None).await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();

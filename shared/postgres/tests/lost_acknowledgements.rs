@@ -1,4 +1,4 @@
-//! A transaction that was committed, and whose answer got lost with its connection.
+//! Retries after a transaction that was committed, but whose acknowledgement was lost with its connection.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -16,32 +16,32 @@ use tokio::task::JoinSet;
 const PAYMENT: &[u8] = b"payment";
 
 /// A proxy that drops the first acknowledgement of a begun turn, and its connection.
-async fn swallowing(listener: TcpListener, server: SocketAddr) {
+async fn drop_first_acknowledgement(listener: TcpListener, server: SocketAddr) {
     let mut connections = JoinSet::new();
-    let mut has_swallowed = false;
+    let mut has_dropped = false;
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(server).await.unwrap();
-        if has_swallowed {
+        if has_dropped {
             connections.spawn(async move {
                 tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
             });
             continue;
         }
-        let (mut ask, mut answer) = ([0; 8192], [0; 8192]);
+        let (mut request, mut response) = ([0; 8192], [0; 8192]);
         loop {
             tokio::select! {
-                read = client.read(&mut ask) => match read.unwrap() {
+                read = client.read(&mut request) => match read.unwrap() {
                     0 => break,
-                    count => server.write_all(&ask[..count]).await.unwrap(),
+                    count => server.write_all(&request[..count]).await.unwrap(),
                 },
-                read = server.read(&mut answer) => {
-                    let answer = &answer[..read.unwrap()];
-                    if answer.windows(PAYMENT.len()).any(|bytes| bytes == PAYMENT) {
-                        has_swallowed = true;
+                read = server.read(&mut response) => {
+                    let response = &response[..read.unwrap()];
+                    if response.windows(PAYMENT.len()).any(|bytes| bytes == PAYMENT) {
+                        has_dropped = true;
                         break;
                     }
-                    client.write_all(answer).await.unwrap();
+                    client.write_all(response).await.unwrap();
                 }
             }
         }
@@ -49,12 +49,12 @@ async fn swallowing(listener: TcpListener, server: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
+async fn a_turn_that_is_retried_after_a_lost_acknowledgement_reserves_once() {
     let mut stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let database = stack.database();
     let now = stack.clock.now();
-    // One credit is left: what the first try has reserved is what the second needs.
+    // One credit is left: the retry needs the one that the first attempt has reserved.
     for number in 1..=4 {
         let turn = next_turn("the-chat", number);
         let begun = database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_turn_whose_beginning_was_not_confirmed_reserves_once() {
     stack.set("DATABASE_URL", url.replace(&server, &through));
     let unreliable = stack.database();
     let mut proxy = JoinSet::new();
-    proxy.spawn(swallowing(listener, server.parse().unwrap()));
+    proxy.spawn(drop_first_acknowledgement(listener, server.parse().unwrap()));
 
     // Neither the question nor the key makes the second attempt a duplicate of the first.
     let key = IdempotencyKey::parse("the fifth").unwrap();

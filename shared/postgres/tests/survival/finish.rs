@@ -1,4 +1,4 @@
-//! How turns end: once, and in the end truly.
+//! Finishing turns: each ends once, and its true end replaces an interrupted one.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use testkit::{TestStack, answer_of, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack};
 
-/// As somebody who is not the function that ran it.
-async fn interrupt(stack: &TestStack, turn: &BegunTurn, heard: &Answer) -> bool {
+/// Closes a turn as orphaned, from another process.
+async fn interrupt(stack: &TestStack, turn: &BegunTurn, partial: &Answer) -> bool {
     stack.clock.advance(Duration::from_secs(1));
     let (database, now) = (stack.database(), stack.clock.now());
-    database.interrupt_turn(turn.user, &turn.answer, heard, now).await.unwrap()
+    database.interrupt_turn(turn.user, &turn.answer, partial, now).await.unwrap()
 }
 
 #[tokio::test]
@@ -51,16 +51,16 @@ async fn an_interrupted_answer_is_replaced_by_its_true_end_and_by_nothing_else()
 }
 
 #[tokio::test]
-async fn of_two_that_were_interrupted_the_longer_one_is_kept() {
+async fn of_two_interrupted_answers_the_longer_one_is_kept() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let jobs = jobs(&stack);
-    for (number, (heard, whole)) in [("hel", "hello"), ("", "hello")].into_iter().enumerate() {
+    for (number, (partial, whole)) in [("hel", "hello"), ("", "hello")].into_iter().enumerate() {
         let turn = next_turn("the-chat", number);
         let begun = begin(&stack, &ada, &turn).await.unwrap();
         let late = begun.finished(&cut_off(whole), &Outcome::Interrupted, stack.clock.now());
-        let guess = if heard.is_empty() { Answer::default() } else { cut_off(heard) };
-        assert!(interrupt(&stack, &begun, &guess).await);
+        let interrupted = if partial.is_empty() { Answer::default() } else { cut_off(partial) };
+        assert!(interrupt(&stack, &begun, &interrupted).await);
         assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Now);
         assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Already);
         let ended = overview(&stack, turn.answer.as_str()).await;
@@ -79,7 +79,7 @@ async fn of_two_that_were_interrupted_the_longer_one_is_kept() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_deleted_answer_is_told_from_one_that_came_too_late() {
+async fn the_end_of_a_deleted_answer_is_distinguished_from_a_late_one() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
@@ -95,37 +95,37 @@ async fn the_end_of_a_deleted_answer_is_told_from_one_that_came_too_late() {
 }
 
 #[tokio::test]
-async fn what_was_settled_or_given_back_stays_so_when_the_true_end_comes() {
+async fn a_settled_or_released_payment_stays_so_when_the_true_end_is_stored() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
-    let silent = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
-    assert!(interrupt(&stack, &silent, &Answer::default()).await);
+    let empty = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
+    assert!(interrupt(&stack, &empty, &Answer::default()).await);
     assert_eq!(overview(&stack, "answer-01").await, "interrupted released");
-    finish(&stack, &silent, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    finish(&stack, &empty, &answer_of("hello"), &Outcome::Complete).await.unwrap();
     assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" released 7"#);
 
-    let heard = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
-    assert!(interrupt(&stack, &heard, &cut_off("hel")).await);
-    finish(&stack, &heard, &Answer::default(), &Outcome::Stopped).await.unwrap();
+    let partial = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
+    assert!(interrupt(&stack, &partial, &cut_off("hel")).await);
+    finish(&stack, &partial, &Answer::default(), &Outcome::Stopped).await.unwrap();
     assert_eq!(overview(&stack, "answer-02").await, "stopped settled");
     assert_eq!(count(&stack, "select balance::bigint from allowances").await, 4);
     stack.assert_books_are_right().await;
 }
 
 #[tokio::test]
-async fn whoever_ends_a_turn_at_the_same_moment_it_ends_once_and_truly() {
+async fn racing_ends_of_one_turn_store_its_true_end_once() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let (jobs, functions) = (&jobs(&stack), [stack.database(), stack.database()]);
     for number in 0..5 {
         let turn = next_turn("the-chat", number);
         let begun = &begin(&stack, &ada, &turn).await.unwrap();
-        let (heard, whole) = (cut_off("hel"), answer_of("hello"));
+        let (partial, whole) = (cut_off("hel"), answer_of("hello"));
         let (outcome, now) = (Outcome::Complete, stack.clock.now());
         let late = now + Duration::from_secs(1);
         let stored = begun.finished(&whole, &outcome, now);
         let interrupts = functions.iter().map(async |database| {
-            database.interrupt_turn(begun.user, &begun.answer, &heard, late).await.unwrap();
+            database.interrupt_turn(begun.user, &begun.answer, &partial, late).await.unwrap();
         });
         let stores = [&stored, &stored].map(async |turn| {
             jobs.store_finished(turn).await.unwrap();
@@ -139,7 +139,7 @@ async fn whoever_ends_a_turn_at_the_same_moment_it_ends_once_and_truly() {
 }
 
 #[tokio::test]
-async fn turns_that_died_are_found_page_by_page_and_closed() {
+async fn orphaned_turns_are_found_page_by_page_and_closed() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let eve = stack.session("eve@example.com").await;
@@ -148,7 +148,7 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
         begin(&stack, user, &turn).await.unwrap();
     }
     let owner = stack.owner().await;
-    // A chat that was deleted while its turn ran.
+    // A chat that was deleted while its turn was running.
     owner.execute("delete from chats where id = 'chat-0002'", &[]).await.unwrap();
     let ended = begin(&stack, &ada, &next_turn("chat-0003", 3)).await.unwrap();
     finish(&stack, &ended, &answer_of("reply"), &Outcome::Complete).await.unwrap();
@@ -162,9 +162,9 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
     let found: Vec<_> = page.iter().chain(&next).map(|turn| turn.answer.as_str()).collect();
     assert_eq!(found, ["answer-00", "answer-01", "answer-02"]);
     assert_eq!(page[1].user, eve.user);
-    for (turn, heard) in page.iter().chain(&next).zip(["hello", "", ""]) {
-        let heard = if heard.is_empty() { Answer::default() } else { cut_off(heard) };
-        assert!(jobs.interrupt(turn, &heard, now).await.unwrap());
+    for (turn, partial) in page.iter().chain(&next).zip(["hello", "", ""]) {
+        let partial = if partial.is_empty() { Answer::default() } else { cut_off(partial) };
+        assert!(jobs.interrupt(turn, &partial, now).await.unwrap());
     }
     assert_eq!(jobs.orphaned_turns(orphaned_before, None, 10).await.unwrap(), []);
     assert!(!jobs.interrupt(&next[0], &Answer::default(), now).await.unwrap(), "it has ended");
@@ -176,7 +176,7 @@ async fn turns_that_died_are_found_page_by_page_and_closed() {
 }
 
 #[tokio::test]
-async fn what_jobs_look_for_each_minute_is_found_by_an_index() {
+async fn the_queries_of_the_sweep_use_an_index() {
     let stack = stack().await;
     let owner = stack.owner().await;
     owner.batch_execute("set role app_job; set enable_seqscan = off").await.unwrap();
