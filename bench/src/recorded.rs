@@ -1,6 +1,6 @@
 //! The live log of a bare turn, written by the product's log writer.
 
-use chat_stream::writer::LogWriter;
+use chat_stream::live::writer::LogWriter;
 use shared_cache::{Cache, CacheConfig};
 use shared_core::env::Env;
 use shared_core::ids::UserId;

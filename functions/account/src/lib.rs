@@ -14,11 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use shared_core::account::AccountError;
 use shared_core::plans::Plans;
-use shared_core::session::SessionError;
 use shared_http::{AppContext, Tokens};
-use shared_postgres::{Database, DatabaseError};
+use shared_postgres::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -59,20 +57,4 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(document::document))
-}
-
-/// Maps a database error to an account error.
-fn account_error(error: DatabaseError) -> AccountError {
-    match error {
-        DatabaseError::SessionEnded => SessionError::Ended.into(),
-        DatabaseError::ChatNotFound
-        | DatabaseError::MessageNotFound
-        | DatabaseError::MessageExists
-        | DatabaseError::TurnRunning(_)
-        | DatabaseError::DuplicateTurn
-        | DatabaseError::PaymentDenied(_)
-        | DatabaseError::AnswerNotOpen
-        | DatabaseError::AnswerGone
-        | DatabaseError::Unavailable(_) => AccountError::Unavailable(error.into()),
-    }
 }

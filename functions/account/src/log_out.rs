@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use http::{StatusCode, header};
 use serde::Deserialize;
+use shared_core::account::AccountError;
 use shared_http::{ApiError, CurrentUser, Empty, ErrorBody, clear_session_cookie};
 use utoipa::ToSchema;
 
-use crate::{Deps, account_error};
+use crate::Deps;
 
 /// Which sessions to end.
 #[derive(Deserialize, ToSchema, Default)]
@@ -40,6 +41,6 @@ pub(crate) async fn log_out(
     } else {
         database.log_out().await
     };
-    ended.map_err(account_error)?;
+    ended.map_err(AccountError::from)?;
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, clear_session_cookie())])))
 }

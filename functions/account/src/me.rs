@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Deserializer};
-use shared_core::account::DisplayName;
+use shared_core::account::{AccountError, DisplayName};
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json, UserBody};
 use utoipa::ToSchema;
 
-use crate::{Deps, account_error};
+use crate::Deps;
 
 /// Changes of the user's account.
 #[derive(Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(crate) async fn me(
     CurrentUser(session): CurrentUser,
 ) -> Result<Json<UserBody>, ApiError> {
     let user = deps.database.request(&session, deps.app.clock().now()).user().await;
-    Ok(Json(user.map_err(account_error)?.into()))
+    Ok(Json(user.map_err(AccountError::from)?.into()))
 }
 
 /// Change the display name
@@ -65,5 +65,5 @@ pub(crate) async fn change_me(
             database.rename(name.as_ref()).await
         }
     };
-    Ok(Json(user.map_err(account_error)?.into()))
+    Ok(Json(user.map_err(AccountError::from)?.into()))
 }

@@ -8,7 +8,7 @@ use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{Deps, account_error};
+use crate::Deps;
 
 /// Default page size.
 const PAGE: usize = 20;
@@ -74,7 +74,7 @@ pub(crate) async fn sessions(
     let after = after.map_err(|_| AccountError::MalformedCursor)?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let page = deps.database.request(&session, deps.app.clock().now()).sessions(after, limit).await;
-    let page = page.map_err(account_error)?;
+    let page = page.map_err(AccountError::from)?;
     let items = page.items.into_iter().map(|item| SessionItem {
         id: item.id.0,
         current: item.id == session.id,

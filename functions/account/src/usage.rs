@@ -6,11 +6,12 @@ mod cursor;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
+use shared_core::account::AccountError;
 use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json};
 use shared_postgres::UsageQuery;
 use utoipa::IntoParams;
 
-use crate::{Deps, account_error};
+use crate::Deps;
 use body::UsageBody;
 
 /// Default number of days.
@@ -80,6 +81,6 @@ pub(crate) async fn usage(
     let Query(query) = query.map_err(once)?;
     let query = query.parse()?;
     let database = deps.database.request(&session, deps.app.clock().now());
-    let usage = database.usage(&query, &deps.plans).await.map_err(account_error)?;
+    let usage = database.usage(&query, &deps.plans).await.map_err(AccountError::from)?;
     Ok(Json(UsageBody::new(usage, &deps.plans)))
 }

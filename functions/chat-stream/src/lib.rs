@@ -3,24 +3,10 @@
 //!
 //! Start reading at [`turn`], which writes the live log; `reader` follows it.
 
-mod begin;
-mod byok;
 mod config;
-mod deduplicate;
-mod generate;
-mod orphaned;
-mod persist;
-mod prepare;
-mod reader;
-mod replay;
-mod request;
-mod resume;
-mod send;
-mod stop;
-mod telemetry;
+pub mod live;
+mod routes;
 pub mod turn;
-mod turn_ref;
-pub mod writer;
 
 use std::sync::Arc;
 
@@ -86,7 +72,7 @@ struct InTheStream;
 
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(InTheStream::openapi())
-        .routes(routes!(send::send))
-        .routes(routes!(resume::resume))
-        .routes(routes!(stop::stop))
+        .routes(routes!(routes::send::send))
+        .routes(routes!(routes::resume::resume))
+        .routes(routes!(routes::stop::stop))
 }

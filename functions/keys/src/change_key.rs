@@ -6,9 +6,9 @@ use shared_core::keys::{KeyError, KeyPolicy};
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json, key_policy_schema};
 use utoipa::ToSchema;
 
+use crate::Deps;
 use crate::body::{KeyBody, given, key_change};
 use crate::unreadable::unquoted;
-use crate::{Deps, key_error};
 
 /// Settings to change; an omitted one stays unchanged.
 #[derive(Deserialize, ToSchema)]
@@ -48,6 +48,6 @@ pub(crate) async fn change_key(
         request.map_err(|error| unquoted(error, "any of"))?;
     let change = key_change(policy, monthly_cap_usd).map_err(KeyError::from)?;
     let database = deps.database.request(&session, deps.app.clock().now());
-    let key = database.change_key(change).await.map_err(key_error)?;
+    let key = database.change_key(change).await.map_err(KeyError::from)?;
     Ok(Json(key.ok_or(KeyError::Missing)?.into()))
 }

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use http::StatusCode;
+use shared_core::keys::KeyError;
 use shared_http::{ApiError, CurrentUser, ErrorBody};
 
-use crate::{Deps, key_error};
+use crate::Deps;
 
 /// Remove the user's own key
 ///
@@ -24,6 +25,6 @@ pub(crate) async fn delete_key(
     CurrentUser(session): CurrentUser,
 ) -> Result<StatusCode, ApiError> {
     let database = deps.database.request(&session, deps.app.clock().now());
-    database.delete_key().await.map_err(key_error)?;
+    database.delete_key().await.map_err(KeyError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,10 +19,10 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use shared_cache::Cache;
 use shared_core::keys::KeyError;
 use shared_core::plans::Plans;
-use shared_core::session::SessionError;
+use shared_core::store::StoreError;
 use shared_http::{AppContext, Tokens};
 use shared_openrouter::OpenRouter;
-use shared_postgres::{Database, DatabaseError};
+use shared_postgres::Database;
 use shared_vault::Vault;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -69,23 +69,7 @@ fn routes() -> OpenApiRouter<Deps> {
     ))
 }
 
-/// Maps a database error to a key error.
-fn key_error(error: DatabaseError) -> KeyError {
-    match error {
-        DatabaseError::SessionEnded => SessionError::Ended.into(),
-        DatabaseError::ChatNotFound
-        | DatabaseError::MessageNotFound
-        | DatabaseError::MessageExists
-        | DatabaseError::TurnRunning(_)
-        | DatabaseError::DuplicateTurn
-        | DatabaseError::PaymentDenied(_)
-        | DatabaseError::AnswerNotOpen
-        | DatabaseError::AnswerGone
-        | DatabaseError::Unavailable(_) => unavailable(error),
-    }
-}
-
 /// A backend is unavailable.
 fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> KeyError {
-    KeyError::Unavailable(error.into())
+    StoreError::Unavailable(error.into()).into()
 }

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::body::{KeyBody, given, key_change};
 use crate::unreadable::unquoted;
-use crate::{Deps, key_error, unavailable};
+use crate::{Deps, unavailable};
 
 /// A key and its settings. An omitted setting stays unchanged; for a first key it is `fallback`, without
 /// a cap.
@@ -81,7 +81,7 @@ pub(crate) async fn put_key(
     let (key, change) = request.parse()?;
     let now = deps.app.clock().now();
     let database = deps.database.request(&session, now);
-    let status = database.key_overview(Some(deps.vault.master())).await.map_err(key_error)?;
+    let status = database.key_overview(Some(deps.vault.master())).await.map_err(KeyError::from)?;
     let rate_limit = take_change(&deps, &session, status.plan.as_ref(), now).await?;
     let stored = store(&deps, &session, key, change, status.data_key, now).await;
     // The rate-limit headers are also sent if the key was rejected: the attempt has counted.
@@ -122,7 +122,7 @@ async fn store(
     let masked = key.masked();
     let sealed = seal(deps, &data_key, session, key).await?;
     let new = NewKey { sealed: &sealed, masked: &masked, change, info: &info };
-    deps.database.request(session, now).put_key(&new).await.map_err(key_error)
+    deps.database.request(session, now).put_key(&new).await.map_err(KeyError::from)
 }
 
 /// Creates the data key that the first key under a master key needs. In a race, both requests encrypt under
@@ -134,7 +134,7 @@ async fn add_data_key(
 ) -> Result<WrappedKey, KeyError> {
     let id = DataKeyId(deps.app.entropy().uuid(now));
     let made = deps.vault.new_data_key(id).await.map_err(unavailable)?;
-    deps.database.request(session, now).add_data_key(&made).await.map_err(key_error)
+    deps.database.request(session, now).add_data_key(&made).await.map_err(KeyError::from)
 }
 
 /// Consumes the key, so that this copy is zeroized on return. The bytes of the request, and those that the

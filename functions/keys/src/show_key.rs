@@ -4,8 +4,8 @@ use axum::extract::State;
 use shared_core::keys::KeyError;
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json};
 
+use crate::Deps;
 use crate::body::KeyBody;
-use crate::{Deps, key_error};
 
 /// The user's own key
 ///
@@ -25,6 +25,6 @@ pub(crate) async fn show_key(
     CurrentUser(session): CurrentUser,
 ) -> Result<Json<KeyBody>, ApiError> {
     let database = deps.database.request(&session, deps.app.clock().now());
-    let status = database.key_overview(None).await.map_err(key_error)?;
+    let status = database.key_overview(None).await.map_err(KeyError::from)?;
     Ok(Json(status.key.ok_or(KeyError::Missing)?.into()))
 }

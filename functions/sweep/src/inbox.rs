@@ -3,8 +3,9 @@
 //! Storing a turn is idempotent, and it is removed from the inbox after that: a run that is killed between
 //! the two, or that races another one, does no harm.
 
+use shared_core::store::StoreError;
 use shared_inbox::WaitingTurn;
-use shared_postgres::{DatabaseError, Stored};
+use shared_postgres::Stored;
 
 use crate::{Run, WorkError};
 
@@ -55,11 +56,7 @@ async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), WorkError
 
 /// A turn that Postgres rejects does not block those behind it. While Postgres is unavailable, all wait,
 /// and no attempt is counted for any of them.
-async fn refused(
-    run: &Run<'_>,
-    waiting: &WaitingTurn,
-    error: DatabaseError,
-) -> Result<(), WorkError> {
+async fn refused(run: &Run<'_>, waiting: &WaitingTurn, error: StoreError) -> Result<(), WorkError> {
     if !run.is_postgres_there().await {
         return Err(error.into());
     }

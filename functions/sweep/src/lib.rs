@@ -25,6 +25,7 @@ use shared_cache::Cache;
 use shared_core::clock::Clock;
 use shared_core::error_chain;
 use shared_core::random::Entropy;
+use shared_core::store::StoreError;
 use shared_inbox::Inbox;
 use shared_openrouter::{LookupError, OpenRouter};
 use shared_postgres::Jobs;
@@ -67,7 +68,7 @@ pub struct SweepError {
 #[derive(Debug, thiserror::Error)]
 enum WorkError {
     #[error(transparent)]
-    Database(#[from] shared_postgres::DatabaseError),
+    Database(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ids::{SessionId, UserId};
+use crate::store::StoreError;
 
 /// A user's own profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +66,9 @@ pub enum AccountError {
     /// Not a cursor that this list issued.
     #[error("that cursor is not one that this list gave out")]
     MalformedCursor,
-    /// The session was logged out or has expired.
-    #[error(transparent)]
-    Session(#[from] crate::session::SessionError),
-    /// Postgres is unavailable.
+    /// Postgres failed.
     #[error("your account cannot be reached right now; try again in a minute")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Store(#[from] StoreError),
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::catalogue::ModelPricing;
 use crate::model_error::ModelError;
 use crate::money;
 use crate::plans::{Plan, PlanId, Plans};
-use crate::turn::TurnError;
+use crate::turn::SendError;
 
 /// The age at which an open turn is orphaned: Lambda ends an invocation at 300 s, and the clock skew
 /// between two machines is less than the rest.
@@ -95,7 +95,7 @@ pub enum PaymentDenied {
 
 impl PaymentDenied {
     /// Converts into an error with what the user can do about it.
-    pub fn with_upgrade_hint(self, pricing: ModelPricing, plans: &Plans) -> TurnError {
+    pub fn with_upgrade_hint(self, pricing: ModelPricing, plans: &Plans) -> SendError {
         let rules = |plan: &PlanId| plans.of(Some(plan));
         let denied = match self {
             Self::CreditsExhausted { plan, needed, allowances } => TurnDenied::CreditsExhausted {

@@ -7,7 +7,6 @@
 //! The plaintext is only ever in a [`ProviderKey`], whose `Debug` is redacted. Users see
 //! [`ProviderKey::masked`].
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::LimitReached;
 use crate::money::{nano_usd, usd};
-use crate::session::SessionError;
+use crate::store::{BoxError, StoreError};
 
 /// The prefix of every key. The rest has changed before (`v1-` and 64 hex digits today), so its
 /// format is not checked.
@@ -220,7 +219,7 @@ pub enum KeyError {
     #[error(
         "OpenRouter could not be asked about this key; nothing was changed, try again in a minute"
     )]
-    CheckUnavailable(#[source] Box<dyn Error + Send + Sync>),
+    CheckUnavailable(#[source] BoxError),
     /// The user has no key.
     #[error("you have no key here; add one first")]
     Missing,
@@ -229,12 +228,9 @@ pub enum KeyError {
         "your plan allows {} keys to be tried in 24 hours; try again in {} s", .0.limit.count, .0.retry_after.as_secs()
     )]
     Limited(#[from] LimitReached),
-    /// The session was logged out or has expired.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// Postgres or the vault is unavailable.
+    /// Postgres or the vault failed.
     #[error("your key cannot be reached right now; try again in a minute")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    Store(#[from] StoreError),
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod plans;
 pub mod prompt;
 pub mod random;
 pub mod session;
+pub mod store;
 pub mod turn;
 pub mod usage;
 pub mod vault;

@@ -9,7 +9,7 @@ use crate::credits::TurnDenied;
 use crate::ids::{ChatId, MalformedId, MessageId};
 use crate::limits::LimitReached;
 use crate::model_error::ModelError;
-use crate::session::SessionError;
+use crate::store::{BoxError, StoreError};
 
 /// A question's text: not empty, within the configured size, without NUL characters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,15 +21,19 @@ impl Question {
     pub fn parse<'a>(
         texts: impl IntoIterator<Item = &'a str>,
         limit: usize,
-    ) -> Result<Self, TurnError> {
+    ) -> Result<Self, InvalidTurn> {
         let mut question = String::new();
         for text in texts {
             question.push_str(&without_nul(text));
             if question.len() > limit {
-                return Err(TurnError::QuestionTooLong { limit });
+                return Err(InvalidTurn::QuestionTooLong { limit });
             }
         }
-        if question.trim().is_empty() { Err(TurnError::EmptyQuestion) } else { Ok(Self(question)) }
+        if question.trim().is_empty() {
+            Err(InvalidTurn::EmptyQuestion)
+        } else {
+            Ok(Self(question))
+        }
     }
 
     /// The text.
@@ -92,10 +96,10 @@ pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// Accepts a well-formed value of the header.
-    pub fn parse(raw: &str) -> Result<Self, TurnError> {
+    pub fn parse(raw: &str) -> Result<Self, InvalidTurn> {
         let is_well_formed =
             (1..=255).contains(&raw.len()) && raw.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if is_well_formed { Ok(Self(raw.to_owned())) } else { Err(TurnError::MalformedKey) }
+        if is_well_formed { Ok(Self(raw.to_owned())) } else { Err(InvalidTurn::MalformedKey) }
     }
 
     /// The key as text.
@@ -144,9 +148,9 @@ impl NewTurn {
     }
 }
 
-/// Why a turn did not begin, or why it failed.
+/// Why a request cannot be read as a turn.
 #[derive(Debug, thiserror::Error)]
-pub enum TurnError {
+pub enum InvalidTurn {
     /// An id is not well formed.
     #[error("{field}: {source}")]
     MalformedId {
@@ -182,12 +186,31 @@ pub enum TurnError {
         /// The requested model.
         model: String,
     },
-    /// There is no such chat, or it is another user's: indistinguishable by design.
+    /// The header `idempotency-key` is not well formed.
+    #[error("an idempotency key is 1 to 255 printable ASCII characters")]
+    MalformedKey,
+}
+
+/// The turn that a request names cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnLookupError {
+    /// The user has no such chat.
     #[error("there is no such chat of yours")]
     ChatNotFound,
-    /// The message to regenerate or to edit is not in this chat.
+    /// The message is not in the chat.
     #[error("there is no such message in this chat")]
     MessageNotFound,
+    /// Postgres failed.
+    #[error("the chat cannot be reached right now; try again in a moment")]
+    Store(#[from] StoreError),
+}
+
+/// Why a turn was not begun, or its question not sent to the model.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The chat, or the message to edit or to regenerate, is not there; or Postgres failed, and no model was called.
+    #[error(transparent)]
+    Lookup(#[from] TurnLookupError),
     /// A message with this id is already stored.
     #[error("a message with this id has already been sent")]
     MessageExists,
@@ -197,42 +220,63 @@ pub enum TurnError {
         /// Its answer.
         answer: MessageId,
     },
-    /// The header `idempotency-key` is not well formed.
-    #[error("an idempotency key is 1 to 255 printable ASCII characters")]
-    MalformedKey,
     /// The idempotency key was used for another question.
     #[error("this idempotency key was used for another question; draw a new one")]
     KeyReused,
-    /// Too many streams were resumed.
-    #[error("you follow answers too often; try again in {} s", .0.retry_after.as_secs())]
-    FollowedTooOften(LimitReached),
-    /// The cache, which holds the live log of running turns, is unavailable.
-    #[error("the answer cannot be followed right now; it is not lost, and will be in the chat")]
-    ResumeUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The cache, through which running turns are stopped, is unavailable.
-    #[error("the answer cannot be stopped right now; try again")]
-    StopUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The turn was orphaned: its process is gone.
-    #[error("the answer broke off on our side; what the model said until then is kept")]
-    Interrupted,
-    /// No session, or one that has ended.
-    #[error(transparent)]
-    Session(#[from] SessionError),
     /// Too many turns.
     #[error("your plan allows {} turns a minute; try again in {} s", .0.limit.count, .0.retry_after.as_secs())]
     Limited(#[from] LimitReached),
-    /// Postgres is unavailable, or did not answer in time: no model was called.
-    #[error("the chat cannot be reached right now; try again in a moment")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The user's plan does not allow it, or payment was denied.
     #[error(transparent)]
     Denied(#[from] TurnDenied),
     /// BYOK: the user's own key cannot be decrypted: encrypted for another user, or under a lost key.
     #[error("your key can no longer be read here; replace it or remove it in the settings")]
-    KeyUnreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    KeyUnreadable(#[source] BoxError),
+    /// The turn is a duplicate, and the first one's stream cannot be followed.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The model did not answer.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+impl From<StoreError> for SendError {
+    fn from(error: StoreError) -> Self {
+        Self::Lookup(error.into())
+    }
+}
+
+/// Why a stream was not resumed, or why following it ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// There is no such turn.
+    #[error(transparent)]
+    Lookup(#[from] TurnLookupError),
+    /// Too many streams were resumed.
+    #[error("you follow answers too often; try again in {} s", .0.retry_after.as_secs())]
+    TooOften(LimitReached),
+    /// The cache, which holds the live log of running turns, is unavailable; or the log has a gap.
+    #[error("the answer cannot be followed right now; it is not lost, and will be in the chat")]
+    Unavailable(#[source] BoxError),
+}
+
+/// Why a turn was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// There is no such turn.
+    #[error(transparent)]
+    Lookup(#[from] TurnLookupError),
+    /// The cache, through which running turns are stopped, is unavailable.
+    #[error("the answer cannot be stopped right now; try again")]
+    Unavailable(#[source] BoxError),
+}
+
+/// How an answer failed after its stream had begun.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The turn was orphaned: its process is gone.
+    #[error("the answer broke off on our side; what the model said until then is kept")]
+    Interrupted,
     /// The answer is complete but could not be persisted.
     #[error("the answer could not be saved; copy it before you leave this page")]
     NotSaved,
@@ -249,12 +293,12 @@ mod tests {
 
     #[test]
     fn an_empty_or_too_long_question_is_refused() {
-        assert!(matches!(Question::parse(["  \n"], 10), Err(TurnError::EmptyQuestion)));
-        assert!(matches!(Question::parse([], 10), Err(TurnError::EmptyQuestion)));
+        assert!(matches!(Question::parse(["  \n"], 10), Err(InvalidTurn::EmptyQuestion)));
+        assert!(matches!(Question::parse([], 10), Err(InvalidTurn::EmptyQuestion)));
         assert!(Question::parse(["12345"], 5).is_ok());
         assert!(matches!(
             Question::parse(["12345", "6"], 5),
-            Err(TurnError::QuestionTooLong { limit: 5 })
+            Err(InvalidTurn::QuestionTooLong { limit: 5 })
         ));
     }
 

@@ -15,7 +15,10 @@ use shared_core::login::LoginError;
 use shared_core::model_error::ModelError;
 use shared_core::money::usd;
 use shared_core::session::SessionError;
-use shared_core::turn::TurnError;
+use shared_core::store::StoreError;
+use shared_core::turn::{
+    AnswerError, InvalidTurn, ResumeError, SendError, StopError, TurnLookupError,
+};
 use utoipa::ToSchema;
 
 use crate::{ErrorCode, RateLimit};
@@ -97,6 +100,19 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What a store's failure means in a use case: the log names `what` it was about, and `error` is for the user.
+    fn of_store(store: &StoreError, what: &str, error: &impl std::fmt::Display) -> Self {
+        match store {
+            StoreError::SessionEnded => SessionError::Ended.into(),
+            StoreError::Unavailable(source) => {
+                tracing::error!(%source, "{what} cannot be reached");
+                Self::new(ErrorCode::Unavailable, error).retry_after(STORE_RETRY)
+            }
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status =
@@ -153,11 +169,7 @@ impl From<AccountError> for ApiError {
         match &error {
             AccountError::MalformedName => Self::new(ErrorCode::InvalidName, &error),
             AccountError::MalformedCursor => Self::new(ErrorCode::InvalidCursor, &error),
-            AccountError::Session(session) => Self::from(*session),
-            AccountError::Unavailable(source) => {
-                tracing::error!(%source, "an account cannot be reached");
-                Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
-            }
+            AccountError::Store(store) => Self::of_store(store, "an account", &error),
         }
     }
 }
@@ -186,59 +198,92 @@ impl From<KeyError> for ApiError {
             }
             KeyError::Missing => Self::new(ErrorCode::KeyNotFound, &error),
             KeyError::Limited(limit) => Self::limited(ErrorCode::TooManyKeyChanges, *limit),
-            KeyError::Session(session) => Self::from(*session),
-            KeyError::Unavailable(source) => {
-                tracing::error!(%source, "a key cannot be reached");
-                Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
+            KeyError::Store(store) => Self::of_store(store, "a key", &error),
+        }
+    }
+}
+
+impl From<InvalidTurn> for ApiError {
+    fn from(error: InvalidTurn) -> Self {
+        match &error {
+            InvalidTurn::MalformedId { .. } => Self::new(ErrorCode::InvalidId, &error),
+            InvalidTurn::NoMessage
+            | InvalidTurn::NotAQuestion
+            | InvalidTurn::EmptyQuestion
+            | InvalidTurn::UnsupportedPart { .. } => Self::new(ErrorCode::InvalidMessage, &error),
+            InvalidTurn::QuestionTooLong { limit } => Self::new(ErrorCode::MessageTooLong, &error)
+                .with_details(json!({ "limitBytes": limit })),
+            InvalidTurn::UnknownModel { .. } => Self::new(ErrorCode::ModelUnknown, &error),
+            InvalidTurn::MalformedKey => Self::new(ErrorCode::InvalidIdempotencyKey, &error),
+        }
+    }
+}
+
+impl From<TurnLookupError> for ApiError {
+    fn from(error: TurnLookupError) -> Self {
+        match &error {
+            TurnLookupError::ChatNotFound => Self::new(ErrorCode::ChatNotFound, &error),
+            TurnLookupError::MessageNotFound => Self::new(ErrorCode::MessageNotFound, &error),
+            TurnLookupError::Store(store) => Self::of_store(store, "the chat", &error),
+        }
+    }
+}
+
+impl From<SendError> for ApiError {
+    fn from(error: SendError) -> Self {
+        let message = error.to_string();
+        match error {
+            SendError::Lookup(error) => error.into(),
+            SendError::MessageExists => Self::new(ErrorCode::MessageExists, message),
+            SendError::Running { answer } => Self::new(ErrorCode::TurnRunning, message)
+                .with_details(json!({ "messageId": answer })),
+            SendError::KeyReused => Self::new(ErrorCode::IdempotencyKeyReused, message),
+            SendError::Limited(reached) => Self::limited(ErrorCode::TooManyTurns, reached),
+            SendError::Denied(denied) => Self::from(&denied),
+            SendError::KeyUnreadable(source) => {
+                tracing::error!(%source, "a user's own key (BYOK) cannot be decrypted");
+                Self::new(ErrorCode::KeyUnreadable, message)
+            }
+            SendError::Resume(error) => error.into(),
+            SendError::Model(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResumeError> for ApiError {
+    fn from(error: ResumeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResumeError::Lookup(error) => error.into(),
+            ResumeError::TooOften(reached) => Self::limited(ErrorCode::TooManyFollows, reached),
+            ResumeError::Unavailable(source) => {
+                tracing::error!(%source, "a stream cannot be resumed");
+                Self::new(ErrorCode::ResumeUnavailable, message).retry_after(STORE_RETRY)
             }
         }
     }
 }
 
-impl From<TurnError> for ApiError {
-    fn from(error: TurnError) -> Self {
-        match &error {
-            TurnError::MalformedId { .. } => Self::new(ErrorCode::InvalidId, &error),
-            TurnError::NoMessage
-            | TurnError::NotAQuestion
-            | TurnError::EmptyQuestion
-            | TurnError::UnsupportedPart { .. } => Self::new(ErrorCode::InvalidMessage, &error),
-            TurnError::QuestionTooLong { limit } => Self::new(ErrorCode::MessageTooLong, &error)
-                .with_details(json!({ "limitBytes": limit })),
-            TurnError::UnknownModel { .. } => Self::new(ErrorCode::ModelUnknown, &error),
-            TurnError::ChatNotFound => Self::new(ErrorCode::ChatNotFound, &error),
-            TurnError::MessageNotFound => Self::new(ErrorCode::MessageNotFound, &error),
-            TurnError::MessageExists => Self::new(ErrorCode::MessageExists, &error),
-            TurnError::Running { answer } => Self::new(ErrorCode::TurnRunning, &error)
-                .with_details(json!({ "messageId": answer })),
-            TurnError::MalformedKey => Self::new(ErrorCode::InvalidIdempotencyKey, &error),
-            TurnError::KeyReused => Self::new(ErrorCode::IdempotencyKeyReused, &error),
-            TurnError::FollowedTooOften(reached) => {
-                Self::limited(ErrorCode::TooManyFollows, *reached)
-            }
-            TurnError::ResumeUnavailable(source) => {
-                tracing::error!(%source, "a stream cannot be resumed");
-                Self::new(ErrorCode::ResumeUnavailable, &error).retry_after(STORE_RETRY)
-            }
-            TurnError::Interrupted => Self::new(ErrorCode::AnswerInterrupted, &error),
-            TurnError::StopUnavailable(source) => {
+impl From<StopError> for ApiError {
+    fn from(error: StopError) -> Self {
+        let message = error.to_string();
+        match error {
+            StopError::Lookup(error) => error.into(),
+            StopError::Unavailable(source) => {
                 tracing::error!(%source, "an answer cannot be stopped");
-                Self::new(ErrorCode::StopUnavailable, &error).retry_after(STORE_RETRY)
+                Self::new(ErrorCode::StopUnavailable, message).retry_after(STORE_RETRY)
             }
-            TurnError::Session(session) => Self::from(*session),
-            TurnError::Limited(reached) => Self::limited(ErrorCode::TooManyTurns, *reached),
-            TurnError::Unavailable(source) => {
-                tracing::error!(%source, "the chat cannot be reached");
-                Self::new(ErrorCode::Unavailable, &error).retry_after(STORE_RETRY)
-            }
-            TurnError::Denied(denied) => Self::from(denied),
-            TurnError::KeyUnreadable(source) => {
-                tracing::error!(%source, "a user's own key (BYOK) cannot be decrypted");
-                Self::new(ErrorCode::KeyUnreadable, &error)
-            }
-            TurnError::Model(failure) => Self::from(failure.clone()),
-            TurnError::NotSaved => Self::new(ErrorCode::AnswerNotSaved, &error),
         }
+    }
+}
+
+impl From<AnswerError> for ApiError {
+    fn from(error: AnswerError) -> Self {
+        let code = match error {
+            AnswerError::Interrupted => ErrorCode::AnswerInterrupted,
+            AnswerError::NotSaved => ErrorCode::AnswerNotSaved,
+        };
+        Self::new(code, error)
     }
 }
 
@@ -342,8 +387,8 @@ mod tests {
             (KeyError::CheckUnavailable(internal()), "key_check_unavailable", 503, Some("5")),
             (KeyError::Missing, "key_not_found", 404, None),
             (KeyError::Limited(limit), "too_many_key_changes", 429, Some("7")),
-            (KeyError::Session(SessionError::Ended), "session_ended", 401, None),
-            (KeyError::Unavailable(internal()), "unavailable", 503, Some("5")),
+            (KeyError::Store(StoreError::SessionEnded), "session_ended", 401, None),
+            (KeyError::Store(StoreError::Unavailable(internal())), "unavailable", 503, Some("5")),
         ] {
             assert_eq!(response(error), (code, status, retry_after.map(str::to_owned)));
         }

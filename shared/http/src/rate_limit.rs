@@ -52,7 +52,7 @@ mod tests {
     use http::StatusCode;
     use shared_core::limits::Limit;
     use shared_core::login::LoginError;
-    use shared_core::turn::TurnError;
+    use shared_core::turn::{SendError, TurnLookupError};
 
     use super::*;
     use crate::ApiError;
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_rate_limited_turn_has_retry_after() {
         let reached = LimitReached::new(Limit::per_minute(10), Duration::from_millis(500));
-        let response = ApiError::from(TurnError::from(reached)).into_response();
+        let response = ApiError::from(SendError::from(reached)).into_response();
         insta::assert_snapshot!(
             headers_of(&response),
             @"429, ratelimit-limit: 10, ratelimit-remaining: 0, ratelimit-reset: 1, retry-after: 1"
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn any_error_can_carry_a_rate_limit() {
         let rate_limit = RateLimit { limit: 10, remaining: 3, reset: Duration::from_mins(1) };
-        let response = (rate_limit, ApiError::from(TurnError::ChatNotFound)).into_response();
+        let response = (rate_limit, ApiError::from(TurnLookupError::ChatNotFound)).into_response();
         insta::assert_snapshot!(
             headers_of(&response),
             @"404, ratelimit-limit: 10, ratelimit-remaining: 3, ratelimit-reset: 60"

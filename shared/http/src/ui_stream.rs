@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
-use shared_core::turn::TurnError;
+use shared_core::turn::AnswerError;
 
 use crate::{ApiError, ErrorCode, FrameBuffer, MessageMetadata, PipeWriter, TurnSummary, pipe};
 
@@ -234,7 +234,7 @@ pub fn broken_off(error: &ApiError) -> Bytes {
 pub fn interrupted(number: u64) -> Bytes {
     let mut frames = BytesMut::new();
     let _ = writeln!(frames, "id: {number}");
-    frames.extend_from_slice(&broken_off(&TurnError::Interrupted.into()));
+    frames.extend_from_slice(&broken_off(&AnswerError::Interrupted.into()));
     frames.freeze()
 }
 

@@ -15,7 +15,7 @@ use shared_core::credits::ORPHANED_AFTER;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{BegunTurn, Database, DatabaseConfig, DatabaseError, Jobs, Stored, TurnEnd};
+use shared_postgres::{BeginTurnError, BegunTurn, Database, DatabaseConfig, Jobs, Stored, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 
 /// An event of one turn, or a sweep.
@@ -170,7 +170,7 @@ impl World {
         let request = self.database.request(&self.session, self.stack.clock.now());
         match request.begin_turn(&turn, &self.stack.plans()).await {
             Ok(begun) => Some(begun),
-            Err(DatabaseError::PaymentDenied(_) | DatabaseError::TurnRunning(_)) => None,
+            Err(BeginTurnError::PaymentDenied(_) | BeginTurnError::Running(_)) => None,
             Err(other) => unreachable!("{other}"),
         }
     }

@@ -12,7 +12,9 @@ use shared_core::keys::KeyPolicy;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::NewTurn;
-use shared_postgres::{BegunTurn, Database, DatabaseConfig, DatabaseError, Jobs, Payer, TurnEnd};
+use shared_postgres::{
+    BeginTurnError, BegunTurn, Database, DatabaseConfig, FinishTurnError, Jobs, Payer, TurnEnd,
+};
 use testkit::{TestStack, answer_of, next_turn};
 use tokio::task::JoinSet;
 
@@ -38,7 +40,7 @@ async fn begin(
     stack: &TestStack,
     session: &Session,
     turn: &NewTurn,
-) -> Result<BegunTurn, DatabaseError> {
+) -> Result<BegunTurn, BeginTurnError> {
     let database = stack.database();
     database.request(session, stack.clock.now()).begin_turn(turn, &stack.plans()).await
 }
@@ -47,7 +49,7 @@ async fn finish(
     stack: &TestStack,
     begun: &BegunTurn,
     answer: &Answer,
-) -> Result<(), DatabaseError> {
+) -> Result<(), FinishTurnError> {
     let end = TurnEnd { answer, outcome: &Outcome::Complete, at: stack.clock.now() };
     stack.database().finish_turn(begun, end).await
 }
@@ -59,9 +61,9 @@ fn left(begun: &BegunTurn) -> u32 {
     }
 }
 
-fn denial(begun: Result<BegunTurn, DatabaseError>) -> PaymentDenied {
+fn denial(begun: Result<BegunTurn, BeginTurnError>) -> PaymentDenied {
     match begun {
-        Err(DatabaseError::PaymentDenied(denied)) => *denied,
+        Err(BeginTurnError::PaymentDenied(denied)) => *denied,
         other => panic!("{other:?}"),
     }
 }
@@ -101,7 +103,7 @@ async fn of_two_hundred_concurrent_turns_five_are_paid_for() {
     for result in requests.join_all().await {
         match result {
             Ok(()) => paid += 1,
-            Err(DatabaseError::PaymentDenied(denied)) => {
+            Err(BeginTurnError::PaymentDenied(denied)) => {
                 assert!(matches!(*denied, PaymentDenied::CreditsExhausted { needed: 1, .. }));
             }
             Err(other) => panic!("{other}"),

@@ -5,15 +5,16 @@ use std::time::Duration;
 use shared_core::credits::ORPHANED_AFTER;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
+use shared_core::store::StoreError;
 use shared_core::turn::{NewTurn, Placement, Question};
-use shared_postgres::{BegunTurn, DatabaseError, TurnEnd};
+use shared_postgres::{BeginTurnError, BegunTurn, FinishTurnError, TurnEnd};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 async fn begin(
     stack: &TestStack,
     session: &Session,
     turn: NewTurn,
-) -> Result<BegunTurn, DatabaseError> {
+) -> Result<BegunTurn, BeginTurnError> {
     // A second later than the turn before.
     stack.clock.advance(Duration::from_secs(1));
     stack
@@ -23,7 +24,7 @@ async fn begin(
         .await
 }
 
-async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), DatabaseError> {
+async fn finish(stack: &TestStack, begun: &BegunTurn, text: &str) -> Result<(), FinishTurnError> {
     let answer = answer_of(text);
     let end =
         TurnEnd { answer: &answer, outcome: &Outcome::Complete, at: stack.clock.clock().now() };
@@ -92,13 +93,13 @@ async fn an_id_is_used_once_per_user_and_a_chat_has_one_owner() {
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     begin(&stack, &ada, next_turn("adas-chat", 1)).await.unwrap();
     let again = begin(&stack, &ada, next_turn("adas-chat", 1)).await;
-    assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
+    assert!(matches!(again, Err(BeginTurnError::Duplicate)), "{again:?}");
     let elsewhere = begin(&stack, &ada, next_turn("other-chat", 1)).await;
-    assert!(matches!(elsewhere, Err(DatabaseError::MessageExists)), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(BeginTurnError::MessageExists)), "{elsewhere:?}");
     // Eve's chat of the same id is another chat, and Ada's question is not in it.
     let again = Placement::Regenerate { question: message_id("question-1") };
     let peeking = begin(&stack, &eve, new_turn("adas-chat", again, "answer-77")).await;
-    assert!(matches!(peeking, Err(DatabaseError::MessageNotFound)), "{peeking:?}");
+    assert!(matches!(peeking, Err(BeginTurnError::MessageNotFound)), "{peeking:?}");
     // A refused turn stores nothing.
     stack.until_count(1, "select count(*) from chats").await;
     stack.until_count(2, "select count(*) from messages").await;
@@ -127,13 +128,16 @@ async fn regenerating_adds_a_sibling_and_reads_the_stored_question() {
         Placement::Regenerate { question: message_id("question-9") },
         "answer-9b",
     );
-    assert!(matches!(begin(&stack, &ada, unknown).await, Err(DatabaseError::MessageNotFound)));
+    assert!(matches!(begin(&stack, &ada, unknown).await, Err(BeginTurnError::MessageNotFound)));
     let of_an_answer = new_turn(
         "the-chat",
         Placement::Regenerate { question: message_id("answer-01") },
         "answer-9c",
     );
-    assert!(matches!(begin(&stack, &ada, of_an_answer).await, Err(DatabaseError::MessageNotFound)));
+    assert!(matches!(
+        begin(&stack, &ada, of_an_answer).await,
+        Err(BeginTurnError::MessageNotFound)
+    ));
 }
 
 #[tokio::test]
@@ -177,7 +181,7 @@ async fn an_edited_question_keeps_its_id_and_the_old_one_is_displaced() {
     };
     assert!(matches!(
         begin(&stack, &ada, new_turn("the-chat", unknown, "answer-9b")).await,
-        Err(DatabaseError::MessageNotFound)
+        Err(BeginTurnError::MessageNotFound)
     ));
 }
 
@@ -241,7 +245,7 @@ async fn finishing_a_turn_is_idempotent() {
     // Idempotent retry: the acknowledgement was lost.
     finish(&stack, &begun, "reply").await.unwrap();
     stack.clock.advance(Duration::from_secs(1));
-    assert!(matches!(finish(&stack, &begun, "another").await, Err(DatabaseError::AnswerNotOpen)));
+    assert!(matches!(finish(&stack, &begun, "another").await, Err(FinishTurnError::AnswerNotOpen)));
 }
 
 #[tokio::test]
@@ -249,16 +253,14 @@ async fn a_revoked_expired_or_idle_session_is_refused() {
     let stack = TestStack::start().await;
     let database = stack.database();
     let now = || stack.clock.clock().now();
-    let ended =
-        |result: Result<_, DatabaseError>| matches!(result, Err(DatabaseError::SessionEnded));
+    let ended = |result: Result<_, StoreError>| matches!(result, Err(StoreError::SessionEnded));
 
     let logged_out = stack.session("ada@example.com").await;
     let other = stack.session("ada@example.com").await;
     database.request(&logged_out, now()).log_out().await.unwrap();
     assert!(ended(database.request(&logged_out, now()).user().await));
-    assert!(ended(
-        begin(&stack, &logged_out, next_turn("the-chat", 1)).await.map(|_| unreachable!())
-    ));
+    let begun = begin(&stack, &logged_out, next_turn("the-chat", 1)).await;
+    assert!(matches!(begun, Err(BeginTurnError::Store(StoreError::SessionEnded))), "{begun:?}");
     assert!(database.request(&other, now()).user().await.is_ok());
 
     // Used every day, it expires after thirty days.

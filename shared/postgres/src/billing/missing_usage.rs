@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use shared_core::answer::Usage;
 use shared_core::ids::{MessageId, UserId};
+use shared_core::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::payment::encrypted_key;
 use super::usage_columns::UsageColumns;
-use crate::{DatabaseError, EncryptedKey, Jobs};
+use crate::error::DatabaseError;
+use crate::{EncryptedKey, Jobs};
 
 /// The provider knows a generation only by the key that paid: of a deleted key, there is no way to ask.
 const MISSING_USAGE: &str = "
@@ -54,10 +56,10 @@ impl Jobs {
         since: Timestamp,
         before: Timestamp,
         limit: usize,
-    ) -> Result<Vec<MissingUsage>, DatabaseError> {
+    ) -> Result<Vec<MissingUsage>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.query(MISSING_USAGE, &[&since, &before, &limit]).await?;
-        rows.iter().map(missing_usage).collect()
+        Ok(rows.iter().map(missing_usage).collect::<Result<_, _>>()?)
     }
 
     /// Backfills usage where it is unknown. What the turn costs its user in credits stays.
@@ -65,9 +67,10 @@ impl Jobs {
         &self,
         turn: &MissingUsage,
         usage: Usage,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<(), StoreError> {
         let usage = Json(UsageColumns::from(usage));
-        self.query(BACKFILL, &[&turn.user.0, &turn.answer.as_str(), &usage]).await.map(drop)
+        self.query(BACKFILL, &[&turn.user.0, &turn.answer.as_str(), &usage]).await?;
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use crate::DatabaseError;
+use crate::error::DatabaseError;
 
 /// Who pays.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use shared_core::credits::Allowance;
 use shared_core::ids::MessageId;
 use shared_core::plans::{GrantInterval, PlanId, Plans};
+use shared_core::store::StoreError;
 use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
 use tokio_postgres::{Row, types};
 
+use crate::error::DatabaseError;
 use crate::keys::provider_keys::settings;
-use crate::{DatabaseError, KeySettings, Request};
+use crate::{KeySettings, Request};
 
 const ALLOWANCES: &str = "
     select plan, balance, granted, ends_at
@@ -100,7 +102,7 @@ pub struct Usage {
 
 impl Request<'_> {
     /// The user's allowances and usage. A day that has no row yet shows its whole grant.
-    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, DatabaseError> {
+    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, StoreError> {
         let user = &self.session.user.0;
         let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
         let one_more = i64::try_from(query.turns + 1).unwrap_or(i64::MAX);

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared_core::answer::Usage;
 use tokio_postgres::Row;
 
-use crate::DatabaseError;
+use crate::error::DatabaseError;
 
 /// The `usage` of `finish_turn` and `backfill_usage`: tokens, and the cost in billionths of a US dollar.
 #[derive(Debug, Serialize)]

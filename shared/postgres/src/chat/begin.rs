@@ -11,6 +11,7 @@ use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::plans::{PlanId, Plans};
+use shared_core::store::StoreError;
 use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
@@ -19,7 +20,8 @@ use super::finish::FINISH;
 use super::placement::PlacementFields;
 use super::withdraw::Withdrawal;
 use crate::billing::payment::{PaymentDecision, PlanRules, plan_rules};
-use crate::{Database, DatabaseError, Payer, Request};
+use crate::error::{BeginTurnError, DatabaseError};
+use crate::{Database, Payer, Request};
 
 const BEGIN: &str = "
     select kind, body, encrypted_key
@@ -80,7 +82,7 @@ impl Request<'_> {
     /// round trip. The rules that two concurrent turns could break are the database's: an id is used once, a credit is
     /// spent once, a message belongs to its chat and the chat's owner, and turns of one chat queue for its head.
     ///
-    /// A chat has one turn at a time, and a turn begins once: a duplicate is [`DatabaseError::DuplicateTurn`],
+    /// A chat has one turn at a time, and a turn begins once: a duplicate is [`BeginTurnError::Duplicate`],
     /// whatever else could be said against it, and [`Request::duplicate_of`] finds the turn that it repeats.
     ///
     /// Retry: a first attempt whose connection died may have been committed all the same. It is withdrawn before the
@@ -89,7 +91,7 @@ impl Request<'_> {
         &self,
         turn: &NewTurn,
         plans: &Plans,
-    ) -> Result<BegunTurn, DatabaseError> {
+    ) -> Result<BegunTurn, BeginTurnError> {
         let (is_retry, second) = (&AtomicBool::new(false), &turn.retried());
         let begin = |client: Object| async move {
             if !is_retry.swap(true, Ordering::Relaxed) {
@@ -99,7 +101,7 @@ impl Request<'_> {
             first.run(&client, "unavailable", self.now).await?;
             self.begin_on(&client, second, plans).await
         };
-        self.database.retrying(begin).await
+        Ok(self.database.retrying(begin).await?)
     }
 
     async fn begin_on(
@@ -151,12 +153,11 @@ impl Request<'_> {
 
     /// The status of the limit on turns after this one, counted by Postgres while the cache is away. Turns that are
     /// being stored at this moment are not counted, so a burst may pass.
-    pub async fn turn_limit(&self, limit: Limit) -> Result<LimitStatus, DatabaseError> {
+    pub async fn turn_limit(&self, limit: Limit) -> Result<LimitStatus, StoreError> {
         let since = self.now - limit.window;
         let rows = self.query(COUNT_SINCE, &[&self.session.user.0, &since]).await?;
         let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no count"))?;
-        let (count, oldest): (i64, Option<Timestamp>) =
-            (row.try_get("turns")?, row.try_get("oldest")?);
+        let (count, oldest) = count_and_oldest(row)?;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let resets_at = oldest.unwrap_or(self.now) + limit.window;
         Ok(LimitStatus {
@@ -168,15 +169,20 @@ impl Request<'_> {
     }
 }
 
+fn count_and_oldest(row: &Row) -> Result<(i64, Option<Timestamp>), DatabaseError> {
+    Ok((row.try_get("turns")?, row.try_get("oldest")?))
+}
+
 impl Database {
     /// Connects and prepares the statements of a turn, so that the first turn costs no more than others.
-    pub async fn warm_for_turns(self) -> Result<(), DatabaseError> {
+    pub async fn warm_for_turns(self) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        tokio::try_join!(
+        let prepared = tokio::try_join!(
             biased;
             client.prepare_cached(BEGIN),
             client.prepare_cached(FINISH),
-        )?;
+        );
+        prepared.map_err(DatabaseError::from)?;
         Ok(())
     }
 }
@@ -200,8 +206,8 @@ fn question_and_context(
         let message = Message { role, parts: row.try_get::<_, Json<Vec<Part>>>("body")?.0 };
         if std::mem::take(&mut is_stored_question) {
             // Within the limit of the day it was stored, whatever today's is.
-            question = Question::parse([message.text().as_str()], usize::MAX)
-                .map_err(|error| DatabaseError::Unavailable(error.into()))?;
+            question =
+                DatabaseError::stored(Question::parse([message.text().as_str()], usize::MAX))?;
         } else {
             context.messages.push(message);
         }

@@ -6,13 +6,15 @@ use shared_core::chat::{AnswerStatus, Message, Part, Role};
 use shared_core::credits::Charge;
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::plans::PlanId;
+use shared_core::store::StoreError;
 use shared_core::turn::{IdempotencyKey, NewTurn, Placement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::placement::PlacementFields;
+use crate::Request;
 use crate::billing::usage_columns::usage;
-use crate::{DatabaseError, Request};
+use crate::error::DatabaseError;
 
 /// By the idempotency key if it is known, or else by the question. A new question is a duplicate if any answer is below
 /// it; an edit or a regeneration is one only while the same turn is running.
@@ -81,6 +83,17 @@ pub struct TurnRef {
     pub began_at: Timestamp,
 }
 
+/// What was found under a chat's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnLookup {
+    /// The user has no such chat.
+    NoChat,
+    /// The chat has no turn, or not the one with the given answer.
+    NoTurn,
+    /// The turn.
+    Turn(TurnRef),
+}
+
 /// The turn that a duplicate request repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateTurn {
@@ -113,26 +126,21 @@ pub struct StoredAnswer {
 }
 
 impl Request<'_> {
-    /// The turn that `turn` repeats, after [`DatabaseError::DuplicateTurn`] or [`DatabaseError::TurnRunning`]. None if
+    /// The turn that `turn` repeats, after [`BeginTurnError::Duplicate`](crate::BeginTurnError::Duplicate) or
+    /// [`BeginTurnError::Running`](crate::BeginTurnError::Running). None if
     /// it repeats none, or one whose chat is deleted.
     ///
     /// A new question repeats its newest answer that has any text, whatever its status, or one that broke off without
     /// a word if there is no other; a key never repeats such a one. An edited question repeats the running answer to
     /// the same text; a regeneration, the running answer.
-    pub async fn duplicate_of(
-        &self,
-        turn: &NewTurn,
-    ) -> Result<Option<DuplicateTurn>, DatabaseError> {
+    pub async fn duplicate_of(&self, turn: &NewTurn) -> Result<Option<DuplicateTurn>, StoreError> {
         let key = turn.idempotency_key.as_ref().map(IdempotencyKey::as_str);
         let PlacementFields { placement, question, .. } = (&turn.placement).into();
         let (user, chat, question) = (&self.session.user.0, turn.chat.as_str(), question.as_str());
         let rows = self.query(DUPLICATE, &[user, &key, &chat, &question, &placement]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let first = turn_ref(row)?;
-        let asked: String = row.try_get("question_id")?;
-        let Json(parts): Json<Vec<Part>> = row.try_get("question")?;
-        let is_by_key: bool = row.try_get("is_by_key")?;
-        let is_same_text = Message { role: Role::User, parts }.text() == turn.question.as_str();
+        let First { turn: first, question: asked, text, is_by_key } = first(row)?;
+        let is_same_text = text == turn.question.as_str();
         let (is_same, is_duplicate) = match &turn.placement {
             Placement::Append { .. } => (is_same_text, true),
             // Another text for the question is another edit.
@@ -144,27 +152,52 @@ impl Request<'_> {
         Ok(is_duplicate.then_some(DuplicateTurn { turn: first, is_same, is_by_key }))
     }
 
-    /// The newest turn of a chat, or the one with the given answer. None if the chat has none, or does not hold that
-    /// answer.
+    /// The newest turn of a chat, or the one with the given answer.
     pub async fn turn_of(
         &self,
         chat: &ChatId,
         answer: Option<&MessageId>,
-    ) -> Result<Option<TurnRef>, DatabaseError> {
+    ) -> Result<TurnLookup, StoreError> {
         let answer = answer.map(MessageId::as_str);
         let rows = self.query(OF_CHAT, &[&self.session.user.0, &chat.as_str(), &answer]).await?;
-        let row = rows.first().ok_or(DatabaseError::ChatNotFound)?;
-        row.try_get::<_, Option<&str>>("answer_id")?.map(|_| turn_ref(row)).transpose()
+        Ok(rows.first().map_or(Ok(TurnLookup::NoChat), turn_lookup)?)
     }
 
     /// The stored answer, if the user has one with this id.
     pub async fn stored_answer(
         &self,
         answer: &MessageId,
-    ) -> Result<Option<StoredAnswer>, DatabaseError> {
+    ) -> Result<Option<StoredAnswer>, StoreError> {
         let rows = self.query(STORED, &[&self.session.user.0, &answer.as_str()]).await?;
-        rows.first().map(stored_answer).transpose()
+        Ok(rows.first().map(stored_answer).transpose()?)
     }
+}
+
+/// The first request of a duplicate.
+struct First {
+    turn: TurnRef,
+    /// The question's id.
+    question: String,
+    text: String,
+    is_by_key: bool,
+}
+
+fn first(row: &Row) -> Result<First, DatabaseError> {
+    let Json(parts): Json<Vec<Part>> = row.try_get("question")?;
+    Ok(First {
+        turn: turn_ref(row)?,
+        question: row.try_get("question_id")?,
+        text: Message { role: Role::User, parts }.text(),
+        is_by_key: row.try_get("is_by_key")?,
+    })
+}
+
+fn turn_lookup(row: &Row) -> Result<TurnLookup, DatabaseError> {
+    let answer: Option<&str> = row.try_get("answer_id")?;
+    Ok(match answer {
+        Some(_) => TurnLookup::Turn(turn_ref(row)?),
+        None => TurnLookup::NoTurn,
+    })
 }
 
 fn turn_ref(row: &Row) -> Result<TurnRef, DatabaseError> {

@@ -7,11 +7,13 @@ use shared_core::chat::Part;
 use shared_core::credits::Charge;
 use shared_core::ids::{MessageId, UserId};
 use shared_core::outcome::{FinishedTurn, Outcome};
+use shared_core::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::billing::usage_columns::UsageColumns;
-use crate::{BegunTurn, Database, DatabaseError, EncryptedKey, Payer};
+use crate::error::{DatabaseError, FinishTurnError};
+use crate::{BegunTurn, Database, EncryptedKey, Payer};
 
 /// Not through [`Request`](crate::Request): a user who logs out while the model writes still gets the answer.
 pub(super) const FINISH: &str = "select finish_turn($1, $2, $3, $4) as result";
@@ -104,12 +106,12 @@ impl Database {
     /// which replaces the interrupted one.
     ///
     /// A turn that the database has lost is restored, as [`Jobs::store_finished`](crate::Jobs::store_finished) does.
-    /// One whose answer is deleted ends all the same, and that is [`DatabaseError::AnswerGone`].
+    /// One whose answer is deleted ends all the same, and that is [`FinishTurnError::AnswerGone`].
     pub async fn finish_turn(
         &self,
         turn: &BegunTurn,
         end: TurnEnd<'_>,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<(), FinishTurnError> {
         let refused_key = match end.outcome {
             Outcome::Failed { refused_key: true, .. } => turn.payer.key(),
             Outcome::Complete
@@ -117,15 +119,19 @@ impl Database {
             | Outcome::Interrupted
             | Outcome::Failed { refused_key: false, .. } => None,
         };
-        let mut result = self.finish(turn.user, &turn.answer, end, refused_key).await?;
+        let finished = self.finish(turn.user, &turn.answer, end, refused_key).await;
+        let mut result = finished.map_err(StoreError::from)?;
         if result == FinishResult::Unknown {
-            result = self.restore(&turn.finished(end.answer, end.outcome, end.at)).await?;
+            let lost = turn.finished(end.answer, end.outcome, end.at);
+            result = self.restore(&lost).await.map_err(StoreError::from)?;
         }
         match result {
             FinishResult::Stored | FinishResult::Duplicate => Ok(()),
-            FinishResult::Superseded => Err(DatabaseError::AnswerNotOpen),
+            FinishResult::Superseded => Err(FinishTurnError::AnswerNotOpen),
             // Still unknown: its user is deleted.
-            FinishResult::Deleted { .. } | FinishResult::Unknown => Err(DatabaseError::AnswerGone),
+            FinishResult::Deleted { .. } | FinishResult::Unknown => {
+                Err(FinishTurnError::AnswerGone)
+            }
         }
     }
 
@@ -138,7 +144,7 @@ impl Database {
         id: &MessageId,
         answer: &Answer,
         at: Timestamp,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<bool, StoreError> {
         let end = TurnEnd { answer, outcome: &Outcome::Interrupted, at };
         match self.finish(user, id, end, None).await? {
             FinishResult::Stored | FinishResult::Deleted { was_open: true } => Ok(true),

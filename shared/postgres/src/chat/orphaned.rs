@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use shared_core::answer::Answer;
 use shared_core::ids::{MessageId, UserId};
+use shared_core::store::StoreError;
 use tokio_postgres::{Row, types};
 use uuid::Uuid;
 
-use crate::{DatabaseError, Jobs};
+use crate::Jobs;
+use crate::error::DatabaseError;
 
 const ORPHANED: &str = "
     select user_id, answer_id, began_at
@@ -51,7 +53,7 @@ impl Jobs {
         orphaned_before: Timestamp,
         after: Option<&OrphanedCursor>,
         limit: usize,
-    ) -> Result<Vec<OrphanedTurn>, DatabaseError> {
+    ) -> Result<Vec<OrphanedTurn>, StoreError> {
         let (began_at, user, answer) = match after {
             Some(OrphanedCursor { began_at, user, answer }) => {
                 (types::Timestamp::Value(*began_at), user.0, answer.as_str())
@@ -61,7 +63,7 @@ impl Jobs {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows =
             self.query(ORPHANED, &[&orphaned_before, &began_at, &user, &answer, &limit]).await?;
-        rows.iter().map(orphaned_turn).collect()
+        Ok(rows.iter().map(orphaned_turn).collect::<Result<_, _>>()?)
     }
 
     /// Closes an orphaned turn, as [`Database::interrupt_turn`](crate::Database::interrupt_turn) does.
@@ -70,7 +72,7 @@ impl Jobs {
         turn: &OrphanedTurn,
         answer: &Answer,
         at: Timestamp,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<bool, StoreError> {
         self.database.interrupt_turn(turn.user, &turn.answer, answer, at).await
     }
 }

@@ -5,11 +5,13 @@ use serde::Serialize;
 use shared_core::chat::{Part, title_of};
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::outcome::FinishedTurn;
+use shared_core::store::StoreError;
 use tokio_postgres::types::Json;
 
 use super::finish::{FinishParams, FinishResult};
 use super::placement::PlacementFields;
-use crate::{Database, DatabaseError, Jobs, TurnEnd};
+use crate::error::DatabaseError;
+use crate::{Database, Jobs, TurnEnd};
 
 const RESTORE: &str = "select restore_turn($1, $2, $3, $4) as result";
 
@@ -30,7 +32,7 @@ impl Jobs {
     /// restored in its place in the chat, and is free.
     ///
     /// Fails for good only if the user's client has reused the ids of a lost turn for another chat or message.
-    pub async fn store_finished(&self, turn: &FinishedTurn) -> Result<Stored, DatabaseError> {
+    pub async fn store_finished(&self, turn: &FinishedTurn) -> Result<Stored, StoreError> {
         let mut result = self.database.finish(turn.user, &turn.answer_id, end(turn), None).await?;
         if result == FinishResult::Unknown {
             result = self.database.restore(turn).await?;

@@ -4,11 +4,13 @@ use deadpool_postgres::Object;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_core::ids::{ChatId, MessageId, UserId};
+use shared_core::store::StoreError;
 use shared_core::turn::{NewTurn, Placement};
 use tokio_postgres::types::Json;
 
 use super::placement::PlacementFields;
-use crate::{BegunTurn, Database, DatabaseError};
+use crate::error::DatabaseError;
+use crate::{BegunTurn, Database};
 
 const WITHDRAW: &str = "select withdraw_turn($1, $2, $3, $4)";
 
@@ -63,8 +65,8 @@ impl Database {
         turn: &BegunTurn,
         code: &str,
         now: Timestamp,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<(), StoreError> {
         let withdrawal = &Withdrawal::new(turn.user, &turn.chat, &turn.answer, &turn.placement);
-        self.retrying(|client| async move { withdrawal.run(&client, code, now).await }).await
+        Ok(self.retrying(|client| async move { withdrawal.run(&client, code, now).await }).await?)
     }
 }

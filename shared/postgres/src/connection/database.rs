@@ -10,10 +10,13 @@ use shared_core::env::{ConfigError, Env};
 use shared_core::session::Session;
 
 use super::connector::Connector;
+use shared_core::store::StoreError;
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::{DatabaseConfig, DatabaseError, Request};
+use crate::error::DatabaseError;
+use crate::{DatabaseConfig, Request};
 
 /// Timeout for a connection, a pooled one or a new one.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -82,13 +85,16 @@ impl Database {
     }
 
     /// Whether the server answers.
-    pub async fn ping(&self) -> Result<(), DatabaseError> {
-        self.retrying(|client| async move { Ok(client.simple_query("").await.map(drop)?) }).await
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self
+            .retrying(|client| async move { Ok(client.simple_query("").await.map(drop)?) })
+            .await?)
     }
 
     /// Opens a connection if none is open, so that the next request finds one.
-    pub async fn warm(self) -> Result<(), DatabaseError> {
-        self.connection().await.map(drop)
+    pub async fn warm(self) -> Result<(), StoreError> {
+        self.connection().await.map(drop)?;
+        Ok(())
     }
 
     /// Runs one statement as a transaction of its own: one round trip.
@@ -124,14 +130,12 @@ impl Database {
     {
         let run = async || {
             let connection = self.connection().await?;
-            match tokio::time::timeout(TRANSACTION_WITHIN, run(connection)).await {
-                Ok(result) => result,
-                Err(elapsed) => {
-                    // The connection's state is unknown: do not reuse it.
-                    self.forget_connections();
-                    Err(DatabaseError::Unavailable(elapsed.into()))
-                }
-            }
+            let Ok(result) = timeout(TRANSACTION_WITHIN, run(connection)).await else {
+                // The connection's state is unknown: do not reuse it.
+                self.forget_connections();
+                return Err(DatabaseError::TimedOut);
+            };
+            result
         };
         match run().await {
             Err(error) if error.is_dead_connection() => {

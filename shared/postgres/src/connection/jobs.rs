@@ -6,10 +6,12 @@
 
 use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
+use shared_core::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::{Database, DatabaseConfig, DatabaseError};
+use crate::error::DatabaseError;
+use crate::{Database, DatabaseConfig};
 
 /// The database, for jobs.
 #[derive(Clone, Debug)]
@@ -29,12 +31,12 @@ impl Jobs {
     }
 
     /// Opens a connection if none is open.
-    pub async fn warm(self) -> Result<(), DatabaseError> {
+    pub async fn warm(self) -> Result<(), StoreError> {
         self.database.warm().await
     }
 
     /// Whether the server answers.
-    pub async fn ping(&self) -> Result<(), DatabaseError> {
+    pub async fn ping(&self) -> Result<(), StoreError> {
         self.database.ping().await
     }
 

@@ -9,7 +9,8 @@ use shared_core::session::Session;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::{Database, DatabaseError};
+use crate::Database;
+use crate::error::DatabaseError;
 
 /// Idle timeout: a session that was not used for this long has ended.
 const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use shared_core::account::{SessionSummary, User};
 use shared_core::email::Email;
 use shared_core::ids::{SessionId, UserId};
+use shared_core::store::StoreError;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::users::user;
-use crate::{Database, DatabaseError, Request};
+use crate::error::DatabaseError;
+use crate::{Database, Request};
 
 const SIGN_IN: &str = "
     select id, email, name, created_at
@@ -68,7 +70,7 @@ impl Database {
         email: &Email,
         session: &NewSession,
         now: Timestamp,
-    ) -> Result<User, DatabaseError> {
+    ) -> Result<User, StoreError> {
         let agent = session.user_agent.as_deref();
         let agent: Option<String> =
             agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
@@ -81,7 +83,7 @@ impl Database {
             &session.expires_at,
         ];
         let rows = self.query(SIGN_IN, params).await?;
-        user(rows.first().ok_or_else(|| DatabaseError::unexpected("no user"))?)
+        Ok(user(rows.first().ok_or_else(|| DatabaseError::unexpected("no user"))?)?)
     }
 }
 
@@ -91,7 +93,7 @@ impl Request<'_> {
         &self,
         after: Option<Uuid>,
         limit: usize,
-    ) -> Result<SessionsPage, DatabaseError> {
+    ) -> Result<SessionsPage, StoreError> {
         let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let rows = self.query(LIST, &[&self.session.user.0, &self.now, &after, &one_more]).await?;
         let mut items = rows
@@ -113,12 +115,14 @@ impl Request<'_> {
     }
 
     /// Ends this session.
-    pub async fn log_out(&self) -> Result<(), DatabaseError> {
-        self.query(REVOKE, &[&self.session.id.0, &self.now]).await.map(drop)
+    pub async fn log_out(&self) -> Result<(), StoreError> {
+        self.query(REVOKE, &[&self.session.id.0, &self.now]).await?;
+        Ok(())
     }
 
     /// Ends all of the user's sessions, this one too.
-    pub async fn log_out_everywhere(&self) -> Result<(), DatabaseError> {
-        self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await.map(drop)
+    pub async fn log_out_everywhere(&self) -> Result<(), StoreError> {
+        self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await?;
+        Ok(())
     }
 }

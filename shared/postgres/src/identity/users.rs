@@ -2,9 +2,11 @@
 
 use shared_core::account::{DisplayName, User};
 use shared_core::ids::UserId;
+use shared_core::store::StoreError;
 use tokio_postgres::Row;
 
-use crate::{DatabaseError, Request};
+use crate::Request;
+use crate::error::DatabaseError;
 
 const READ: &str = "select id, email, name, created_at from users where id = $1";
 
@@ -16,20 +18,20 @@ const RENAME: &str = "
 
 impl Request<'_> {
     /// The user of this request.
-    pub async fn user(&self) -> Result<User, DatabaseError> {
+    pub async fn user(&self) -> Result<User, StoreError> {
         one_user(&self.query(READ, &[&self.session.user.0]).await?)
     }
 
     /// Sets the display name; `None` removes it.
-    pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, DatabaseError> {
+    pub async fn rename(&self, name: Option<&DisplayName>) -> Result<User, StoreError> {
         let name = name.map(DisplayName::as_str);
         one_user(&self.query(RENAME, &[&self.session.user.0, &name]).await?)
     }
 }
 
 /// A live session has a user, because deleting a user deletes their sessions.
-fn one_user(rows: &[Row]) -> Result<User, DatabaseError> {
-    rows.first().map_or(Err(DatabaseError::SessionEnded), user)
+fn one_user(rows: &[Row]) -> Result<User, StoreError> {
+    Ok(user(rows.first().ok_or(StoreError::SessionEnded)?)?)
 }
 
 pub(crate) fn user(row: &Row) -> Result<User, DatabaseError> {

@@ -4,12 +4,14 @@
 use jiff::Timestamp;
 use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap};
 use shared_core::plans::PlanId;
+use shared_core::store::StoreError;
 use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::{DatabaseError, Request};
+use crate::Request;
+use crate::error::DatabaseError;
 
 /// The columns that [`stored`] reads of `k`, the key of user `$1`, at the time `$2`.
 macro_rules! stored_key {
@@ -140,31 +142,23 @@ pub struct KeyOverview {
 
 impl Request<'_> {
     /// The user's key and plan, and the data key under `master`.
-    pub async fn key_overview(&self, master: Option<&str>) -> Result<KeyOverview, DatabaseError> {
+    pub async fn key_overview(&self, master: Option<&str>) -> Result<KeyOverview, StoreError> {
         let rows = self.query(OVERVIEW, &[&self.session.user.0, &self.now, &master]).await?;
         let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no overview"))?;
-        let plan: String = row.try_get("plan")?;
-        Ok(KeyOverview {
-            plan: PlanId::parse(&plan),
-            data_key: row
-                .try_get::<_, Option<Uuid>>("data_key")?
-                .map(|_| data_key(row))
-                .transpose()?,
-            key: row.try_get::<_, Option<&str>>("masked")?.map(|_| stored(row)).transpose()?,
-        })
+        Ok(overview(row)?)
     }
 
     /// Adds a data key, or returns the one that its master key has already.
-    pub async fn add_data_key(&self, key: &WrappedKey) -> Result<WrappedKey, DatabaseError> {
+    pub async fn add_data_key(&self, key: &WrappedKey) -> Result<WrappedKey, StoreError> {
         let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &self.now];
         match self.query(ADD_DATA_KEY, params).await?.first() {
-            Some(row) => data_key(row),
-            None => Err(DatabaseError::unexpected("no data key")),
+            Some(row) => Ok(data_key(row)?),
+            None => Err(DatabaseError::unexpected("no data key").into()),
         }
     }
 
     /// Stores the user's key, replacing an earlier one, whose settings it inherits.
-    pub async fn put_key(&self, key: &NewKey<'_>) -> Result<StoredKey, DatabaseError> {
+    pub async fn put_key(&self, key: &NewKey<'_>) -> Result<StoredKey, StoreError> {
         let NewKey { sealed, masked, change, info } = *key;
         let params: &[&(dyn ToSql + Sync)] = &[
             &self.session.user.0,
@@ -184,13 +178,13 @@ impl Request<'_> {
             &change.cap.flatten().map(MonthlyCap::nano_usd),
         ];
         match self.query(PUT, params).await?.first() {
-            Some(row) => stored(row),
-            None => Err(DatabaseError::unexpected("no stored key")),
+            Some(row) => Ok(stored(row)?),
+            None => Err(DatabaseError::unexpected("no stored key").into()),
         }
     }
 
     /// Changes the key's policy or cap; returns the key, if there is one.
-    pub async fn change_key(&self, change: KeyChange) -> Result<Option<StoredKey>, DatabaseError> {
+    pub async fn change_key(&self, change: KeyChange) -> Result<Option<StoredKey>, StoreError> {
         let params: &[&(dyn ToSql + Sync)] = &[
             &self.session.user.0,
             &self.now,
@@ -198,13 +192,23 @@ impl Request<'_> {
             &change.cap.is_some(),
             &change.cap.flatten().map(MonthlyCap::nano_usd),
         ];
-        self.query(CHANGE, params).await?.first().map(stored).transpose()
+        Ok(self.query(CHANGE, params).await?.first().map(stored).transpose()?)
     }
 
     /// Deletes the user's key, if there is one.
-    pub async fn delete_key(&self) -> Result<(), DatabaseError> {
-        self.query(DELETE, &[&self.session.user.0]).await.map(drop)
+    pub async fn delete_key(&self) -> Result<(), StoreError> {
+        self.query(DELETE, &[&self.session.user.0]).await?;
+        Ok(())
     }
+}
+
+fn overview(row: &Row) -> Result<KeyOverview, DatabaseError> {
+    let plan: String = row.try_get("plan")?;
+    Ok(KeyOverview {
+        plan: PlanId::parse(&plan),
+        data_key: row.try_get::<_, Option<Uuid>>("data_key")?.map(|_| data_key(row)).transpose()?,
+        key: row.try_get::<_, Option<&str>>("masked")?.map(|_| stored(row)).transpose()?,
+    })
 }
 
 /// Reads `data_key`, `master` and `wrapped`.

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use shared_core::ids::UserId;
+use shared_core::store::StoreError;
 use shared_core::vault::{Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::provider_keys::{ADD_DATA_KEY, DATA_KEY, data_key};
 use crate::billing::payment::encrypted_key;
-use crate::{DatabaseError, EncryptedKey, Jobs};
+use crate::error::DatabaseError;
+use crate::{EncryptedKey, Jobs};
 
 /// Rows of a page: a run that is cut off has done most of its work.
 const PAGE: i64 = 200;
@@ -53,16 +55,16 @@ impl Jobs {
         &self,
         master: &str,
         after: Option<UserId>,
-    ) -> Result<Vec<UserKey>, DatabaseError> {
+    ) -> Result<Vec<UserKey>, StoreError> {
         let after = after.map(|user| user.0);
         let rows = self.query(KEYS_TO_ROTATE, &[&master, &after, &PAGE]).await?;
-        rows.iter().map(user_key).collect()
+        Ok(rows.iter().map(user_key).collect::<Result<_, _>>()?)
     }
 
     /// The data key under `master`, if there is one.
-    pub async fn data_key(&self, master: &str) -> Result<Option<WrappedKey>, DatabaseError> {
+    pub async fn data_key(&self, master: &str) -> Result<Option<WrappedKey>, StoreError> {
         let rows = self.query(DATA_KEY, &[&master]).await?;
-        rows.first().map(data_key).transpose()
+        Ok(rows.first().map(data_key).transpose()?)
     }
 
     /// Adds a data key, or returns the one that its master key has already.
@@ -70,20 +72,16 @@ impl Jobs {
         &self,
         key: &WrappedKey,
         now: Timestamp,
-    ) -> Result<WrappedKey, DatabaseError> {
+    ) -> Result<WrappedKey, StoreError> {
         let params: &[&(dyn ToSql + Sync)] = &[&key.id.0, &key.master, &key.wrapped, &now];
         match self.query(ADD_DATA_KEY, params).await?.first() {
-            Some(row) => data_key(row),
-            None => Err(DatabaseError::unexpected("no data key")),
+            Some(row) => Ok(data_key(row)?),
+            None => Err(DatabaseError::unexpected("no data key").into()),
         }
     }
 
     /// Replaces a key by its re-encrypted form; returns whether it still was the one that was read.
-    pub async fn replace_key(
-        &self,
-        read: &UserKey,
-        sealed: &Sealed,
-    ) -> Result<bool, DatabaseError> {
+    pub async fn replace_key(&self, read: &UserKey, sealed: &Sealed) -> Result<bool, StoreError> {
         let params: &[&(dyn ToSql + Sync)] = &[
             &read.user.0,
             &read.key.sealed.nonce.as_slice(),
@@ -95,7 +93,7 @@ impl Jobs {
     }
 
     /// Deletes data keys of other master keys that no key uses any more; returns how many.
-    pub async fn delete_unused_data_keys(&self, master: &str) -> Result<usize, DatabaseError> {
+    pub async fn delete_unused_data_keys(&self, master: &str) -> Result<usize, StoreError> {
         Ok(self.query(DELETE_UNUSED_DATA_KEYS, &[&master]).await?.len())
     }
 }

@@ -7,7 +7,7 @@ use shared_core::answer::Answer;
 use shared_core::credits::ORPHANED_AFTER;
 use shared_core::outcome::Outcome;
 use shared_core::turn::{NewTurn, Placement};
-use shared_postgres::{Database, DatabaseError};
+use shared_postgres::{BeginTurnError, Database};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, finish, stack, with_idempotency_key};
@@ -24,8 +24,8 @@ async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) 
     for begun in join_all(begun).await {
         match begun {
             Ok(()) => counts.0 += 1,
-            Err(DatabaseError::TurnRunning(_)) => counts.1 += 1,
-            Err(DatabaseError::DuplicateTurn) => counts.2 += 1,
+            Err(BeginTurnError::Running(_)) => counts.1 += 1,
+            Err(BeginTurnError::Duplicate) => counts.2 += 1,
             Err(other) => unreachable!("{other}"),
         }
     }
@@ -72,7 +72,7 @@ async fn an_idempotency_key_begins_one_turn_in_any_chat_and_is_reusable_if_that_
     let (ada, eve) =
         (stack.session("ada@example.com").await, stack.session("eve@example.com").await);
     let again = begin(&stack, &ada, &with_idempotency_key(next_turn("chat-0009", 9), "one")).await;
-    assert!(matches!(again, Err(DatabaseError::DuplicateTurn)), "{again:?}");
+    assert!(matches!(again, Err(BeginTurnError::Duplicate)), "{again:?}");
     begin(&stack, &ada, &with_idempotency_key(next_turn("chat-0010", 10), "two")).await.unwrap();
     begin(&stack, &eve, &with_idempotency_key(next_turn("chat-0011", 11), "one")).await.unwrap();
 
@@ -94,12 +94,12 @@ async fn a_duplicate_of_the_turn_that_reserved_the_last_credit_is_not_denied_pay
         finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     }
     let sixth = begin(&stack, &ada, &next_turn("the-chat", 6)).await;
-    assert!(matches!(sixth, Err(DatabaseError::PaymentDenied(_))), "{sixth:?}");
+    assert!(matches!(sixth, Err(BeginTurnError::PaymentDenied(_))), "{sixth:?}");
     let by_question = NewTurn { answer: message_id("answer-5b"), ..next_turn("the-chat", 5) };
     let by_key = with_idempotency_key(next_turn("other-chat", 7), "key 5");
     for duplicate in [by_question, by_key] {
         let duplicate = begin(&stack, &ada, &duplicate).await;
-        assert!(matches!(duplicate, Err(DatabaseError::DuplicateTurn)), "{duplicate:?}");
+        assert!(matches!(duplicate, Err(BeginTurnError::Duplicate)), "{duplicate:?}");
     }
 }
 
@@ -115,12 +115,12 @@ async fn no_turn_begins_beside_a_running_one_until_that_counts_as_orphaned() {
         Placement::Regenerate { question: question() },
     ] {
         let beside = begin(&stack, &ada, &new_turn("the-chat", place, "answer-02")).await;
-        let Err(DatabaseError::TurnRunning(answer)) = beside else { unreachable!("{beside:?}") };
+        let Err(BeginTurnError::Running(answer)) = beside else { unreachable!("{beside:?}") };
         assert_eq!(answer.as_str(), "answer-01");
     }
     stack.clock.set(first.began_at + ORPHANED_AFTER - Duration::from_secs(2));
     let almost = begin(&stack, &ada, &next_turn("the-chat", 2)).await;
-    assert!(matches!(almost, Err(DatabaseError::TurnRunning(_))), "{almost:?}");
+    assert!(matches!(almost, Err(BeginTurnError::Running(_))), "{almost:?}");
     let begun = begin(&stack, &ada, &next_turn("the-chat", 2)).await.unwrap();
     finish(&stack, &begun, &Answer::default(), &Outcome::Stopped).await.unwrap();
     begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
@@ -135,12 +135,12 @@ async fn a_question_is_a_duplicate_only_in_its_own_chat() {
     finish(&stack, &begun, &answer_of("reply"), &Outcome::Complete).await.unwrap();
     let again = |chat: &str| NewTurn { answer: message_id("answer-1b"), ..next_turn(chat, 1) };
     let elsewhere = begin(&stack, &ada, &again("adas-other-chat")).await;
-    assert!(matches!(elsewhere, Err(DatabaseError::MessageExists)), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(BeginTurnError::MessageExists)), "{elsewhere:?}");
     // Ids are unique per user: Eve's chat of the same id is a new one, without Ada's messages.
     let eves = begin(&stack, &eve, &again("adas-chat")).await.unwrap();
     assert_eq!(eves.context.messages, []);
     // The id of an answer is not that of a question.
     let place = Placement::Append { question: message_id("answer-01") };
     let odd = begin(&stack, &ada, &new_turn("adas-chat", place, "answer-1c")).await;
-    assert!(matches!(odd, Err(DatabaseError::MessageExists)), "{odd:?}");
+    assert!(matches!(odd, Err(BeginTurnError::MessageExists)), "{odd:?}");
 }

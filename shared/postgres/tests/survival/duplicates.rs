@@ -8,7 +8,7 @@ use shared_core::keys::KeyPolicy;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, Placement, Question};
-use shared_postgres::{DatabaseError, DuplicateTurn};
+use shared_postgres::{DuplicateTurn, TurnLookup};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, finish, stack, with_idempotency_key};
@@ -143,24 +143,25 @@ async fn the_turn_of_a_chat_is_that_of_its_head_or_of_the_given_answer() {
         let (database, chat) = (stack.database(), ChatId::parse(chat).unwrap());
         let answer = answer.map(message_id);
         let request = database.request(session, stack.clock.now());
-        let turn = request.turn_of(&chat, answer.as_ref()).await;
-        turn.map(|turn| turn.map(|turn| (turn.answer.to_string(), turn.status)))
+        request.turn_of(&chat, answer.as_ref()).await.unwrap()
     };
-    let expected = |answer: &str, status| Some((answer.to_owned(), status));
+    let found = |lookup| {
+        let TurnLookup::Turn(turn) = lookup else { unreachable!("{lookup:?}") };
+        (turn.answer.to_string(), turn.status)
+    };
     assert_eq!(
-        turn_of(&ada, "the-chat", None).await.unwrap(),
-        expected("answer-02", AnswerStatus::Streaming)
+        found(turn_of(&ada, "the-chat", None).await),
+        ("answer-02".to_owned(), AnswerStatus::Streaming)
     );
     assert_eq!(
-        turn_of(&ada, "the-chat", Some("answer-01")).await.unwrap(),
-        expected("answer-01", AnswerStatus::Interrupted)
+        found(turn_of(&ada, "the-chat", Some("answer-01")).await),
+        ("answer-01".to_owned(), AnswerStatus::Interrupted)
     );
     for not_there in ["answer-03", "question-1", "answer-99"] {
-        assert_eq!(turn_of(&ada, "the-chat", Some(not_there)).await.unwrap(), None);
+        assert_eq!(turn_of(&ada, "the-chat", Some(not_there)).await, TurnLookup::NoTurn);
     }
     for (session, chat) in [(&eve, "the-chat"), (&ada, "no-such-chat")] {
-        let not_there = turn_of(session, chat, None).await;
-        assert!(matches!(not_there, Err(DatabaseError::ChatNotFound)), "{not_there:?}");
+        assert_eq!(turn_of(session, chat, None).await, TurnLookup::NoChat);
     }
 }
 

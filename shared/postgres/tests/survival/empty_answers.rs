@@ -4,7 +4,7 @@ use shared_core::answer::Answer;
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{NewTurn, Placement};
-use shared_postgres::DatabaseError;
+use shared_postgres::BeginTurnError;
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, overview, stack, with_idempotency_key};
@@ -24,7 +24,7 @@ async fn complete(stack: &TestStack, session: &Session, turn: &NewTurn) {
 /// The answer that `turn` is a duplicate of, and whether it was found by its idempotency key.
 async fn original(stack: &TestStack, session: &Session, turn: &NewTurn) -> (String, bool) {
     let begun = begin(stack, session, turn).await;
-    assert!(matches!(begun, Err(DatabaseError::DuplicateTurn)), "{begun:?}");
+    assert!(matches!(begun, Err(BeginTurnError::Duplicate)), "{begun:?}");
     let (database, now) = (stack.database(), stack.clock.now());
     let duplicate = database.request(session, now).duplicate_of(turn).await.unwrap().unwrap();
     assert!(duplicate.is_same, "{duplicate:?}");
@@ -63,7 +63,7 @@ async fn a_retry_that_is_denied_payment_does_not_take_the_idempotency_key() {
     stack.owner().await.execute("update allowances set balance = 0", &[]).await.unwrap();
     let refused =
         begin(&stack, &ada, &with_idempotency_key(regenerate("answer-1b"), "the key")).await;
-    assert!(matches!(refused, Err(DatabaseError::PaymentDenied(_))), "{refused:?}");
+    assert!(matches!(refused, Err(BeginTurnError::PaymentDenied(_))), "{refused:?}");
     assert_eq!(count(&stack, "select count(*) from turns where idempotency_key is null").await, 0);
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use shared_core::answer::Answer;
 use shared_core::credits::ORPHANED_AFTER;
 use shared_core::outcome::Outcome;
-use shared_postgres::{BegunTurn, DatabaseError, Stored};
+use shared_postgres::{BegunTurn, FinishTurnError, Stored};
 use testkit::{TestStack, answer_of, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack};
@@ -42,7 +42,7 @@ async fn an_interrupted_answer_is_replaced_by_its_true_end_and_by_nothing_else()
         assert!(!interrupt(&stack, &begun, &cut_off("h")).await);
         for late in [&Outcome::Interrupted, &Outcome::Complete, &Outcome::Stopped] {
             let late = finish(&stack, &begun, &answer_of("later"), late).await;
-            assert!(matches!(late, Err(DatabaseError::AnswerNotOpen)), "{late:?}");
+            assert!(matches!(late, Err(FinishTurnError::AnswerNotOpen)), "{late:?}");
         }
         assert_eq!(overview(&stack, answer).await, ended);
     }
@@ -86,7 +86,7 @@ async fn the_end_of_a_deleted_answer_is_distinguished_from_a_late_one() {
     for deleted in ["chats", "chats", "users"] {
         stack.owner().await.execute(&format!("delete from {deleted}"), &[]).await.unwrap();
         let gone = finish(&stack, &begun, &answer_of("hello"), &Outcome::Complete).await;
-        assert!(matches!(gone, Err(DatabaseError::AnswerGone)), "{gone:?}");
+        assert!(matches!(gone, Err(FinishTurnError::AnswerGone)), "{gone:?}");
         if deleted == "chats" {
             assert_eq!(overview(&stack, "answer-01").await, "settled 7");
             stack.assert_books_are_right().await;

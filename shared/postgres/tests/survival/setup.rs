@@ -6,7 +6,7 @@ use shared_core::answer::{Answer, ModelEvent};
 use shared_core::outcome::Outcome;
 use shared_core::session::Session;
 use shared_core::turn::{IdempotencyKey, NewTurn};
-use shared_postgres::{BegunTurn, DatabaseConfig, DatabaseError, Jobs, TurnEnd};
+use shared_postgres::{BeginTurnError, BegunTurn, DatabaseConfig, FinishTurnError, Jobs, TurnEnd};
 use testkit::TestStack;
 
 /// At noon, so that no test meets a midnight.
@@ -25,7 +25,7 @@ pub(crate) async fn begin(
     stack: &TestStack,
     session: &Session,
     turn: &NewTurn,
-) -> Result<BegunTurn, DatabaseError> {
+) -> Result<BegunTurn, BeginTurnError> {
     stack.clock.advance(Duration::from_secs(1));
     let (database, plans) = (stack.database(), stack.plans());
     database.request(session, stack.clock.now()).begin_turn(turn, &plans).await
@@ -37,7 +37,7 @@ pub(crate) async fn finish(
     begun: &BegunTurn,
     answer: &Answer,
     outcome: &Outcome,
-) -> Result<(), DatabaseError> {
+) -> Result<(), FinishTurnError> {
     stack.clock.advance(Duration::from_secs(1));
     let end = TurnEnd { answer, outcome, at: stack.clock.now() };
     stack.database().finish_turn(begun, end).await

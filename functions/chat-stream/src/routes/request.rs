@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use shared_core::catalogue::{ModelId, ModelPricing, ModelTable};
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::random::Entropy;
-use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question, TurnError};
+use shared_core::turn::{
+    IdempotencyKey, InvalidTurn, NewTurn, Placement, Question, TurnLookupError,
+};
 use utoipa::ToSchema;
 
 /// The request for a turn.
@@ -76,13 +78,15 @@ pub(crate) struct Rules<'a> {
 pub(crate) enum Unreadable {
     /// The message does not have the schema's shape.
     Json(serde_json::Error),
-    /// The turn cannot be asked for.
-    Turn(TurnError),
+    /// It is not a turn.
+    Invalid(InvalidTurn),
+    /// It regenerates a message without an id.
+    NotFound(TurnLookupError),
 }
 
-impl From<TurnError> for Unreadable {
-    fn from(error: TurnError) -> Self {
-        Self::Turn(error)
+impl From<InvalidTurn> for Unreadable {
+    fn from(error: InvalidTurn) -> Self {
+        Self::Invalid(error)
     }
 }
 
@@ -93,11 +97,11 @@ impl ChatRequest {
         let (model, pricing) = model(self.model, rules.table)?;
         let message =
             self.message.or_else(|| self.messages.and_then(|mut messages| messages.pop()));
-        let message = message.ok_or(TurnError::NoMessage)?;
+        let message = message.ok_or(InvalidTurn::NoMessage)?;
         let message: IncomingMessage =
             serde_json::from_str(message.get()).map_err(Unreadable::Json)?;
         if message.role != "user" {
-            return Err(TurnError::NotAQuestion.into());
+            return Err(InvalidTurn::NotAQuestion.into());
         }
         let question = Question::parse(texts(&message.parts)?, rules.message_limit)?;
         let new_id = || MessageId::from(rules.entropy.uuid(rules.now));
@@ -109,7 +113,9 @@ impl ChatRequest {
             .map_err(malformed("message.id"))?;
         let placement = match (self.trigger, id) {
             (Trigger::RegenerateMessage, Some(question)) => Placement::Regenerate { question },
-            (Trigger::RegenerateMessage, None) => return Err(TurnError::MessageNotFound.into()),
+            (Trigger::RegenerateMessage, None) => {
+                return Err(Unreadable::NotFound(TurnLookupError::MessageNotFound));
+            }
             (Trigger::SubmitMessage, id) => match self.message_id {
                 None => Placement::Append { question: id.unwrap_or_else(new_id) },
                 Some(replaced) => {
@@ -130,25 +136,28 @@ impl ChatRequest {
     }
 }
 
-fn model(asked: Option<String>, table: &ModelTable) -> Result<(ModelId, ModelPricing), TurnError> {
+fn model(
+    asked: Option<String>,
+    table: &ModelTable,
+) -> Result<(ModelId, ModelPricing), InvalidTurn> {
     let model = match &asked {
         Some(asked) => ModelId::parse(asked),
         None => Some(table.default_model().clone()),
     };
     let offered = model.and_then(|model| table.offered(&model).map(|pricing| (model, pricing)));
     let asked = asked.unwrap_or_default();
-    offered.ok_or_else(|| TurnError::UnknownModel { model: asked.chars().take(128).collect() })
+    offered.ok_or_else(|| InvalidTurn::UnknownModel { model: asked.chars().take(128).collect() })
 }
 
-fn texts(parts: &[IncomingPart]) -> Result<Vec<&str>, TurnError> {
+fn texts(parts: &[IncomingPart]) -> Result<Vec<&str>, InvalidTurn> {
     let text = |part: &'_ IncomingPart| match (part.kind.as_str(), &part.text) {
         ("text", Some(_)) => Ok(()),
-        _ => Err(TurnError::UnsupportedPart { kind: part.kind.chars().take(64).collect() }),
+        _ => Err(InvalidTurn::UnsupportedPart { kind: part.kind.chars().take(64).collect() }),
     };
     parts.iter().try_for_each(text)?;
     Ok(parts.iter().filter_map(|part| part.text.as_deref()).collect())
 }
 
-fn malformed(field: &'static str) -> impl Fn(MalformedId) -> TurnError {
-    move |source| TurnError::MalformedId { field, source }
+fn malformed(field: &'static str) -> impl Fn(MalformedId) -> InvalidTurn {
+    move |source| InvalidTurn::MalformedId { field, source }
 }

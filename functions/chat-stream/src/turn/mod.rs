@@ -10,7 +10,7 @@
 //!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
 //!                │
 //!   run ─────────┤  each chunk: parsed, sent to the browser, kept      (from here, an event)
-//!                │      └─ copied to the live log, which receives stop requests (writer.rs)
+//!                │      └─ copied to the live log, which receives stop requests (live/writer.rs)
 //!                ▼
 //!            postgres: answer, usage, charge ──▶ `finish`, [DONE]
 //!                └─ unavailable? to the inbox instead (persist.rs)
@@ -18,51 +18,44 @@
 //!
 //! The task outlives its client: a closed tab does not end a turn.
 
-use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+mod begin;
+mod byok;
+mod context;
+mod deduplicate;
+mod generate;
+mod persist;
+mod prepare;
+mod telemetry;
+
+use axum::response::IntoResponse;
 use shared_cache::{CacheError, Permit};
 use shared_core::answer::{Answer, FinishReason};
-use shared_core::ids::TraceId;
 use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::{NewTurn, TurnError};
+use shared_core::turn::{AnswerError, NewTurn};
 use shared_http::{ApiError, RateLimit, TurnSummary, UiStream};
 use shared_openrouter::{CompletionRequest, ModelStream};
 use shared_postgres::BegunTurn;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::Deps;
-use crate::begin::{Beginning, begin};
-use crate::byok::confirmed;
-use crate::generate::{
+use self::begin::{Beginning, begin};
+use self::byok::verify_refusal;
+use self::generate::{
     Interruption, StreamEnd, StreamResult, StreamTimeouts, generate, interrupted,
 };
-use crate::persist::{NotStored, failed, store, withdraw};
-use crate::prepare::{Ready, ready};
-use crate::telemetry::{Times, report, report_refusal};
-use crate::writer::LogWriter;
+use self::persist::{NotStored, failed, store, withdraw};
+use self::prepare::{Input, prepare_input};
+use self::telemetry::{Times, report, report_refusal};
+use crate::Deps;
+use crate::live::writer::LogWriter;
 
-/// Receives the response, or the error instead of one.
-pub type Respond = oneshot::Sender<Result<Response, ApiError>>;
-
-/// The context of a turn's request.
-#[derive(Clone, Copy, Debug)]
-pub struct TurnContext {
-    /// The user's session.
-    pub session: Session,
-    /// The trace id, by which the provider's record of the turn can be found.
-    pub trace: TraceId,
-    /// When the question arrived.
-    pub now: Timestamp,
-}
+pub use self::context::{Respond, TurnContext};
 
 /// Runs a turn from its beginning to its end. Sends the response to `respond` as soon as the model
 /// has accepted the question.
 pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
     let (begun, permit) = match begin(&deps, &context, &turn).await {
-        Ok(Beginning::Begun(begun, permit)) => (begun, permit),
+        Ok(Beginning::New(begun, permit)) => (begun, permit),
         Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
@@ -103,11 +96,12 @@ async fn prepare(
     writer: &LogWriter,
 ) -> Result<Prepared, ApiError> {
     let database = deps.database.request(session, *now);
-    let Ready { prompt, key, rate_limit } = match ready(deps, &database, begun, permit).await {
-        Ok(ready) => ready,
-        Err(error) => return Err(withdraw(deps, begun, error.into(), *now).await),
-    };
-    let ask = CompletionRequest {
+    let Input { prompt, key, rate_limit } =
+        match prepare_input(deps, &database, begun, permit).await {
+            Ok(input) => input,
+            Err(error) => return Err(withdraw(deps, begun, error.into(), *now).await),
+        };
+    let request = CompletionRequest {
         model: &begun.model,
         messages: &prompt,
         user: session.user,
@@ -115,13 +109,13 @@ async fn prepare(
         key: key.as_ref(),
     };
     let asked = tokio::select! {
-        asked = deps.openrouter.complete(&ask) => asked,
+        asked = deps.openrouter.complete(&request) => asked,
         cut = interrupted(writer, &deps.tasks) => return Ok(Prepared { stream: Err(cut), rate_limit }),
     };
     match asked {
         Ok(stream) => Ok(Prepared { stream: Ok(stream), rate_limit }),
         Err(failure) => {
-            let error = ApiError::from(confirmed(deps, failure, key.as_ref(), *now).await);
+            let error = ApiError::from(verify_refusal(deps, failure, key.as_ref(), *now).await);
             report_refusal(deps, begun, &error);
             store(deps, begun, &Answer::default(), &failed(&error)).await.ok();
             Err(error)
@@ -165,7 +159,7 @@ async fn run(
         StreamEnd::Done => (Outcome::Complete, None),
         StreamEnd::Interrupted(Interruption::Stop) => (Outcome::Stopped, None),
         StreamEnd::Interrupted(Interruption::Shutdown) => {
-            (Outcome::Interrupted, Some(TurnError::Interrupted.into()))
+            (Outcome::Interrupted, Some(AnswerError::Interrupted.into()))
         }
         StreamEnd::Failed(failure) => {
             let error = ApiError::from(failure);
@@ -179,7 +173,7 @@ async fn run(
         charge: begun.charge(&answer),
     };
     match (stored, error) {
-        (Err(NotStored), _) => out.error(&TurnError::NotSaved.into(), None),
+        (Err(NotStored), _) => out.error(&AnswerError::NotSaved.into(), None),
         (Ok(()), Some(error)) => out.error(&error, Some(&summary)),
         (Ok(()), None) if outcome == Outcome::Stopped => out.abort(Some(&summary)),
         (Ok(()), None) => {

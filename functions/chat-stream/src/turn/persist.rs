@@ -1,17 +1,19 @@
 //! Persists the end of a turn in the database, or in the inbox while the database is unavailable.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use shared_core::answer::Answer;
 use shared_core::outcome::Outcome;
-use shared_core::turn::TurnError;
+use shared_core::turn::SendError;
 use shared_http::{ApiError, ErrorCode, Metric};
-use shared_postgres::{BegunTurn, DatabaseError, TurnEnd};
+use shared_postgres::{BegunTurn, FinishTurnError, TurnEnd};
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::Deps;
 
 /// The answer is stored neither in the database nor in the inbox.
-pub(crate) struct NotStored;
+pub(super) struct NotStored;
 
 /// The delay before each try: the server may be restarting.
 const TRIES: [Duration; 3] =
@@ -19,10 +21,11 @@ const TRIES: [Duration; 3] =
 /// A client waits for the end of the answer; a write that takes longer goes to the inbox.
 const STORE_WITHIN: Duration = Duration::from_millis(1500);
 
-/// Retries a write while the database is unavailable.
-async fn with_retries<F>(write: impl Fn() -> F) -> Result<(), DatabaseError>
+/// Retries a write while the database is unavailable; `is_final` says of an error that a retry would not change it.
+async fn with_retries<F, E>(write: impl Fn() -> F, is_final: impl Fn(&E) -> bool) -> Result<(), E>
 where
-    F: Future<Output = Result<(), DatabaseError>>,
+    F: Future<Output = Result<(), E>>,
+    E: Display,
 {
     let mut result = Ok(());
     for wait in TRIES {
@@ -31,8 +34,8 @@ where
         }
         result = write().await;
         match &result {
-            // Another process closed it, or it was deleted; a retry would not change that.
-            Ok(()) | Err(DatabaseError::AnswerNotOpen | DatabaseError::AnswerGone) => break,
+            Ok(()) => break,
+            Err(error) if is_final(error) => break,
             Err(error) => tracing::warn!(%error, "could not store the end of a turn"),
         }
     }
@@ -41,7 +44,7 @@ where
 
 /// Stores the turn's end in the database, or if that is unavailable in the inbox, from which the sweep
 /// stores it later.
-pub(crate) async fn store(
+pub(super) async fn store(
     deps: &Deps,
     begun: &BegunTurn,
     answer: &Answer,
@@ -49,12 +52,15 @@ pub(crate) async fn store(
 ) -> Result<(), NotStored> {
     let at = deps.app.clock().now();
     let end = TurnEnd { answer, outcome, at };
-    let store = || timeout(STORE_WITHIN, with_retries(|| deps.database.finish_turn(begun, end)));
+    // Another process has closed it, or it was deleted.
+    let is_final = |error: &FinishTurnError| !matches!(error, FinishTurnError::Store(_));
+    let finish = || deps.database.finish_turn(begun, end);
+    let store = || timeout(STORE_WITHIN, with_retries(finish, is_final));
     let about = [("answer", begun.answer.as_str())];
     match store().await {
         // The user deleted the chat meanwhile.
-        Ok(Ok(()) | Err(DatabaseError::AnswerGone)) => return Ok(()),
-        Ok(Err(DatabaseError::AnswerNotOpen)) => {}
+        Ok(Ok(()) | Err(FinishTurnError::AnswerGone)) => return Ok(()),
+        Ok(Err(FinishTurnError::AnswerNotOpen)) => {}
         // It may have been committed after all: storing the end is idempotent.
         Ok(Err(_)) | Err(_) => {
             match deps.inbox.put_turn(&begun.finished(answer, outcome, at)).await {
@@ -82,22 +88,22 @@ pub(crate) async fn store(
 
 /// The outcome of a turn that failed with `error`. `KeyRefused` marks the key as refused: by then the
 /// provider has confirmed it.
-pub(crate) fn failed(error: &ApiError) -> Outcome {
+pub(super) fn failed(error: &ApiError) -> Outcome {
     let refused_key = error.code() == ErrorCode::KeyRefused;
     Outcome::Failed { code: error.code().as_str().into(), refused_key }
 }
 
 /// Withdraws a turn that was never sent to the provider; returns the error for its client.
-pub(crate) async fn withdraw(
+pub(super) async fn withdraw(
     deps: &Deps,
     begun: &BegunTurn,
     why: ApiError,
     now: Timestamp,
 ) -> ApiError {
     let code = why.code().as_str();
-    match with_retries(|| deps.database.withdraw_turn(begun, code, now)).await {
+    match with_retries(|| deps.database.withdraw_turn(begun, code, now), |_| false).await {
         Ok(()) => why,
         // The sweep will release its credits.
-        Err(error) => TurnError::Unavailable(error.into()).into(),
+        Err(error) => SendError::from(error).into(),
     }
 }

@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use shared_core::ids::TraceId;
-use shared_core::turn::{IdempotencyKey, TurnError};
+use shared_core::turn::{IdempotencyKey, InvalidTurn};
 use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::Deps;
-use crate::request::{ChatRequest, Rules, Unreadable};
-use crate::turn::{self, TurnContext};
+use crate::routes::request::{ChatRequest, Rules, Unreadable};
+use crate::turn::{TurnContext, turn};
 
 /// Ask a model
 ///
@@ -67,25 +67,24 @@ pub(crate) async fn send(
         idempotency_key: idempotency_key(&headers)?,
         now,
     };
-    let turn = request.into_turn(rules).map_err(|error| match error {
+    let new = request.into_turn(rules).map_err(|error| match error {
         Unreadable::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
-        Unreadable::Turn(error) => error.into(),
+        Unreadable::Invalid(error) => error.into(),
+        Unreadable::NotFound(error) => error.into(),
     })?;
 
     // In a task of its own: the server drops a handler whose client disconnects, and a turn that has
     // begun must reach its end.
     let (respond, response) = oneshot::channel();
     let tasks = deps.tasks.clone();
-    tasks.spawn(
-        turn::turn(deps, TurnContext { session, trace, now }, turn, respond).in_current_span(),
-    );
+    tasks.spawn(turn(deps, TurnContext { session, trace, now }, new, respond).in_current_span());
     let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
     response.await.map_err(broke)?
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, TurnError> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, InvalidTurn> {
     let value = headers.get("idempotency-key");
     let text =
-        value.map(|value| value.to_str().map_err(|_| TurnError::MalformedKey)).transpose()?;
+        value.map(|value| value.to_str().map_err(|_| InvalidTurn::MalformedKey)).transpose()?;
     text.map(IdempotencyKey::parse).transpose()
 }

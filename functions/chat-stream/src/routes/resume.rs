@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use shared_core::chat::AnswerStatus;
-use shared_core::turn::TurnError;
+use shared_core::turn::TurnLookupError;
 use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::Deps;
-use crate::reader::follow;
-use crate::turn_ref::{TurnQuery, TurnSelector};
+use crate::live::reader::follow;
+use crate::routes::turn_ref::{TurnQuery, TurnSelector};
 
 /// Resume a running answer
 ///
@@ -43,7 +43,7 @@ pub(crate) async fn resume(
     let after = which.after;
     let turn = match which.find(&deps, &session).await {
         // A page tries to resume when it opens, also before its chat's first question.
-        Err(TurnError::ChatNotFound) if which.message.is_none() => None,
+        Err(TurnLookupError::ChatNotFound) if which.message.is_none() => None,
         found => found?,
     };
     // A client that has no part of an ended answer reads it from the chat.

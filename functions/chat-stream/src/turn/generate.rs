@@ -6,11 +6,11 @@ use shared_http::{Tasks, UiStream};
 use shared_openrouter::{ModelStream, Received};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::writer::LogWriter;
+use crate::live::writer::LogWriter;
 
 /// Why the model's stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StreamEnd {
+pub(super) enum StreamEnd {
     /// The model finished.
     Done,
     /// The model or the provider failed, or the deadline passed.
@@ -21,7 +21,7 @@ pub(crate) enum StreamEnd {
 
 /// The cause of an interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interruption {
+pub(super) enum Interruption {
     /// The user stopped the answer.
     Stop,
     /// This process is shutting down.
@@ -29,7 +29,7 @@ pub(crate) enum Interruption {
 }
 
 /// Waits for a stop request or the shutdown of this process.
-pub(crate) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interruption {
+pub(super) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interruption {
     tokio::select! {
         () = writer.stop_requested() => Interruption::Stop,
         () = tasks.hurried() => Interruption::Shutdown,
@@ -37,33 +37,33 @@ pub(crate) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interrupti
 }
 
 /// The outcome of a model's stream.
-pub(crate) struct StreamResult {
+pub(super) struct StreamResult {
     /// When its first output came, if any.
-    pub(crate) first_word: Option<Instant>,
+    pub(super) first_word: Option<Instant>,
     /// The longest time from receiving a chunk to sending it on.
-    pub(crate) longest_delay: Duration,
+    pub(super) longest_delay: Duration,
     /// Why it ended.
-    pub(crate) end: StreamEnd,
+    pub(super) end: StreamEnd,
 }
 
 impl StreamResult {
-    pub(crate) fn nothing(end: StreamEnd) -> Self {
+    pub(super) fn nothing(end: StreamEnd) -> Self {
         Self { first_word: None, longest_delay: Duration::ZERO, end }
     }
 }
 
 /// The heartbeat and the deadline of a turn.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StreamTimeouts {
+pub(super) struct StreamTimeouts {
     /// The interval of heartbeat comments in a quiet stream.
-    pub(crate) heartbeat: Duration,
+    pub(super) heartbeat: Duration,
     /// Lambda kills the function instance soon after, and unsaved output would be lost.
-    pub(crate) deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 /// Forwards the model's events until it finishes, the turn is interrupted, or the deadline passes.
 #[tracing::instrument(target = "otel", skip_all)]
-pub(crate) async fn generate(
+pub(super) async fn generate(
     stream: &mut ModelStream,
     answer: &mut Answer,
     out: &mut UiStream,

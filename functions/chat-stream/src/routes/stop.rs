@@ -8,15 +8,15 @@ use serde::Serialize;
 use shared_cache::{LiveLog, LogState};
 use shared_core::chat::AnswerStatus;
 use shared_core::ids::MessageId;
-use shared_core::turn::TurnError;
+use shared_core::turn::StopError;
 use shared_http::{ApiError, CurrentUser, ErrorBody};
 use tokio::time::{Duration, Instant, sleep};
 use utoipa::ToSchema;
 
 use crate::Deps;
-use crate::orphaned::{CloseError, close_if_orphaned};
-use crate::reader::POLL_INTERVAL;
-use crate::turn_ref::TurnSelector;
+use crate::live::orphaned::{CloseError, close_if_orphaned};
+use crate::live::reader::POLL_INTERVAL;
+use crate::routes::turn_ref::TurnSelector;
 
 /// How long to wait for the end: a user who stops an answer wants to ask something else.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ pub(crate) async fn stop(
     let Some(turn) = turn.filter(|turn| turn.status == AnswerStatus::Streaming) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let unavailable = |error: CloseError| TurnError::StopUnavailable(error.into());
+    let unavailable = |error: CloseError| StopError::Unavailable(error.into());
     let log = deps.cache.live_log(session.user, &turn.answer);
     log.request_stop().await.map_err(|error| unavailable(error.into()))?;
     let ended = has_ended(&log).await

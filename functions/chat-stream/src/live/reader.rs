@@ -17,14 +17,14 @@ use shared_cache::{CacheError, LiveLog, LogState, Page, Subject};
 use shared_core::chat::AnswerStatus;
 use shared_core::ids::UserId;
 use shared_core::limits::Limit;
-use shared_core::turn::TurnError;
+use shared_core::turn::{AnswerError, ResumeError};
 use shared_http::{ApiError, COMMENT, DONE, broken_off, event_stream};
 use shared_postgres::TurnRef;
 use tokio::time::{Duration, Instant, sleep};
 use tracing::{Instrument, Span};
 
 use crate::Deps;
-use crate::orphaned::{GRACE_PERIOD, close_orphaned, is_orphaned};
+use crate::live::orphaned::{GRACE_PERIOD, close_orphaned, is_orphaned};
 
 /// How often a log is polled. With the writer's batch window, readers are some 50 ms behind.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(30);
@@ -40,13 +40,13 @@ pub(crate) async fn follow(
     user: UserId,
     turn: TurnRef,
     after: u64,
-) -> Result<Option<Response>, TurnError> {
+) -> Result<Option<Response>, ResumeError> {
     let log = deps.cache.live_log(user, &turn.answer);
     let (subject, now) = (Subject::User(user), deps.app.clock().now());
     let acquiring = deps.cache.acquire(&subject, "follows", &[FOLLOWS], now);
     let (permit, page) = tokio::join!(acquiring, log.read(after));
-    let unavailable = |error: CacheError| TurnError::ResumeUnavailable(error.into());
-    permit.map_err(unavailable)?.map_err(TurnError::FollowedTooOften)?;
+    let unavailable = |error: CacheError| ResumeError::Unavailable(error.into());
+    permit.map_err(unavailable)?.map_err(ResumeError::TooOften)?;
     let page = page.map_err(unavailable)?;
     let has_ended = turn.status != AnswerStatus::Streaming;
     if has_ended && matches!(page.state, LogState::Orphaned | LogState::Absent) {
@@ -105,7 +105,7 @@ impl LogReader {
                 None => match self.poll().await {
                     Ok(page) => page,
                     Err(error) => {
-                        return Some(self.break_off(TurnError::ResumeUnavailable(error.into())));
+                        return Some(self.break_off(ResumeError::Unavailable(error.into())));
                     }
                 },
             };
@@ -130,7 +130,7 @@ impl LogReader {
                     Ok(false) => return Some(self.break_off(gap())),
                     Err(error) => {
                         tracing::warn!(%error, "left an orphaned turn to the sweep");
-                        return Some(self.break_off(TurnError::Interrupted));
+                        return Some(self.break_off(AnswerError::Interrupted));
                     }
                 }
             }
@@ -187,12 +187,12 @@ impl LogReader {
         self.orphaned_since.get_or_insert_with(Instant::now).elapsed()
     }
 
-    fn break_off(&mut self, why: TurnError) -> Bytes {
+    fn break_off(&mut self, why: impl Into<ApiError>) -> Bytes {
         self.is_over = true;
-        broken_off(&ApiError::from(why))
+        broken_off(&why.into())
     }
 }
 
-fn gap() -> TurnError {
-    TurnError::ResumeUnavailable("the live log has a gap".into())
+fn gap() -> ResumeError {
+    ResumeError::Unavailable("the live log has a gap".into())
 }

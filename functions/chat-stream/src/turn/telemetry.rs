@@ -6,19 +6,19 @@ use shared_http::{ApiError, ErrorCode, Metric};
 use shared_postgres::BegunTurn;
 use tokio::time::Instant;
 
+use super::generate::{StreamEnd, StreamResult};
 use crate::Deps;
-use crate::generate::{StreamEnd, StreamResult};
 
 /// The times of a turn.
-pub(crate) struct Times {
+pub(super) struct Times {
     /// The question arrived.
-    pub(crate) began: Instant,
+    pub(super) began: Instant,
     /// The provider accepted it.
-    pub(crate) accepted: Instant,
+    pub(super) accepted: Instant,
 }
 
 /// Logs and measures a turn once the model's stream has ended.
-pub(crate) fn report(
+pub(super) fn report(
     deps: &Deps,
     begun: &BegunTurn,
     answer: &Answer,
@@ -60,7 +60,7 @@ pub(crate) fn report(
 }
 
 /// Counts a turn that the provider refused, unless it refused the user's own key (BYOK).
-pub(crate) fn report_refusal(deps: &Deps, begun: &BegunTurn, error: &ApiError) {
+pub(super) fn report_refusal(deps: &Deps, begun: &BegunTurn, error: &ApiError) {
     if matches!(error.code(), ErrorCode::KeyRefused | ErrorCode::KeyExhausted | ErrorCode::KeyBusy)
     {
         return;

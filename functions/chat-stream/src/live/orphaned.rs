@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use shared_cache::{Batch, CacheError, LiveLog, LogState};
 use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::UserId;
+use shared_core::store::StoreError;
 use shared_http::{DONE, Metric, answer_of_frames, interrupted};
-use shared_postgres::{DatabaseError, TurnRef};
+use shared_postgres::TurnRef;
 use tokio::time::{Duration, sleep};
 
 use crate::Deps;
@@ -20,7 +21,7 @@ pub(crate) enum CloseError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Store(#[from] StoreError),
 }
 
 /// Returns whether `turn` is orphaned, by the state that its live log has just returned.

@@ -4,35 +4,36 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use shared_core::keys::{KeyError, ProviderKey};
 use shared_core::model_error::ModelError;
-use shared_core::turn::TurnError;
+use shared_core::store::StoreError;
+use shared_core::turn::SendError;
 use shared_postgres::{BegunTurn, EncryptedKey};
 use shared_vault::VaultError;
 
 use crate::Deps;
 
 /// Decrypts the user's key.
-pub(crate) async fn opened(
+pub(super) async fn decrypt_key(
     deps: &Deps,
     begun: &BegunTurn,
     key: &EncryptedKey,
-) -> Result<ProviderKey, TurnError> {
-    let opened = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
-    let opened = opened.map_err(|error| match error {
-        VaultError::Forged => TurnError::KeyUnreadable(error.into()),
+) -> Result<ProviderKey, SendError> {
+    let decrypted = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
+    let decrypted = decrypted.map_err(|error| match error {
+        VaultError::Forged => SendError::KeyUnreadable(error.into()),
         // The master key's errors pass, or the operator can fix them: the user's key is not lost.
         VaultError::Unavailable(_)
         | VaultError::Denied(_)
         | VaultError::MasterUnusable(_)
-        | VaultError::UnknownMaster(_) => TurnError::Unavailable(error.into()),
+        | VaultError::UnknownMaster(_) => StoreError::Unavailable(error.into()).into(),
     })?;
     // Only valid keys are stored.
-    ProviderKey::parse(opened.expose_secret())
-        .map_err(|error| TurnError::KeyUnreadable(error.into()))
+    ProviderKey::parse(decrypted.expose_secret())
+        .map_err(|error| SendError::KeyUnreadable(error.into()))
 }
 
 /// Checks the key itself when the provider refused a turn because of it: a refused key is marked and not
 /// used again until it is replaced, and a turn may be refused for reasons that have nothing to do with it.
-pub(crate) async fn confirmed(
+pub(super) async fn verify_refusal(
     deps: &Deps,
     failure: ModelError,
     key: Option<&ProviderKey>,

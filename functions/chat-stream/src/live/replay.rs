@@ -4,7 +4,7 @@ use axum::response::Response;
 use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::chat::{AnswerStatus, Part};
 use shared_core::ids::MessageId;
-use shared_core::turn::TurnError;
+use shared_core::turn::AnswerError;
 use shared_http::{ApiError, ErrorCode, FrameBuffer, TurnSummary, UiStream};
 use shared_postgres::StoredAnswer;
 
@@ -24,7 +24,7 @@ pub(crate) fn replay(id: &MessageId, answer: StoredAnswer) -> Response {
         }
         AnswerStatus::Stopped => out.abort(summary),
         AnswerStatus::Streaming | AnswerStatus::Interrupted => {
-            out.error(&TurnError::Interrupted.into(), summary);
+            out.error(&AnswerError::Interrupted.into(), summary);
         }
         AnswerStatus::Failed => out.error(&failure(answer.error_code.as_deref()), summary),
     }

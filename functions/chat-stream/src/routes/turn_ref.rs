@@ -5,13 +5,12 @@ use http::request::Parts;
 use serde::Deserialize;
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::session::Session;
-use shared_core::turn::TurnError;
+use shared_core::turn::{InvalidTurn, TurnLookupError};
 use shared_http::{ApiError, ErrorCode};
-use shared_postgres::TurnRef;
+use shared_postgres::{TurnLookup, TurnRef};
 use utoipa::IntoParams;
 
 use crate::Deps;
-use crate::begin::turn_error;
 
 /// The header in which a browser's `EventSource` sends the id of its last frame.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -39,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TurnSelector {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let malformed = |field| move |source| TurnError::MalformedId { field, source };
+        let malformed = |field| move |source| InvalidTurn::MalformedId { field, source };
         let chat = Path::<String>::from_request_parts(parts, state).await;
         let Path(chat) = chat.map_err(|_| malformed("id")(MalformedId))?;
         let chat = ChatId::parse(&chat).map_err(malformed("id"))?;
@@ -64,12 +63,13 @@ impl TurnSelector {
         &self,
         deps: &Deps,
         session: &Session,
-    ) -> Result<Option<TurnRef>, TurnError> {
+    ) -> Result<Option<TurnRef>, TurnLookupError> {
         let database = deps.database.request(session, deps.app.clock().now());
-        let turn = database.turn_of(&self.chat, self.message.as_ref()).await.map_err(turn_error)?;
-        match (turn, &self.message) {
-            (None, Some(_)) => Err(TurnError::MessageNotFound),
-            (turn, _) => Ok(turn),
+        match (database.turn_of(&self.chat, self.message.as_ref()).await?, &self.message) {
+            (TurnLookup::Turn(turn), _) => Ok(Some(turn)),
+            (TurnLookup::NoTurn, None) => Ok(None),
+            (TurnLookup::NoTurn, Some(_)) => Err(TurnLookupError::MessageNotFound),
+            (TurnLookup::NoChat, _) => Err(TurnLookupError::ChatNotFound),
         }
     }
 }

@@ -1,0 +1,105 @@
+//! Begins a turn: stores its question, or finds that the request is a duplicate.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use axum::response::Response;
+use shared_cache::{CacheError, Permit, Subject};
+use shared_core::catalogue::ModelPricing;
+use shared_core::plans::{Plan, Plans};
+use shared_core::turn::{NewTurn, SendError, TurnLookupError};
+use shared_postgres::{BeginTurnError, BegunTurn};
+
+use super::TurnContext;
+use super::deduplicate::resolve;
+use crate::Deps;
+
+/// How a request began a turn.
+pub(super) enum Beginning {
+    /// The question is stored and its answer is open; with the user's rate limit permit.
+    New(Box<BegunTurn>, Result<Permit, CacheError>),
+    /// A duplicate request: the stream of the turn that the first one began.
+    Duplicate(Response),
+}
+
+/// Makes one round trip to each system, concurrently.
+pub(super) async fn begin(
+    deps: &Deps,
+    context: &TurnContext,
+    turn: &NewTurn,
+) -> Result<Beginning, SendError> {
+    if !deps.openrouter.is_warm() {
+        deps.tasks.spawn(deps.openrouter.clone().warm());
+    }
+    let user = Subject::User(context.session.user);
+    let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
+    let (permit, stored) = tokio::join!(
+        deps.cache.acquire_any(&user, "turns", &limits, context.now),
+        store_question(deps, context, turn),
+    );
+    match (stored, permit) {
+        (Ok(ControlFlow::Continue(begun)), permit) => Ok(Beginning::New(begun, permit)),
+        (Ok(ControlFlow::Break(response)), permit) => {
+            // A duplicate request does not count against the rate limit.
+            if let Ok(permit) = permit {
+                deps.cache.release(permit).await.ok();
+            }
+            Ok(Beginning::Duplicate(response))
+        }
+        // Refused turns keep their permit: a user over the rate limit gets that error instead.
+        (Err(error), Ok(permit)) => Err(permit.allowed_by_any().err().map_or(error, Into::into)),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// How often storing is tried: each retry acts on what the one before found, and none finds the same twice.
+const TRIES: usize = 3;
+
+/// Stores the question; breaks with the first turn's stream if the request is a duplicate.
+///
+/// An edit or a regeneration of a question that is not in the chat becomes a new question: its first request was
+/// refused, and this is the client's retry.
+async fn store_question(
+    deps: &Deps,
+    context: &TurnContext,
+    turn: &NewTurn,
+) -> Result<ControlFlow<Response, Box<BegunTurn>>, SendError> {
+    let database = deps.database.request(&context.session, context.now);
+    let mut turn = Cow::Borrowed(turn);
+    let mut tries = 1;
+    loop {
+        let error = match database.begin_turn(&turn, &deps.plans).await {
+            Ok(begun) => return Ok(ControlFlow::Continue(begun.into())),
+            Err(error) => error,
+        };
+        let retry = match &error {
+            BeginTurnError::MessageNotFound => turn.as_new_question(),
+            BeginTurnError::Duplicate | BeginTurnError::Running(_) => {
+                match resolve(deps, context, &turn, &error).await? {
+                    ControlFlow::Break(response) => return Ok(ControlFlow::Break(response)),
+                    ControlFlow::Continue(retry) => Some(retry),
+                }
+            }
+            BeginTurnError::ChatNotFound
+            | BeginTurnError::MessageExists
+            | BeginTurnError::PaymentDenied(_)
+            | BeginTurnError::Store(_) => None,
+        };
+        match retry {
+            Some(retry) if tries < TRIES => turn = Cow::Owned(retry),
+            Some(_) | None => return Err(send_error(error, turn.pricing, &deps.plans)),
+        }
+        tries += 1;
+    }
+}
+
+fn send_error(error: BeginTurnError, pricing: ModelPricing, plans: &Plans) -> SendError {
+    match error {
+        BeginTurnError::ChatNotFound => TurnLookupError::ChatNotFound.into(),
+        BeginTurnError::MessageNotFound => TurnLookupError::MessageNotFound.into(),
+        BeginTurnError::MessageExists | BeginTurnError::Duplicate => SendError::MessageExists,
+        BeginTurnError::Running(answer) => SendError::Running { answer },
+        BeginTurnError::PaymentDenied(denied) => denied.with_upgrade_hint(pricing, plans),
+        BeginTurnError::Store(error) => error.into(),
+    }
+}
