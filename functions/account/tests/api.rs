@@ -104,8 +104,16 @@ async fn sessions_are_listed_newest_first_page_by_page_and_only_the_users_own() 
 
     let bad = client.get("/api/me/sessions?cursor=nonsense").await;
     assert_eq!(bad.refusal(), (422, "invalid_cursor".into()));
-    let bad = client.get("/api/me/sessions?limit=many").await;
-    assert_eq!(bad.refusal(), (422, "invalid_request".into()));
+    for (query, words) in [
+        ("limit=many", "limit: from 1 to 100"),
+        ("limit=0", "limit: from 1 to 100"),
+        ("limit=101", "limit: from 1 to 100"),
+        ("limit=1&limit=2", "limit and cursor: each once"),
+    ] {
+        let bad = client.get(&format!("/api/me/sessions?{query}")).await;
+        assert_eq!(bad.refusal(), (422, "invalid_request".into()), "{query}");
+        assert_eq!(bad.json()["error"]["message"], words, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -63,9 +63,6 @@ pub enum AccountError {
     /// Not a valid display name.
     #[error("a name has 1 to {LONGEST_NAME} characters and no line breaks")]
     MalformedName,
-    /// Not a cursor that this list issued.
-    #[error("that cursor is not one that this list gave out")]
-    MalformedCursor,
     /// Postgres failed.
     #[error("your account cannot be reached right now; try again in a minute")]
     Store(#[from] StoreError),

@@ -20,6 +20,7 @@ pub mod login;
 pub mod model_error;
 pub mod money;
 pub mod outcome;
+pub mod page;
 pub mod plans;
 pub mod prompt;
 pub mod random;

@@ -168,7 +168,6 @@ impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         match &error {
             AccountError::MalformedName => Self::new(ErrorCode::InvalidName, &error),
-            AccountError::MalformedCursor => Self::new(ErrorCode::InvalidCursor, &error),
             AccountError::Store(store) => Self::of_store(store, "an account", &error),
         }
     }

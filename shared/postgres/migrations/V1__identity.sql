@@ -68,7 +68,7 @@ create table sessions (
   revoked_at    timestamptz
 );
 
-create index sessions_by_user on sessions (user_id, id);
+create index sessions_by_user on sessions (user_id, created_at, id);
 
 alter table sessions enable row level security;
 alter table sessions force row level security;

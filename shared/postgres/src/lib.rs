@@ -18,7 +18,7 @@ mod migrate;
 
 pub use billing::missing_usage::MissingUsage;
 pub use billing::payment::{EncryptedKey, Payer};
-pub use billing::usage::{KeyUsage, TurnCursor, Usage, UsageQuery};
+pub use billing::usage::{KeyUsage, Usage, UsageQuery};
 pub use chat::begin::BegunTurn;
 pub use chat::duplicates::{DuplicateTurn, StoredAnswer, TurnLookup, TurnRef};
 pub use chat::finish::TurnEnd;
@@ -29,7 +29,7 @@ pub use connection::database::Database;
 pub use connection::jobs::Jobs;
 pub use connection::request::Request;
 pub use error::{BeginTurnError, FinishTurnError};
-pub use identity::sessions::{NewSession, SessionsPage};
+pub use identity::sessions::NewSession;
 pub use keys::provider_keys::{KeyChange, KeyOverview, KeySettings, NewKey, StoredKey};
 pub use keys::rotation::UserKey;
 pub use migrate::{Destructive, MigrateError, Migrated, migrate, schema_hash};

@@ -9,11 +9,9 @@ use shared_core::keys::{KeyPolicy, KeyStatus, MonthlyCap};
 use shared_core::money::usd;
 use shared_core::plans::{GrantInterval, Plan, Plans};
 use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
-use shared_http::{KeyStatusSchema, key_policy_schema};
+use shared_http::{KeyStatusSchema, PageBody, key_policy_schema};
 use shared_postgres::{KeyUsage, Usage};
 use utoipa::ToSchema;
-
-use super::cursor;
 
 /// The user's allowances, limits and usage.
 #[derive(Serialize, ToSchema)]
@@ -30,7 +28,7 @@ pub(crate) struct UsageBody {
     /// Usage per day, model and payer, newest day first.
     days: Vec<UsageDay>,
     /// Usage per turn, newest first.
-    turns: UsageTurns,
+    turns: PageBody<UsageTurn>,
 }
 
 /// A plan.
@@ -142,16 +140,6 @@ struct UsageDay {
     credits: i64,
 }
 
-/// One page of the user's turns, newest first.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct UsageTurns {
-    /// The turns.
-    items: Vec<UsageTurn>,
-    /// Cursor of the next page, or null on the last.
-    next_cursor: Option<String>,
-}
-
 /// Usage of one turn.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -204,10 +192,7 @@ impl UsageBody {
             byok: usage.key.map(UsageKey::from),
             limits: PlanLimits::from(plan),
             days: usage.days.into_iter().map(UsageDay::from).collect(),
-            turns: UsageTurns {
-                items: usage.turns.into_iter().map(UsageTurn::from).collect(),
-                next_cursor: usage.next.as_ref().map(cursor::of),
-            },
+            turns: PageBody::new(usage.turns, UsageTurn::from),
         }
     }
 }

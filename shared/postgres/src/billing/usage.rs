@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use shared_core::credits::Allowance;
-use shared_core::ids::MessageId;
+use shared_core::page::{Cursor, Page, PageRequest};
 use shared_core::plans::{GrantInterval, PlanId, Plans};
 use shared_core::store::StoreError;
 use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
-use tokio_postgres::{Row, types};
+use tokio_postgres::Row;
 
+use crate::connection::page::after;
 use crate::error::DatabaseError;
 use crate::keys::provider_keys::settings;
 use crate::{KeySettings, Request};
@@ -50,24 +51,13 @@ const TURNS: &str = "
      order by began_at desc, answer_id desc
      limit $4";
 
-/// A position in the list of turns. Two may begin in the same microsecond; no two have the same answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TurnCursor {
-    /// When it began.
-    pub began_at: Timestamp,
-    /// Its answer.
-    pub answer: MessageId,
-}
-
 /// How much usage to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageQuery {
     /// The number of days (UTC), today included.
     pub days: u32,
-    /// The most turns of a page.
-    pub turns: usize,
-    /// The cursor: turns after this one, which are older.
-    pub after: Option<TurnCursor>,
+    /// Which turns.
+    pub page: PageRequest,
 }
 
 /// The settings of a user's own key (BYOK), and what it has spent.
@@ -95,9 +85,7 @@ pub struct Usage {
     /// Usage by day, model and payer, the newest day first.
     pub days: Vec<DayUsage>,
     /// Usage by turn, the newest first.
-    pub turns: Vec<TurnUsage>,
-    /// The cursor of the next page of turns, if there is one.
-    pub next: Option<TurnCursor>,
+    pub turns: Page<TurnUsage>,
 }
 
 impl Request<'_> {
@@ -105,30 +93,25 @@ impl Request<'_> {
     pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, StoreError> {
         let user = &self.session.user.0;
         let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
-        let one_more = i64::try_from(query.turns + 1).unwrap_or(i64::MAX);
         let days = i32::try_from(query.days).unwrap_or(i32::MAX);
-        let after = query.after.as_ref().map(|cursor| cursor.began_at);
-        // Without a cursor, from the newest turn on.
-        let after = after.map_or(types::Timestamp::PosInfinity, types::Timestamp::Value);
-        let after_answer = query.after.as_ref().map(|cursor| cursor.answer.as_str());
+        let (at, answer) = after(&query.page);
+        let rows = query.page.rows();
         let [allowances, key, days, turns] = self
             .query_all([
                 (ALLOWANCES, &[user, &self.now, &day_credits]),
                 (KEY, &[user, &self.now]),
                 (DAYS, &[user, &self.now, &days]),
-                (TURNS, &[user, &after, &after_answer, &one_more]),
+                (TURNS, &[user, &at, &answer, &rows]),
             ])
             .await?;
         let allowances = allowances.iter().map(|row| allowance(row, plans));
-        let mut turns = turns.iter().map(turn).collect::<Result<Vec<_>, _>>()?;
-        let more = turns.len() > query.turns;
-        turns.truncate(query.turns);
+        let turns = turns.iter().map(turn).collect::<Result<_, _>>()?;
+        let cursor = |last: &TurnUsage| Cursor { at: last.began_at, id: last.answer.clone() };
         Ok(Usage {
             allowances: allowances.filter_map(Result::transpose).collect::<Result<_, _>>()?,
             key: key.first().map(key_usage).transpose()?,
             days: days.iter().map(day).collect::<Result<_, _>>()?,
-            next: turns.last().filter(|_| more).map(cursor).transpose()?,
-            turns,
+            turns: query.page.page(turns, cursor),
         })
     }
 }
@@ -192,9 +175,4 @@ fn turn(row: &Row) -> Result<TurnUsage, DatabaseError> {
 fn paid_by(row: &Row) -> Result<PaidBy, DatabaseError> {
     PaidBy::parse(row.try_get("paid_by")?)
         .ok_or_else(|| DatabaseError::unexpected("a turn's payer"))
-}
-
-fn cursor(turn: &TurnUsage) -> Result<TurnCursor, DatabaseError> {
-    let answer = DatabaseError::stored(MessageId::parse(&turn.answer))?;
-    Ok(TurnCursor { began_at: turn.began_at, answer })
 }

@@ -4,5 +4,6 @@ pub(crate) mod config;
 pub(crate) mod connector;
 pub(crate) mod database;
 pub(crate) mod jobs;
+pub(crate) mod page;
 mod rds;
 pub(crate) mod request;

@@ -4,11 +4,14 @@ use jiff::Timestamp;
 use shared_core::account::{SessionSummary, User};
 use shared_core::email::Email;
 use shared_core::ids::{SessionId, UserId};
+use shared_core::page::{Cursor, Page, PageRequest};
 use shared_core::store::StoreError;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::users::user;
+use crate::connection::page::after;
 use crate::error::DatabaseError;
 use crate::{Database, Request};
 
@@ -22,9 +25,9 @@ const LIST: &str = "
      where user_id = $1
        and revoked_at is null
        and expires_at > $2
-       and ($3::uuid is null or id < $3)
-     order by id desc
-     limit $4";
+       and (created_at, id) < ($3, $4)
+     order by created_at desc, id desc
+     limit $5";
 
 const REVOKE: &str = "
     update sessions
@@ -48,15 +51,6 @@ pub struct NewSession {
     pub user_agent: Option<String>,
     /// When it expires, however much it is used.
     pub expires_at: Timestamp,
-}
-
-/// A page of a user's sessions, newest first.
-#[derive(Clone, Debug)]
-pub struct SessionsPage {
-    /// The sessions.
-    pub items: Vec<SessionSummary>,
-    /// The cursor of the next page, if there is one.
-    pub next: Option<SessionId>,
 }
 
 /// The limit of `sessions.user_agent`, in characters.
@@ -88,30 +82,18 @@ impl Database {
 }
 
 impl Request<'_> {
-    /// A page of the user's live sessions, newest first, after the one with the id `after`.
-    pub async fn sessions(
-        &self,
-        after: Option<Uuid>,
-        limit: usize,
-    ) -> Result<SessionsPage, StoreError> {
-        let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let rows = self.query(LIST, &[&self.session.user.0, &self.now, &after, &one_more]).await?;
-        let mut items = rows
-            .iter()
-            .map(|row| {
-                Ok(SessionSummary {
-                    id: SessionId(row.try_get("id")?),
-                    created_at: row.try_get("created_at")?,
-                    last_seen_at: row.try_get("last_seen_at")?,
-                    expires_at: row.try_get("expires_at")?,
-                    user_agent: row.try_get("user_agent")?,
-                })
-            })
-            .collect::<Result<Vec<_>, DatabaseError>>()?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| last.id);
-        Ok(SessionsPage { items, next })
+    /// A page of the user's live sessions, newest first.
+    pub async fn sessions(&self, page: &PageRequest) -> Result<Page<SessionSummary>, StoreError> {
+        let (at, id) = after(page);
+        // A cursor of another list continues by its time alone.
+        let id = Uuid::parse_str(id).unwrap_or_default();
+        let params: &[&(dyn ToSql + Sync)] =
+            &[&self.session.user.0, &self.now, &at, &id, &page.rows()];
+        let rows = self.query(LIST, params).await?;
+        let sessions = rows.iter().map(summary).collect::<Result<_, _>>()?;
+        let cursor =
+            |last: &SessionSummary| Cursor { at: last.created_at, id: last.id.0.to_string() };
+        Ok(page.page(sessions, cursor))
     }
 
     /// Ends this session.
@@ -125,4 +107,14 @@ impl Request<'_> {
         self.query(REVOKE_ALL, &[&self.session.user.0, &self.now]).await?;
         Ok(())
     }
+}
+
+fn summary(row: &Row) -> Result<SessionSummary, DatabaseError> {
+    Ok(SessionSummary {
+        id: SessionId(row.try_get("id")?),
+        created_at: row.try_get("created_at")?,
+        last_seen_at: row.try_get("last_seen_at")?,
+        expires_at: row.try_get("expires_at")?,
+        user_agent: row.try_get("user_agent")?,
+    })
 }
