@@ -148,7 +148,7 @@ async fn an_orphaned_turn_keeps_all_but_the_last_50_ms_of_its_text() {
     }
 
     let swept = scene.stack.sweep_later().await;
-    assert_eq!(swept.orphaned_turns_closed, 10);
+    assert_eq!(swept.count("orphanedTurnsClosed").unwrap(), 10);
     for (number, (safe, _)) in killed.iter().enumerate() {
         let (status, text) = scene.stored(number).await;
         assert_eq!(status, "interrupted");

@@ -7,15 +7,25 @@ use shared_core::store::StoreError;
 use shared_inbox::WaitingTurn;
 use shared_postgres::Stored;
 
+use crate::report::Counter;
 use crate::{Run, WorkError};
+
+/// Turns stored from the inbox.
+const STORED: Counter = Counter::of_work("turnsStored").with_metric("TurnsStored");
+/// Items left in the inbox after that.
+const WAITING: Counter = Counter::of_state("inboxWaiting").with_metric("InboxWaiting");
+/// Of these, items that Postgres rejected although it was available, or that cannot be read.
+const FAILED: Counter = Counter::of_state("inboxFailed").with_metric("InboxFailed");
+/// What this work reports.
+pub(crate) const COUNTERS: [Counter; 3] = [STORED, WAITING, FAILED];
 
 pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), WorkError> {
     let mut unreadable = 0;
     let drained = store_all(run, &mut unreadable).await;
     // Also if Postgres is unavailable: that is when operators need the depth.
     let depth = run.deps.inbox.depth().await?;
-    run.swept.inbox_waiting = Some(depth.waiting);
-    run.swept.inbox_failed = Some(depth.failed + unreadable);
+    run.report.set(WAITING, depth.waiting);
+    run.report.set(FAILED, depth.failed + unreadable);
     drained
 }
 
@@ -44,7 +54,7 @@ async fn store(run: &mut Run<'_>, waiting: &WaitingTurn) -> Result<(), WorkError
     let deps = run.deps;
     let ended = match deps.jobs.store_finished(&waiting.turn).await {
         Ok(Stored::Now) => {
-            run.swept.turns_stored += 1;
+            run.report.add(STORED, 1);
             "stored"
         }
         Ok(Stored::Already) => "stored before",

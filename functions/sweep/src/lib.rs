@@ -11,9 +11,10 @@
 //! The inbox comes first: it has how turns really ended, of which their live logs have only the beginning.
 
 mod inbox;
+mod key_rotation;
 mod missing_usage;
 mod orphaned_turns;
-mod provider_keys;
+
 mod report;
 
 use std::time::Duration;
@@ -60,7 +61,7 @@ pub struct Deps {
 #[error("{}", failures.join("; "))]
 pub struct SweepError {
     /// Report of the work that succeeded.
-    pub swept: SweepReport,
+    pub report: SweepReport,
     failures: Vec<String>,
 }
 
@@ -87,35 +88,41 @@ pub async fn handle(
     let now = u64::try_from(deps.clock.now().as_millisecond()).unwrap_or_default();
     let left = Duration::from_millis(event.context.deadline.saturating_sub(now));
     let result = sweep(deps, left.saturating_sub(LAST_STATEMENT)).await;
-    let swept = match &result {
-        Ok(swept) => swept,
-        Err(error) => &error.swept,
+    let report = match &result {
+        Ok(report) => report,
+        Err(error) => &error.report,
     };
-    swept.log();
-    swept.measure(deps.clock.now());
+    report.log();
+    report.measure(deps.clock.now());
     // As text: the runtime logs any other error as its fields.
     result.map_err(|error| error.to_string().into())
 }
 
 /// Does each kind of work, even if another has failed. Begins nothing new after `time`.
 pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepError> {
-    let mut run = Run { deps, began: deps.clock.now(), time, swept: SweepReport::default() };
+    let report = SweepReport::new([
+        inbox::COUNTERS.as_slice(),
+        &orphaned_turns::COUNTERS,
+        &missing_usage::COUNTERS,
+        &key_rotation::COUNTERS,
+    ]);
+    let mut run = Run { deps, began: deps.clock.now(), time, report };
     // Boxed: unboxed, their nesting exceeds the compiler's recursion limit.
     let results = [
         ("inbox", Box::pin(inbox::drain(&mut run)).await),
         ("orphaned turns", Box::pin(orphaned_turns::close(&mut run)).await),
         ("missing usage", Box::pin(missing_usage::ask(&mut run)).await),
-        ("provider keys", Box::pin(provider_keys::rotate_keys(&mut run)).await),
+        ("key rotation", Box::pin(key_rotation::rotate_keys(&mut run)).await),
         // The next kind of work goes here.
     ];
-    let Run { began, mut swept, .. } = run;
-    swept.duration_ms = deps.clock.now().as_millisecond() - began.as_millisecond();
+    let Run { began, mut report, .. } = run;
+    report.duration_ms = deps.clock.now().as_millisecond() - began.as_millisecond();
 
     let failed = |(work, result): (&str, Result<(), WorkError>)| {
         result.err().map(|failure| format!("{work}: {failure}"))
     };
     let failures: Vec<_> = results.into_iter().filter_map(failed).collect();
-    if failures.is_empty() { Ok(swept) } else { Err(SweepError { swept, failures }) }
+    if failures.is_empty() { Ok(report) } else { Err(SweepError { report, failures }) }
 }
 
 /// State of a run, passed from one kind of work to the next.
@@ -124,7 +131,7 @@ struct Run<'a> {
     began: Timestamp,
     time: Duration,
     /// Updated as work is done, so that a failure hides nothing that came before it.
-    swept: SweepReport,
+    report: SweepReport,
 }
 
 impl Run<'_> {
@@ -132,7 +139,7 @@ impl Run<'_> {
     fn is_out_of_time(&mut self) -> bool {
         let taken = self.deps.clock.now().duration_since(self.began);
         let is_over = taken.unsigned_abs() >= self.time;
-        self.swept.out_of_time |= is_over;
+        self.report.out_of_time |= is_over;
         is_over
     }
 

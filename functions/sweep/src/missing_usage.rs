@@ -12,7 +12,13 @@ use shared_openrouter::LookupError;
 use shared_postgres::{EncryptedKey, MissingUsage};
 use shared_vault::VaultError;
 
+use crate::report::Counter;
 use crate::{Deps, Run, WorkError};
+
+/// Turns whose usage was backfilled.
+const BACKFILLED: Counter = Counter::of_work("usageBackfilled");
+/// What this work reports.
+pub(crate) const COUNTERS: [Counter; 1] = [BACKFILLED];
 
 const PAGE: usize = 100;
 
@@ -34,7 +40,8 @@ pub(crate) async fn ask(run: &mut Run<'_>) -> Result<(), WorkError> {
             if run.is_out_of_time() {
                 return Ok(());
             }
-            run.swept.usage_backfilled += u64::from(price(run.deps, turn).await?);
+            let is_known = price(run.deps, turn).await?;
+            run.report.add(BACKFILLED, u64::from(is_known));
         }
     }
 }

@@ -9,7 +9,17 @@ use shared_core::credits::ORPHANED_AFTER;
 use shared_http::{answer_of_frames, interrupted};
 use shared_postgres::OrphanedTurn;
 
+use crate::report::Counter;
 use crate::{Run, WorkError};
+
+/// Orphaned turns that were closed.
+const CLOSED: Counter = Counter::of_work("orphanedTurnsClosed").with_metric("TurnsOrphaned");
+/// Of these, turns whose text is kept; the others are free.
+const KEPT: Counter = Counter::of_work("answersKept");
+/// Orphaned turns that stay open because they cannot be closed.
+const STUCK: Counter = Counter::of_state("orphanedTurnsStuck").with_metric("OrphanedTurnsStuck");
+/// What this work reports.
+pub(crate) const COUNTERS: [Counter; 3] = [CLOSED, KEPT, STUCK];
 
 const PAGE: usize = 100;
 
@@ -37,7 +47,7 @@ pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
             stuck += u64::from(is_open && age > ALARM_AFTER);
         }
     }
-    run.swept.orphaned_turns_stuck = Some(stuck);
+    run.report.set(STUCK, stuck);
     state.failure.map_or(Ok(()), Err)
 }
 
@@ -66,8 +76,8 @@ async fn close_one(
     let answer = answer_of_frames(&said.frames, said.generation.as_deref());
     match run.deps.jobs.interrupt(turn, &answer, now).await {
         Ok(is_closed) => {
-            run.swept.orphaned_turns_closed += u64::from(is_closed);
-            run.swept.answers_kept += u64::from(is_closed && !answer.is_empty());
+            run.report.add(CLOSED, u64::from(is_closed));
+            run.report.add(KEPT, u64::from(is_closed && !answer.is_empty()));
             if is_closed {
                 state.end_log(turn, &said).await;
             }

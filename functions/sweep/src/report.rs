@@ -1,33 +1,43 @@
 //! The report of a run: for the log, the alarms and the caller.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use shared_http::{Metric, measure};
 
-/// Work that a run did, and work that it left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A count that a kind of work reports: under one name in the response and in the log, and as a metric if an alarm
+/// watches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counter {
+    name: &'static str,
+    metric: Option<&'static str>,
+    /// What it is before it was counted: nothing was done, or the number is unknown.
+    initial: Option<u64>,
+}
+
+impl Counter {
+    /// Counts work that was done, from 0.
+    pub(crate) const fn of_work(name: &'static str) -> Self {
+        Self { name, metric: None, initial: Some(0) }
+    }
+
+    /// A number that the run looks up; unknown if it could not.
+    pub(crate) const fn of_state(name: &'static str) -> Self {
+        Self { name, metric: None, initial: None }
+    }
+
+    /// The counter with a metric of this name.
+    pub(crate) const fn with_metric(self, metric: &'static str) -> Self {
+        Self { metric: Some(metric), ..self }
+    }
+}
+
+/// Work that a run did, and work that it left. As JSON, an object of the counters' names, `outOfTime` and `durationMs`;
+/// an unknown number is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
-    /// Turns stored from the inbox.
-    pub turns_stored: u64,
-    /// Items left in the inbox after that; `None` if unknown.
-    pub inbox_waiting: Option<u64>,
-    /// Of these, items that Postgres rejected although it was available, or that cannot be read.
-    pub inbox_failed: Option<u64>,
-    /// Orphaned turns that were closed.
-    pub orphaned_turns_closed: u64,
-    /// Of these, turns whose text is kept; the others are free.
-    pub answers_kept: u64,
-    /// Orphaned turns that stay open because they cannot be closed; `None` if unknown.
-    pub orphaned_turns_stuck: Option<u64>,
-    /// Turns whose usage was backfilled.
-    pub usage_backfilled: u64,
-    /// Keys re-encrypted under the current master key.
-    pub keys_rotated: u64,
-    /// Keys that could not be decrypted, and were left unchanged.
-    pub keys_unreadable: u64,
-    /// Deleted data keys of former master keys, which no key needs any more.
-    pub data_keys_deleted: usize,
+    counts: Vec<(Counter, Option<u64>)>,
     /// Whether the deadline passed before the work was done.
     pub out_of_time: bool,
     /// Duration, in milliseconds.
@@ -35,53 +45,74 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
+    /// A report of nothing, for these counters.
+    pub(crate) fn new<const N: usize>(counters: [&[Counter]; N]) -> Self {
+        let counts = counters.concat().into_iter().map(|counter| (counter, counter.initial));
+        Self { counts: counts.collect(), ..Self::default() }
+    }
+
+    /// Counts `more`.
+    pub(crate) fn add(&mut self, counter: Counter, more: u64) {
+        self.set(counter, self.count(counter.name).unwrap_or(0) + more);
+    }
+
+    /// Notes a number that was looked up.
+    pub(crate) fn set(&mut self, counter: Counter, number: u64) {
+        match self.counts.iter_mut().find(|(known, _)| *known == counter) {
+            Some((_, count)) => *count = Some(number),
+            None => self.counts.push((counter, Some(number))),
+        }
+    }
+
+    /// The count with this name, such as `turnsStored`; `None` if it is unknown.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.counts.iter().find(|(counter, _)| counter.name == name)?.1
+    }
+
     /// Whether any work was done or is left.
     pub fn did_something(&self) -> bool {
-        let left = |count: Option<u64>| count.filter(|count| *count > 0);
-        let relevant = Self {
-            inbox_waiting: left(self.inbox_waiting),
-            inbox_failed: left(self.inbox_failed),
-            orphaned_turns_stuck: left(self.orphaned_turns_stuck),
-            duration_ms: 0,
-            ..self.clone()
-        };
-        relevant != Self::default()
+        self.out_of_time
+            || self.counts.iter().any(|(_, count)| count.is_some_and(|count| count > 0))
     }
 
     /// Writes it to the log.
     pub fn log(&self) {
-        tracing::info!(
-            turns.stored = self.turns_stored,
-            inbox.waiting = self.inbox_waiting,
-            inbox.failed = self.inbox_failed,
-            orphaned_turns.closed = self.orphaned_turns_closed,
-            answers.kept = self.answers_kept,
-            orphaned_turns.stuck = self.orphaned_turns_stuck,
-            usage.backfilled = self.usage_backfilled,
-            keys.rotated = self.keys_rotated,
-            keys.unreadable = self.keys_unreadable,
-            data_keys.deleted = self.data_keys_deleted,
-            out_of_time = self.out_of_time,
-            duration_ms = self.duration_ms,
-            "swept"
-        );
+        let Self { out_of_time, duration_ms, .. } = self;
+        tracing::info!(counts = %self, out_of_time, duration_ms, "swept");
     }
 
-    /// Writes the metrics that have alarms, zeros too: they end an alarm. An unknown count is left out,
-    /// because it is no zero.
+    /// Writes the metrics that have alarms, zeros too: they end an alarm. An unknown count is left out, because it is
+    /// no zero.
     #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2⁵³ turns")]
     pub(crate) fn measure(&self, now: Timestamp) {
-        let metrics: Vec<_> = [
-            ("TurnsStored", Some(self.turns_stored)),
-            ("InboxWaiting", self.inbox_waiting),
-            ("InboxFailed", self.inbox_failed),
-            ("TurnsOrphaned", Some(self.orphaned_turns_closed)),
-            ("OrphanedTurnsStuck", self.orphaned_turns_stuck),
-            ("KeysUnreadable", Some(self.keys_unreadable)),
-        ]
-        .into_iter()
-        .filter_map(|(name, count)| Some(Metric::count(name, count? as f64)))
-        .collect();
+        let metric = |(counter, count): &(Counter, Option<u64>)| {
+            Some(Metric::count(counter.metric?, (*count)? as f64))
+        };
+        let metrics: Vec<_> = self.counts.iter().filter_map(metric).collect();
         measure(now, &metrics, &[]);
+    }
+}
+
+/// `turnsStored=0 inboxWaiting=0 …`, without what is unknown.
+impl fmt::Display for SweepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known =
+            self.counts.iter().filter_map(|(counter, count)| Some((counter.name, (*count)?)));
+        for (place, (name, count)) in known.enumerate() {
+            write!(f, "{}{name}={count}", if place == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for SweepReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.counts.len() + 2))?;
+        for (counter, count) in &self.counts {
+            map.serialize_entry(counter.name, count)?;
+        }
+        map.serialize_entry("outOfTime", &self.out_of_time)?;
+        map.serialize_entry("durationMs", &self.duration_ms)?;
+        map.end()
     }
 }

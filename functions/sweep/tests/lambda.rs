@@ -42,7 +42,7 @@ async fn a_scheduled_run_closes_orphaned_turns_and_reports_it() {
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     assert_eq!((&report["orphanedTurnsClosed"], &report["outOfTime"]), (&1.into(), &false.into()));
-    let counts = r#""turns.stored":0,"inbox.waiting":0,"inbox.failed":0,"orphaned_turns.closed":1,"answers.kept":0,"orphaned_turns.stuck":0"#;
+    let counts = r#""counts":"turnsStored=0 inboxWaiting=0 inboxFailed=0 orphanedTurnsClosed=1 answersKept=0 orphanedTurnsStuck=0 usageBackfilled=0 keysRotated=0 keysUnreadable=0 dataKeysDeleted=0""#;
     let metrics = [
         r#""TurnsStored":0.0"#,
         r#""InboxWaiting":0.0"#,

@@ -47,7 +47,11 @@ async fn a_waiting_turn_is_stored_and_settled() {
     waits(&stack, &ada, 1).await;
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!(
-        (report.turns_stored, report.inbox_waiting, report.inbox_failed),
+        (
+            report.count("turnsStored").unwrap(),
+            report.count("inboxWaiting"),
+            report.count("inboxFailed")
+        ),
         (1, Some(0), Some(0))
     );
     assert!(report.did_something());
@@ -70,7 +74,10 @@ async fn storing_is_idempotent_for_duplicates_and_racing_runs() {
     }
     let (one, other) = (deps(&stack, vault(&[A])), deps(&stack, vault(&[A])));
     let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
-    assert_eq!(one.unwrap().turns_stored + other.unwrap().turns_stored, 45);
+    assert_eq!(
+        one.unwrap().count("turnsStored").unwrap() + other.unwrap().count("turnsStored").unwrap(),
+        45
+    );
     assert_eq!((count(&stack, COMPLETE).await, count(&stack, SETTLED).await), (45, 45));
     assert_eq!(depth(&stack).await, (0, 0));
     stack.assert_books_are_right().await;
@@ -78,7 +85,7 @@ async fn storing_is_idempotent_for_duplicates_and_racing_runs() {
     // And a duplicate after all of that.
     stack.inbox().put_turn(&turns[7]).await.unwrap();
     let report = swept(&stack, vault(&[A])).await;
-    assert_eq!((report.turns_stored, report.inbox_waiting), (0, Some(0)));
+    assert_eq!((report.count("turnsStored").unwrap(), report.count("inboxWaiting")), (0, Some(0)));
     assert_eq!(count(&stack, SETTLED).await, 45);
 }
 
@@ -95,7 +102,7 @@ async fn a_run_that_is_killed_stores_nothing_twice_and_loses_nothing() {
     }
     let left = depth(&stack).await.0;
     assert!((20..60).contains(&left), "it was killed too early or too late: {left}");
-    assert_eq!(swept(&stack, vault(&[A])).await.inbox_waiting, Some(0));
+    assert_eq!(swept(&stack, vault(&[A])).await.count("inboxWaiting"), Some(0));
     assert_eq!((count(&stack, COMPLETE).await, count(&stack, SETTLED).await), (60, 60));
     stack.assert_books_are_right().await;
 }
@@ -107,15 +114,18 @@ async fn the_inbox_takes_precedence_over_the_live_log_of_an_orphaned_turn() {
     waits(&stack, &ada, 1).await;
     stack.clock.advance(ORPHANED_AFTER * 2);
     let report = swept(&stack, vault(&[A])).await;
-    assert_eq!((report.turns_stored, report.orphaned_turns_closed), (1, 0));
+    assert_eq!(
+        (report.count("turnsStored").unwrap(), report.count("orphanedTurnsClosed").unwrap()),
+        (1, 0)
+    );
 
     // Also if the item comes after the turn was closed as orphaned.
     let late = begun(&stack, &ada, 2).await;
     stack.clock.advance(ORPHANED_AFTER * 2);
-    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 1);
     let end = late.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
     stack.inbox().put_turn(&end).await.unwrap();
-    assert_eq!(swept(&stack, vault(&[A])).await.turns_stored, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("turnsStored").unwrap(), 1);
     assert_eq!(count(&stack, COMPLETE).await, 2);
     stack.assert_books_are_right().await;
 }
@@ -139,8 +149,12 @@ async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others
 
     for stored in [1, 0] {
         let report = swept(&stack, vault(&[A])).await;
-        assert_eq!(report.turns_stored, stored);
-        assert_eq!((report.inbox_waiting, report.inbox_failed), (Some(2), Some(2)), "{report:?}");
+        assert_eq!(report.count("turnsStored").unwrap(), stored);
+        assert_eq!(
+            (report.count("inboxWaiting"), report.count("inboxFailed")),
+            (Some(2), Some(2)),
+            "{report:?}"
+        );
         assert!(report.did_something());
     }
     let page = stack.inbox().waiting_turns(None).await.unwrap();
@@ -150,7 +164,11 @@ async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others
     stack.owner().await.batch_execute("delete from chats where id = 'chat-0099'").await.unwrap();
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!(
-        (report.turns_stored, report.inbox_waiting, report.inbox_failed),
+        (
+            report.count("turnsStored").unwrap(),
+            report.count("inboxWaiting"),
+            report.count("inboxFailed")
+        ),
         (1, Some(1), Some(1))
     );
 }
@@ -182,11 +200,22 @@ async fn while_postgres_is_unavailable_turns_wait_and_no_attempt_is_counted() {
     servers.postgres().stop().await;
     let error = sweep(&deps, AMPLE).await.unwrap_err();
     assert!(error.to_string().starts_with("inbox: postgres: "), "{error}");
-    let report = &error.swept;
-    assert_eq!((report.inbox_waiting, report.inbox_failed), (Some(3), Some(0)), "{report:?}");
-    assert_eq!((report.turns_stored, report.orphaned_turns_stuck), (0, None));
+    let report = &error.report;
+    assert_eq!(
+        (report.count("inboxWaiting"), report.count("inboxFailed")),
+        (Some(3), Some(0)),
+        "{report:?}"
+    );
+    assert_eq!(
+        (report.count("turnsStored").unwrap(), report.count("orphanedTurnsStuck")),
+        (0, None)
+    );
 
     servers.postgres().start().await.unwrap();
     let report = sweep(&deps, AMPLE).await.unwrap();
-    assert_eq!((report.turns_stored, report.inbox_waiting), (3, Some(0)), "{report:?}");
+    assert_eq!(
+        (report.count("turnsStored").unwrap(), report.count("inboxWaiting")),
+        (3, Some(0)),
+        "{report:?}"
+    );
 }

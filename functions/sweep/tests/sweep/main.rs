@@ -4,7 +4,7 @@
 
 mod failures;
 mod inbox;
+mod key_rotation;
 mod missing_usage;
 mod orphaned_turns;
-mod provider_keys;
 mod setup;

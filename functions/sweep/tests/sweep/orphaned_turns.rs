@@ -91,8 +91,12 @@ async fn the_text_of_an_orphaned_turn_is_kept_and_charged_and_one_without_text_i
     stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(5));
 
     let report = swept(&stack, vault(&[A])).await;
-    assert_eq!((report.orphaned_turns_closed, report.answers_kept), (4, 2), "{report:?}");
-    assert_eq!(report.orphaned_turns_stuck, Some(0));
+    assert_eq!(
+        (report.count("orphanedTurnsClosed").unwrap(), report.count("answersKept").unwrap()),
+        (4, 2),
+        "{report:?}"
+    );
+    assert_eq!(report.count("orphanedTurnsStuck"), Some(0));
     let answers = "interrupted Hello gen-1, interrupted gen-1, interrupted all of it gen-1, interrupted, streaming";
     assert_eq!(said(&stack, ANSWERS).await, answers);
     assert_eq!(said(&stack, STATES).await, "settled released settled released open");
@@ -101,7 +105,7 @@ async fn the_text_of_an_orphaned_turn_is_kept_and_charged_and_one_without_text_i
     assert!(!swept(&stack, vault(&[A])).await.did_something());
 
     log(&stack, &ada, 4).end(None).await.unwrap();
-    assert_eq!(swept(&stack, vault(&[A])).await.answers_kept, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("answersKept").unwrap(), 1);
     stack.assert_books_are_right().await;
 }
 
@@ -114,10 +118,10 @@ async fn a_turn_is_not_closed_before_it_counts_as_orphaned() {
     begin(&stack, &ada, 1..2).await;
     stack.clock.advance(ORPHANED_AFTER);
 
-    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 1);
     assert_eq!(said(&stack, STATES).await, "released open");
     stack.clock.advance(Duration::from_millis(1));
-    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 1);
     assert!(!swept(&stack, vault(&[A])).await.did_something());
 }
 
@@ -145,7 +149,10 @@ async fn while_the_cache_is_unavailable_orphaned_turns_wait_as_long_as_a_live_lo
         let error = sweep(&cut_off(&stack), AMPLE).await.unwrap_err();
         assert!(error.to_string().starts_with("orphaned turns: "), "{error}");
         assert_eq!(
-            (error.swept.orphaned_turns_closed, error.swept.orphaned_turns_stuck),
+            (
+                error.report.count("orphanedTurnsClosed").unwrap(),
+                error.report.count("orphanedTurnsStuck")
+            ),
             (0, Some(2))
         );
     }
@@ -153,7 +160,10 @@ async fn while_the_cache_is_unavailable_orphaned_turns_wait_as_long_as_a_live_lo
     stack.clock.advance(Duration::from_secs(61));
     let error = sweep(&cut_off(&stack), AMPLE).await.unwrap_err();
     assert_eq!(
-        (error.swept.orphaned_turns_closed, error.swept.orphaned_turns_stuck),
+        (
+            error.report.count("orphanedTurnsClosed").unwrap(),
+            error.report.count("orphanedTurnsStuck")
+        ),
         (2, Some(2)),
         "{error:?}"
     );
@@ -161,7 +171,11 @@ async fn while_the_cache_is_unavailable_orphaned_turns_wait_as_long_as_a_live_lo
 
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!(
-        (report.orphaned_turns_closed, report.answers_kept, report.orphaned_turns_stuck),
+        (
+            report.count("orphanedTurnsClosed").unwrap(),
+            report.count("answersKept").unwrap(),
+            report.count("orphanedTurnsStuck")
+        ),
         (2, 1, Some(0))
     );
     assert_eq!(said(&stack, STATES).await, "released released settled released");
@@ -178,9 +192,15 @@ async fn an_orphaned_turn_that_cannot_be_closed_does_not_block_the_others() {
     stack.clock.advance(Duration::from_mins(10));
     let error = sweep(&deps(&stack, vault(&[A])), AMPLE).await.unwrap_err();
     assert!(error.to_string().starts_with("orphaned turns: postgres: "), "{error}");
-    assert_eq!((error.swept.orphaned_turns_closed, error.swept.orphaned_turns_stuck), (2, Some(1)));
+    assert_eq!(
+        (
+            error.report.count("orphanedTurnsClosed").unwrap(),
+            error.report.count("orphanedTurnsStuck")
+        ),
+        (2, Some(1))
+    );
     stack.owner().await.batch_execute("drop trigger refuse on messages").await.unwrap();
-    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 1);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 1);
 }
 
 #[tokio::test]
@@ -193,7 +213,8 @@ async fn a_run_that_is_killed_closes_no_orphaned_turn_by_half() {
     let left = count(&stack, OPEN).await;
     assert!((10..58).contains(&left), "it was killed too early or too late: {left}");
     assert_eq!(
-        i64::try_from(swept(&stack, vault(&[A])).await.orphaned_turns_closed).unwrap(),
+        i64::try_from(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap())
+            .unwrap(),
         left
     );
     assert_eq!(count(&stack, BALANCE).await, 1000);
@@ -204,7 +225,10 @@ async fn five_hundred_orphaned_turns_take_one_run() {
     let stack = orphaned(500).await;
     assert_eq!(count(&stack, BALANCE).await, 500);
     let report = swept(&stack, vault(&[A])).await;
-    assert_eq!((report.orphaned_turns_closed, report.answers_kept), (500, 0));
+    assert_eq!(
+        (report.count("orphanedTurnsClosed").unwrap(), report.count("answersKept").unwrap()),
+        (500, 0)
+    );
     assert!(!report.out_of_time);
     assert_eq!(count(&stack, BALANCE).await, 1000);
 }
@@ -217,7 +241,11 @@ async fn two_racing_runs_close_each_orphaned_turn_once() {
     let other = Clock::new(move || clock.now() + Duration::from_micros(7));
     let other = with_clock(&stack, vault(&[A]), other);
     let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
-    assert_eq!(one.unwrap().orphaned_turns_closed + other.unwrap().orphaned_turns_closed, 250);
+    assert_eq!(
+        one.unwrap().count("orphanedTurnsClosed").unwrap()
+            + other.unwrap().count("orphanedTurnsClosed").unwrap(),
+        250
+    );
     assert_eq!(count(&stack, GIVEN_BACK).await, 250);
     assert_eq!(count(&stack, BALANCE).await, 1000);
 }
@@ -233,7 +261,7 @@ async fn two_who_pay() -> TestStack {
         begin(&stack, &user, turns.start + 1..turns.end).await;
     }
     stack.clock.advance(ORPHANED_AFTER + Duration::from_millis(1));
-    assert_eq!(swept(&stack, vault(&[A])).await.orphaned_turns_closed, 4);
+    assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 4);
     assert_eq!(count(&stack, "select count(*) from allowances").await, 4);
     stack
 }
@@ -262,7 +290,8 @@ async fn two_racing_runs_do_not_deadlock() {
         orphan_in_any_order(&stack, round).await;
         let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
         // A turn whose chat is gone may be counted by both runs: neither knows which one closed it.
-        let ended = one.unwrap().orphaned_turns_closed + other.unwrap().orphaned_turns_closed;
+        let ended = one.unwrap().count("orphanedTurnsClosed").unwrap()
+            + other.unwrap().count("orphanedTurnsClosed").unwrap();
         assert!((200..=400).contains(&ended), "round {round}: {ended}");
         assert_eq!(count(&stack, OPEN).await, 0, "round {round}");
     }

@@ -8,7 +8,17 @@ use shared_core::vault::{DataKeyId, WrappedKey};
 use shared_postgres::UserKey;
 use shared_vault::VaultError;
 
+use crate::report::Counter;
 use crate::{Deps, Run, WorkError};
+
+/// Keys re-encrypted under the current master key.
+const ROTATED: Counter = Counter::of_work("keysRotated");
+/// Keys that could not be decrypted, and were left unchanged.
+const UNREADABLE: Counter = Counter::of_work("keysUnreadable").with_metric("KeysUnreadable");
+/// Deleted data keys of former master keys, which no key needs any more.
+const DATA_KEYS_DELETED: Counter = Counter::of_work("dataKeysDeleted");
+/// What this work reports.
+pub(crate) const COUNTERS: [Counter; 3] = [ROTATED, UNREADABLE, DATA_KEYS_DELETED];
 
 pub(crate) async fn rotate_keys(run: &mut Run<'_>) -> Result<(), WorkError> {
     let deps = run.deps;
@@ -30,13 +40,14 @@ pub(crate) async fn rotate_keys(run: &mut Run<'_>) -> Result<(), WorkError> {
                 return Ok(());
             }
             match seal_one(deps, key, current, &mut locked).await? {
-                Sealing::Done => run.swept.keys_rotated += 1,
+                Sealing::Done => run.report.add(ROTATED, 1),
                 Sealing::NotNeeded => {}
-                Sealing::Unreadable => run.swept.keys_unreadable += 1,
+                Sealing::Unreadable => run.report.add(UNREADABLE, 1),
             }
         }
     }
-    run.swept.data_keys_deleted += deps.jobs.delete_unused_data_keys(master).await?;
+    let deleted = deps.jobs.delete_unused_data_keys(master).await?;
+    run.report.add(DATA_KEYS_DELETED, u64::try_from(deleted).unwrap_or(u64::MAX));
     Ok(())
 }
 
