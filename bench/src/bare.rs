@@ -24,7 +24,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use serde::{Deserialize, Serialize};
 use shared_core::env::Env;
-use shared_http::{HttpConfig, SessionKeys, Tokens, system_clock};
+use shared_http::{HttpConfig, SessionKeys, Tokens};
+use shared_lambda::system_clock;
 use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use local_stack::Settings;
-use shared_http::process_env;
+use shared_lambda::process_env;
 
 use crate::deployed::{self, Binary};
 use crate::plan::ColdPlan;

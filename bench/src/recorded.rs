@@ -4,7 +4,9 @@ use chat_stream::live::writer::LogWriter;
 use shared_cache::{Cache, CacheConfig};
 use shared_core::env::Env;
 use shared_core::ids::UserId;
-use shared_http::{AppContext, FrameBuffer, HttpConfig, Tasks, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig};
+use shared_lambda::{Tasks, system_clock, system_entropy};
+use shared_ui_stream::FrameWriter;
 
 use crate::Result;
 
@@ -30,15 +32,16 @@ impl Recording {
     pub(crate) fn begin(&self) -> TurnLog {
         let id = self.app.entropy().uuid(self.app.clock().now());
         let answer = id.into();
-        let writer = LogWriter::start(&self.cache, &self.tasks, &self.app, UserId(id), &answer);
+        let (writer, frames) =
+            LogWriter::start(&self.cache, &self.tasks, &self.app, UserId(id), &answer);
         writer.identify("gen-bench");
-        TurnLog { frame_buffer: writer.frame_buffer(), writer, last: 0 }
+        TurnLog { frames, writer, last: 0 }
     }
 }
 
 /// The live log of one turn.
 pub(crate) struct TurnLog {
-    frame_buffer: FrameBuffer,
+    frames: FrameWriter,
     writer: LogWriter,
     last: u64,
 }
@@ -48,11 +51,12 @@ impl TurnLog {
     pub(crate) fn append(&mut self, frames: &[u8], count: u64) {
         let first = self.last + 1;
         self.last += count;
-        self.frame_buffer.append(first, self.last, frames);
+        self.frames.append(first, self.last, frames);
     }
 
     /// Ends the log after the last frame.
     pub(crate) async fn finish(self) {
+        drop(self.frames);
         self.writer.finish().await;
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local_stack::{Servers, Settings, free_port};
-use shared_http::process_env;
+use shared_lambda::process_env;
 use shared_postgres::{DatabaseConfig, Destructive, migrate};
 use tokio_postgres::NoTls;
 

@@ -11,7 +11,7 @@ use local_stack::free_port;
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
 use shared_core::plans::Plans;
-use shared_http::{begin_logging, process_env, system_clock, system_entropy};
+use shared_lambda::{begin_logging, process_env, system_clock, system_entropy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;

@@ -8,7 +8,8 @@ use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens};
+use shared_lambda::{system_clock, system_entropy};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
 
 use crate::Result;

@@ -37,7 +37,7 @@ pub(crate) fn gateway(
         .merge(inbox.routes())
         .merge(sweeper.map(Sweeper::routes).unwrap_or_default());
     // Unknown paths are answered by the edge middleware.
-    router.merge(app.wrap(local))
+    router.merge(shared_http::wrap(local, app))
 }
 
 /// Removes the request extensions that axum set while matching the gateway's route, all but the client's

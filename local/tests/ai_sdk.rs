@@ -18,7 +18,7 @@ use local::{DevMailbox, Product, Wiring};
 use shared_core::catalogue::ModelTable;
 use shared_core::env::Env;
 use shared_core::plans::Plans;
-use shared_http::{system_clock, system_entropy};
+use shared_lambda::{system_clock, system_entropy};
 use testkit::{TestStack, repository_file};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;

@@ -9,7 +9,7 @@ use http::Request;
 use local::{DevMailbox, Product, Sweeper, Wiring};
 use serde_json::Value;
 use shared_core::credits::ORPHANED_AFTER;
-use shared_http::system_entropy;
+use shared_lambda::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::Deps;
 use testkit::{Client, TestStack, next_turn};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use account::{Deps, HealthCheck, app};
 use shared_cache::{Cache, Serverless};
 use shared_core::plans::Plans;
-use shared_http::{AppContext, Tokens, serve_buffered, start, system_clock};
+use shared_http::{AppContext, Tokens};
+use shared_lambda::{serve_buffered, start, system_clock};
 use shared_postgres::Database;
 
 fn main() -> ExitCode {

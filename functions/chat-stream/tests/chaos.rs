@@ -7,7 +7,7 @@ use fake_openrouter::script::{cut, delta, done, error, pause, status, stop, usag
 use runtime_api::RuntimeApi;
 use shared_cache::LiveLog;
 use shared_core::credits::ORPHANED_AFTER;
-use shared_http::system_entropy;
+use shared_lambda::system_entropy;
 use testkit::{Function, TestStack, question_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");

@@ -13,7 +13,7 @@ use fake_openrouter::script::{delta, done, pause, stop, usage};
 use futures_util::future::join_all;
 use runtime_api::{Chunk, Invocation, RuntimeApi};
 use serde_json::Value;
-use shared_http::{Tasks, system_entropy};
+use shared_lambda::{Tasks, system_entropy};
 use testkit::{Client, Function, TestStack, metronome, question_json};
 use tokio::sync::Semaphore;
 

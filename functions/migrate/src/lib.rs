@@ -19,7 +19,7 @@ use serde_json::Value;
 use shared_cache::Serverless;
 use shared_core::clock::Clock;
 use shared_core::env::ConfigError;
-use shared_http::{Init, Metric, StartError, measure};
+use shared_lambda::{Init, Metric, StartError, measure};
 use shared_postgres::{DatabaseConfig, MigrateError, Migrated, migrate, schema_hash};
 
 use crate::answer::{Answer, http_client};

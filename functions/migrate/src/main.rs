@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use shared_http::{serve_events, start, system_clock};
+use shared_lambda::{serve_events, start, system_clock};
 
 fn main() -> ExitCode {
     start(async |init| {

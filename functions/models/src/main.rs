@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use models::{Catalogue, Deps, app};
 use shared_core::catalogue::ModelTable;
-use shared_http::{AppContext, serve_buffered, start};
+use shared_http::AppContext;
+use shared_lambda::{serve_buffered, start};
 use shared_openrouter::OpenRouter;
 
 fn main() -> ExitCode {

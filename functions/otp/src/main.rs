@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use otp::{Deps, app};
 use shared_cache::{Cache, Codes};
-use shared_http::{AppContext, serve_buffered, start, system_clock};
+use shared_http::AppContext;
+use shared_lambda::{serve_buffered, start, system_clock};
 use shared_mail::Ses;
 
 fn main() -> ExitCode {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use shared_cache::Cache;
-use shared_http::{serve_events, start, system_clock, system_entropy};
 use shared_inbox::Inbox;
+use shared_lambda::{serve_events, start, system_clock, system_entropy};
 use shared_openrouter::OpenRouter;
 use shared_postgres::Jobs;
 use shared_vault::Vault;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared_cache::{Batch, Cache, CacheError, LogContents, LogState};
+use shared_cache::{Cache, LiveLog, LogState};
+use shared_core::answer::Answer;
 use shared_core::credits::ORPHANED_AFTER;
-use shared_http::{answer_of_frames, interrupted};
+use shared_core::store::StoreError;
 use shared_postgres::OrphanedTurn;
+use shared_turns::{CloseError, ClosedTurn, close_orphaned};
 
 use crate::report::Counter;
 use crate::{Run, WorkError};
@@ -67,20 +69,20 @@ async fn close_one(
     age: Duration,
     state: &mut RunState,
 ) -> Result<bool, WorkError> {
-    let said = match state.log_snapshot(turn).await {
-        LogSnapshot::NotYet => return Ok(false),
-        LogSnapshot::Were(said) => said,
-        LogSnapshot::Unknown if age > LOG_IS_GONE_AFTER => LogContents::default(),
-        LogSnapshot::Unknown => return Ok(true),
+    let jobs = &run.deps.jobs;
+    let interrupt = async |answer: &Answer| jobs.interrupt(turn, answer, now).await;
+    let closed = match state.close_from_log(turn, interrupt).await {
+        Ok(LogResult::Running) => return Ok(false),
+        Ok(LogResult::Closed(closed)) => Ok(closed),
+        Ok(LogResult::Unavailable) if age > LOG_IS_GONE_AFTER => close_empty(interrupt).await,
+        Ok(LogResult::Unavailable) => return Ok(true),
+        Err(error) => Err(error),
     };
-    let answer = answer_of_frames(&said.frames, said.generation.as_deref());
-    match run.deps.jobs.interrupt(turn, &answer, now).await {
-        Ok(is_closed) => {
-            run.report.add(CLOSED, u64::from(is_closed));
-            run.report.add(KEPT, u64::from(is_closed && !answer.is_empty()));
-            if is_closed {
-                state.end_log(turn, &said).await;
-            }
+    match closed {
+        Ok(closed) => {
+            run.report.add(CLOSED, u64::from(closed.is_some()));
+            let has_text = closed.is_some_and(|closed| !closed.answer.is_empty());
+            run.report.add(KEPT, u64::from(has_text));
             Ok(false)
         }
         // Does not block the closing of turns that began later.
@@ -93,41 +95,54 @@ async fn close_one(
     }
 }
 
-enum LogSnapshot {
+/// What became of a turn by its live log.
+enum LogResult {
     /// The turn is still running.
-    NotYet,
-    Were(LogContents),
-    Unknown,
+    Running,
+    /// Closed, unless another process was faster.
+    Closed(Option<ClosedTurn>),
+    /// The cache is unavailable.
+    Unavailable,
 }
 
 impl RunState {
-    async fn log_snapshot(&mut self, turn: &OrphanedTurn) -> LogSnapshot {
-        let Some(logs) = &self.logs else { return LogSnapshot::Unknown };
-        log_snapshot(logs, turn).await.unwrap_or_else(|error| {
-            self.logs = None;
-            self.failure = Some(error.into());
-            LogSnapshot::Unknown
-        })
-    }
-
-    /// Ends the live log with a frame that tells its readers of the interruption.
-    async fn end_log(&self, turn: &OrphanedTurn, said: &LogContents) {
-        let Some(logs) = &self.logs else { return };
-        let (number, end) = (said.last + 1, interrupted(said.last + 1));
-        let end = Batch { first: number, last: number, frames: &*end };
-        if let Err(error) = logs.live_log(turn.user, &turn.answer).end(Some(end)).await {
-            tracing::warn!(answer = %turn.answer, %error, "a live log could not be ended");
+    async fn close_from_log(
+        &mut self,
+        turn: &OrphanedTurn,
+        interrupt: impl AsyncFnOnce(&Answer) -> Result<bool, StoreError>,
+    ) -> Result<LogResult, StoreError> {
+        let Some(logs) = &self.logs else { return Ok(LogResult::Unavailable) };
+        let log = logs.live_log(turn.user, &turn.answer);
+        match close_unless_running(&log, interrupt).await {
+            Ok(result) => Ok(result),
+            Err(CloseError::Store(error)) => Err(error),
+            Err(CloseError::Cache(error)) => {
+                self.logs = None;
+                self.failure = Some(error.into());
+                Ok(LogResult::Unavailable)
+            }
         }
     }
 }
 
-async fn log_snapshot(cache: &Cache, turn: &OrphanedTurn) -> Result<LogSnapshot, CacheError> {
-    let log = cache.live_log(turn.user, &turn.answer);
+async fn close_unless_running(
+    log: &LiveLog,
+    interrupt: impl AsyncFnOnce(&Answer) -> Result<bool, StoreError>,
+) -> Result<LogResult, CloseError> {
     match log.read(u64::MAX).await?.state {
-        LogState::Running => Ok(LogSnapshot::NotYet),
+        LogState::Running => Ok(LogResult::Running),
         // A turn whose log has ended could not be stored, not even in the inbox.
         LogState::Ended | LogState::Orphaned | LogState::Absent => {
-            Ok(LogSnapshot::Were(log.read_all().await?))
+            Ok(LogResult::Closed(close_orphaned(log, interrupt).await?))
         }
     }
+}
+
+/// Closes a turn whose log has expired.
+async fn close_empty(
+    interrupt: impl AsyncFnOnce(&Answer) -> Result<bool, StoreError>,
+) -> Result<Option<ClosedTurn>, StoreError> {
+    let answer = Answer::default();
+    let is_closed = interrupt(&answer).await?;
+    Ok(is_closed.then_some(ClosedTurn { answer, had_ended: false }))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use shared_http::{Metric, measure};
+use shared_lambda::{Metric, measure};
 
 /// A count that a kind of work reports: under one name in the response and in the log, and as a metric if an alarm
 /// watches it.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use shared_cache::{Cache, Codes};
-use shared_http::{AppContext, Tokens, serve_buffered, start, system_clock};
+use shared_http::{AppContext, Tokens};
+use shared_lambda::{serve_buffered, start, system_clock};
 use shared_postgres::Database;
 use verify::{Deps, app};
 

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap, ProviderKey};
 use shared_core::session::Session;
 use shared_core::vault::DataKeyId;
-use shared_http::system_entropy;
+use shared_lambda::system_entropy;
 use shared_postgres::{KeyChange, NewKey};
 
 use crate::TestStack;

@@ -14,7 +14,7 @@ pub struct MovableClock(Arc<AtomicI64>);
 impl MovableClock {
     /// A clock that shows the present time.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(shared_http::system_clock().now().as_microsecond())))
+        Self(Arc::new(AtomicI64::new(shared_lambda::system_clock().now().as_microsecond())))
     }
 
     /// Advances the time.

@@ -14,13 +14,16 @@ use shared_core::clock::Clock;
 use shared_core::email::Email;
 use shared_core::env::Env;
 use shared_core::ids::{SessionId, UserId};
+use shared_core::outcome::FinishedTurn;
 use shared_core::plans::Plans;
 use shared_core::random::Entropy;
 use shared_core::session::{ABSOLUTE_LIFETIME, Session};
-use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens, system_entropy};
+use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens};
 use shared_inbox::{Inbox, InboxConfig};
+use shared_lambda::system_entropy;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession};
+use shared_turns::{TURNS, finished_turn, inbox_item};
 use shared_vault::{Vault, VaultConfig};
 use tokio_postgres::{Client, NoTls};
 
@@ -127,6 +130,17 @@ impl TestStack {
     /// A vault whose cache of data keys is empty.
     pub fn vault(&self) -> Vault {
         Vault::new(&VaultConfig::from_env(&self.env()).unwrap(), system_entropy())
+    }
+
+    /// Puts a finished turn into the inbox.
+    pub async fn put_turn(&self, turn: &FinishedTurn) {
+        self.inbox().put_item(&inbox_item(turn).unwrap()).await.unwrap();
+    }
+
+    /// The first page of turns in the inbox.
+    pub async fn waiting_turns(&self) -> Vec<FinishedTurn> {
+        let page = self.inbox().waiting_items(TURNS, None).await.unwrap();
+        page.items.iter().map(|waiting| finished_turn(&waiting.item).unwrap()).collect()
     }
 
     /// An inbox with a client of its own.

@@ -8,7 +8,7 @@ use axum::body::Body;
 use local::{DevMailbox, Product, Sweeper, Wiring};
 use serde_json::{Value, json};
 use shared_core::random::Entropy;
-use shared_http::system_entropy;
+use shared_lambda::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use shared_vault::{Vault, VaultConfig};
 use testkit::{Answer, Client, TestStack};

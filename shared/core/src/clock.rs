@@ -1,6 +1,6 @@
 //! The clock, as a value that is passed in: tests move it instead of sleeping.
 //!
-//! The system's clock is created in `shared_http::system_clock`; `clippy.toml` forbids reading it anywhere
+//! The system's clock is created in `shared_lambda::system_clock`; `clippy.toml` forbids reading it anywhere
 //! else.
 
 use std::fmt;

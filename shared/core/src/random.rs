@@ -1,6 +1,6 @@
 //! Randomness, as a value that is passed in: tests choose what is drawn.
 //!
-//! The system's source is created in `shared_http::system_entropy`; `clippy.toml` forbids drawing from it
+//! The system's source is created in `shared_lambda::system_entropy`; `clippy.toml` forbids drawing from it
 //! anywhere else.
 
 use std::fmt;

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use axum::Router;
 use axum::routing::get;
-use shared_http::{AppContext, HttpConfig, serve_buffered, start, system_clock, system_entropy};
+use shared_http::{AppContext, HttpConfig, wrap};
+use shared_lambda::{serve_buffered, start, system_clock, system_entropy};
 
 fn main() -> ExitCode {
     start(async |init| {
         let config = HttpConfig::from_env(init.env())?;
         let app = AppContext::new(&config, system_clock(), system_entropy());
         let routes = Router::new().route("/api/health", get(panics));
-        serve_buffered(app.wrap(routes)).await
+        serve_buffered(wrap(routes, &app)).await
     })
 }
 

@@ -1,31 +1,28 @@
-//! Serialises a turn: JSON, gzipped, and split into pieces that fit into DynamoDB's items.
+//! Packs an item's body: gzipped, and split into pieces that fit into DynamoDB's items.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use shared_core::outcome::FinishedTurn;
 
 use crate::error::InboxError;
 use crate::waiting::WhyUnreadable;
 
-/// Bytes per piece. An item has at most [400 KB][1] with its keys and names, for which this leaves
+/// Bytes per piece. An item of DynamoDB has at most [400 KB][1] with its keys and names, for which this leaves
 /// ample room.
 ///
 /// [1]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 const PIECE: usize = 380 * 1024;
-/// Pieces per turn. A transaction has at most 4 MB, of which head and keys take next to nothing, and at
+/// Pieces per body. A transaction has at most 4 MB, of which head and keys take next to nothing, and at
 /// most a hundred items.
 const PIECES: usize = 10;
 
-// serde_json's errors may repeat their input, so they are dropped.
-
-/// Serialises a turn into pieces.
-pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, InboxError> {
+/// Packs a body into pieces.
+pub(crate) fn pack(body: &[u8]) -> Result<Vec<Blob>, InboxError> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    serde_json::to_writer(&mut gzip, turn).map_err(|_| InboxError::Unwritable)?;
+    gzip.write_all(body).map_err(|_| InboxError::Unwritable)?;
     let bytes = gzip.finish().map_err(|_| InboxError::Unwritable)?;
     if bytes.len() > PIECE * PIECES {
         return Err(InboxError::TooLarge { bytes: bytes.len() });
@@ -33,12 +30,10 @@ pub(crate) fn pieces(turn: &FinishedTurn) -> Result<Vec<Blob>, InboxError> {
     Ok(bytes.chunks(PIECE).map(Blob::new).collect())
 }
 
-/// Deserialises a turn from its pieces, in their order. Gzip's own checksum detects missing ones.
-pub(crate) fn turn<'a>(
-    pieces: impl Iterator<Item = &'a Blob>,
-) -> Result<FinishedTurn, WhyUnreadable> {
+/// Unpacks a body from its pieces, in their order. Gzip's own checksum detects missing ones.
+pub(crate) fn unpack<'a>(pieces: impl Iterator<Item = &'a Blob>) -> Result<Vec<u8>, WhyUnreadable> {
     let bytes: Vec<u8> = pieces.flat_map(AsRef::as_ref).copied().collect();
-    let mut json = Vec::new();
-    GzDecoder::new(&*bytes).read_to_end(&mut json).map_err(|_| WhyUnreadable::Damaged)?;
-    serde_json::from_slice(&json).map_err(|_| WhyUnreadable::NotATurn)
+    let mut body = Vec::new();
+    GzDecoder::new(&*bytes).read_to_end(&mut body).map_err(|_| WhyUnreadable::Damaged)?;
+    Ok(body)
 }

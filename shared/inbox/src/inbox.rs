@@ -1,4 +1,4 @@
-//! The inbox: puts, lists and removes turns.
+//! The inbox: puts, lists and removes items.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,23 +15,24 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared_aws::{Aws, AwsError};
 use shared_core::env::{ConfigError, Env};
-use shared_core::outcome::FinishedTurn;
 
 use crate::body;
 use crate::config::InboxConfig;
 use crate::error::InboxError;
-use crate::item::{self, DONE, Head, Item, WAITING, integer, text};
+use crate::head::{self, Attributes, Head, integer, text};
 use crate::retry::{Contention, condition_failed};
-use crate::waiting::{Depth, Page, Position, Unreadable, WaitingTurn, WhyUnreadable};
+use crate::waiting::{
+    Depth, InboxItem, Kind, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable,
+};
 
 /// Timeout of an operation, retries included: a turn's client waits while it is put here. Long enough
 /// for a retry after a dead connection, which broke while the function instance was frozen.
 const ANSWER_WITHIN: Duration = Duration::from_millis(2800);
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(1300);
-/// Turns per page. Their bodies are fetched concurrently, and a page of the largest has to fit into a
+/// Items per page. Their bodies are fetched concurrently, and a page of the largest has to fit into a
 /// function's memory.
 const PER_PAGE: i32 = 20;
-/// Retention of the stubs of turns that are done.
+/// Retention of the stubs of items that are done.
 const STUBS_LAST: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Longest reason that is kept, in characters.
 const LONGEST_REASON: usize = 200;
@@ -58,12 +59,12 @@ impl Inbox {
         Self(Arc::new(table))
     }
 
-    /// Stores a turn until it is [done](Self::done). Idempotent: a duplicate changes nothing.
+    /// Stores an item until it is [done](Self::done). Idempotent: a duplicate changes nothing.
     ///
     /// Gives up after three seconds.
-    pub async fn put_turn(&self, turn: &FinishedTurn) -> Result<(), InboxError> {
-        let pieces = body::pieces(turn)?;
-        let head = Head::new(turn, pieces.len());
+    pub async fn put_item(&self, item: &InboxItem) -> Result<(), InboxError> {
+        let pieces = body::pack(&item.body)?;
+        let head = Head::new(item.kind, &item.id, pieces.len());
         let new = self.put(head.write()).condition_expression("attribute_not_exists(pk)");
         let mut writes = vec![put(new)?];
         for (mut piece, bytes) in head.piece_keys().zip(pieces) {
@@ -73,25 +74,29 @@ impl Inbox {
         self.transact(writes).await
     }
 
-    /// Returns a page of waiting turns, from the beginning or from where a page ended.
-    pub async fn waiting_turns(&self, after: Option<&Position>) -> Result<Page, InboxError> {
+    /// Returns a page of the waiting items of a kind, from the beginning or from where a page ended.
+    pub async fn waiting_items(
+        &self,
+        kind: Kind,
+        after: Option<&Position>,
+    ) -> Result<WaitingPage, InboxError> {
         let heads = self
             .client()
             .query()
             .table_name(&self.0.name)
             .consistent_read(true)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(WAITING))
-            .set_exclusive_start_key(after.map(|Position(id)| item::key(WAITING, id)))
+            .expression_attribute_values(":pk", text(kind.waiting()))
+            .set_exclusive_start_key(after.map(|Position(id)| head::key(kind.waiting(), id)))
             .limit(PER_PAGE)
             .send()
             .await
             .map_err(|error| unavailable(&error))?;
-        let next = heads.last_evaluated_key.as_ref().map(|key| Position(item::id(key)));
-        let mut page = Page { next, ..Page::default() };
-        for read in try_join_all(heads.items().iter().map(|head| self.read(head))).await? {
+        let next = heads.last_evaluated_key.as_ref().map(|key| Position(head::id(key)));
+        let mut page = WaitingPage { next, ..WaitingPage::default() };
+        for read in try_join_all(heads.items().iter().map(|head| self.read(kind, head))).await? {
             match read {
-                Some(Ok(turn)) => page.turns.push(turn),
+                Some(Ok(item)) => page.items.push(item),
                 Some(Err(unreadable)) => page.unreadable.push(unreadable),
                 None => {}
             }
@@ -99,16 +104,16 @@ impl Inbox {
         Ok(page)
     }
 
-    /// Removes a turn, and leaves a stub with how it `ended`: `stored`, or why there was nothing to
+    /// Removes an item, and leaves a stub with how it `ended`: `stored`, or why there was nothing to
     /// store. Idempotent: does nothing if it was removed before.
     pub async fn done(
         &self,
-        turn: &WaitingTurn,
+        item: &WaitingItem,
         ended: &str,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let head = &turn.head;
-        let mut stub = item::key(DONE, &head.id);
+        let head = &item.head;
+        let mut stub = head::key(head.kind.done(), &head.id);
         stub.insert("ended".to_owned(), text(ended));
         stub.insert("done_at".to_owned(), text(now.to_string()));
         stub.insert("ttl".to_owned(), integer(&(now + STUBS_LAST).as_second()));
@@ -120,11 +125,11 @@ impl Inbox {
         self.transact(writes).await
     }
 
-    /// Records that a turn could not be stored, and why: a few words, none of them the turn's. It keeps
-    /// waiting; does nothing if a concurrent run has stored it meanwhile.
+    /// Records that an item could not be processed, and why: a few words, none of them the item's. It keeps
+    /// waiting; does nothing if a concurrent run has processed it meanwhile.
     pub async fn failed(
         &self,
-        turn: &WaitingTurn,
+        item: &WaitingItem,
         why: &str,
         now: Timestamp,
     ) -> Result<(), InboxError> {
@@ -133,7 +138,7 @@ impl Inbox {
             .client()
             .update_item()
             .table_name(&self.0.name)
-            .set_key(Some(turn.head.key()))
+            .set_key(Some(item.head.key()))
             .condition_expression("attribute_exists(pk)")
             .update_expression("add attempts :one set last_error = :why, failed_at = :now")
             .expression_attribute_values(":one", integer(&1))
@@ -148,14 +153,14 @@ impl Inbox {
         }
     }
 
-    /// Counts the waiting turns. Reads all heads, some thousands with each call to DynamoDB.
-    pub async fn depth(&self) -> Result<Depth, InboxError> {
+    /// Counts the waiting items of a kind. Reads all heads, some thousands with each call to DynamoDB.
+    pub async fn depth(&self, kind: Kind) -> Result<Depth, InboxError> {
         let mut heads = self
             .client()
             .query()
             .table_name(&self.0.name)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(WAITING))
+            .expression_attribute_values(":pk", text(kind.waiting()))
             .projection_expression("attempts")
             .into_paginator()
             .items()
@@ -164,19 +169,20 @@ impl Inbox {
         while let Some(head) = heads.next().await {
             let head = head.map_err(|error| unavailable(&error))?;
             depth.waiting += 1;
-            depth.failed += u64::from(item::attempts(&head) > 0);
+            depth.failed += u64::from(head::attempts(&head) > 0);
         }
         Ok(depth)
     }
 
-    /// Reads the turn of a head. An unreadable turn does not fail the page; `None` if a concurrent run has
+    /// Reads the item of a head. An unreadable one does not fail the page; `None` if a concurrent run has
     /// removed it since the head was read.
     async fn read(
         &self,
-        item: &Item,
-    ) -> Result<Option<Result<WaitingTurn, Unreadable>>, InboxError> {
-        let unreadable = |why| Ok(Some(Err(Unreadable { id: item::id(item), why })));
-        let Some(head) = Head::read(item) else { return unreadable(WhyUnreadable::NoHead) };
+        kind: Kind,
+        head: &Attributes,
+    ) -> Result<Option<Result<WaitingItem, Unreadable>>, InboxError> {
+        let unreadable = |why| Ok(Some(Err(Unreadable { id: head::id(head), why })));
+        let Some(head) = Head::read(kind, head) else { return unreadable(WhyUnreadable::NoHead) };
         let mut pages = self
             .client()
             .query()
@@ -192,8 +198,11 @@ impl Inbox {
             pieces.push(piece.map_err(|error| unavailable(&error))?);
         }
         let bodies = pieces.iter().filter_map(|piece| piece.get("body")?.as_b().ok());
-        match body::turn(bodies) {
-            Ok(turn) => Ok(Some(Ok(WaitingTurn { turn, head }))),
+        match body::unpack(bodies) {
+            Ok(body) => {
+                let item = InboxItem { kind, id: head.id.clone(), body };
+                Ok(Some(Ok(WaitingItem { item, head })))
+            }
             Err(WhyUnreadable::Damaged) if !self.waits(&head).await? => Ok(None),
             Err(why) => unreadable(why),
         }
@@ -207,7 +216,7 @@ impl Inbox {
             .table_name(&self.0.name)
             .consistent_read(true)
             .key_condition_expression("pk = :pk and sk = :sk")
-            .expression_attribute_values(":pk", text(WAITING))
+            .expression_attribute_values(":pk", text(head.kind.waiting()))
             .expression_attribute_values(":sk", text(&head.id))
             .send()
             .await
@@ -226,11 +235,15 @@ impl Inbox {
         }
     }
 
-    fn put(&self, item: Item) -> PutBuilder {
+    fn put(&self, item: Attributes) -> PutBuilder {
         Put::builder().table_name(&self.0.name).set_item(Some(item))
     }
 
-    fn delete(&self, key: Item, condition: Option<&str>) -> Result<TransactWriteItem, InboxError> {
+    fn delete(
+        &self,
+        key: Attributes,
+        condition: Option<&str>,
+    ) -> Result<TransactWriteItem, InboxError> {
         let delete = Delete::builder()
             .table_name(&self.0.name)
             .set_key(Some(key))
@@ -289,7 +302,7 @@ mod tests {
         let inbox = Inbox::new(&config, &Aws::from_env(&env).unwrap());
         let clone = inbox.clone();
         assert!(inbox.0.client.get().is_none());
-        clone.depth().await.unwrap_err();
+        clone.depth(Kind::new("turn")).await.unwrap_err();
         assert!(inbox.0.client.get().is_some());
     }
 }

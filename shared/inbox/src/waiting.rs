@@ -1,50 +1,69 @@
-//! Waiting turns in the inbox.
+//! What waits in the inbox.
 
 use std::fmt;
 
-use shared_core::outcome::FinishedTurn;
+use crate::head::Head;
 
-use crate::item::Head;
+/// A kind of items: each has partitions of its own, named after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind(pub(crate) &'static str);
 
-/// A page of waiting turns, oldest first.
+impl Kind {
+    /// The kind with this name, without `#`.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+}
+
+/// An item: bytes of a kind, under an id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InboxItem {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id, unique in its kind. Items wait in the order of their ids.
+    pub id: String,
+    /// Its content.
+    pub body: Vec<u8>,
+}
+
+/// Prints no content.
+impl fmt::Debug for InboxItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, id, body: _ } = self;
+        f.debug_struct("InboxItem").field("kind", kind).field("id", id).finish_non_exhaustive()
+    }
+}
+
+/// A page of waiting items, in the order of their ids.
 #[derive(Debug, Default)]
-pub struct Page {
-    /// Readable turns.
-    pub turns: Vec<WaitingTurn>,
+pub struct WaitingPage {
+    /// Readable items.
+    pub items: Vec<WaitingItem>,
     /// Unreadable items. They stay until an operator acts.
     pub unreadable: Vec<Unreadable>,
     /// Where the next page begins, if this is not the last one.
     pub next: Option<Position>,
 }
 
-/// A turn that waits to be stored.
-#[derive(Clone)]
-pub struct WaitingTurn {
-    /// The turn.
-    pub turn: FinishedTurn,
+/// An item that waits.
+#[derive(Clone, Debug)]
+pub struct WaitingItem {
+    /// The item.
+    pub item: InboxItem,
     pub(crate) head: Head,
 }
 
-impl WaitingTurn {
-    /// How often storing it has failed.
+impl WaitingItem {
+    /// How often processing it has failed.
     pub fn attempts(&self) -> u32 {
         self.head.attempts
     }
 }
 
-impl fmt::Debug for WaitingTurn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitingTurn")
-            .field("id", &self.head.id)
-            .field("attempts", &self.head.attempts)
-            .finish_non_exhaustive()
-    }
-}
-
-/// An item that cannot be read as a waiting turn.
+/// A waiting item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its sort key: the answer's id and outcome.
+    /// Its id.
     pub id: String,
     /// What is wrong with it.
     pub why: WhyUnreadable,
@@ -59,19 +78,16 @@ pub enum WhyUnreadable {
     /// Pieces of the body are missing or damaged.
     #[error("has a body that is incomplete or damaged")]
     Damaged,
-    /// The body is intact, but not a turn in this version's format.
-    #[error("has a body that is not a finished turn")]
-    NotATurn,
 }
 
-/// A cursor into the waiting turns.
+/// A cursor into the waiting items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub(crate) String);
 
-/// The inbox's depth.
+/// How many items of a kind wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// All waiting turns, readable or not.
+    /// All of them, readable or not.
     pub waiting: u64,
     /// Of those, how many have failed before.
     pub failed: u64,

@@ -2,27 +2,19 @@
 //! question) closes it; `sweep` closes the rest.
 
 use jiff::Timestamp;
-use shared_cache::{Batch, CacheError, LiveLog, LogState};
+use shared_cache::{LiveLog, LogState};
+use shared_core::answer::Answer;
 use shared_core::credits::ORPHANED_AFTER;
 use shared_core::ids::UserId;
-use shared_core::store::StoreError;
-use shared_http::{DONE, Metric, answer_of_frames, interrupted};
+use shared_lambda::Metric;
 use shared_postgres::TurnRef;
+use shared_turns::CloseError;
 use tokio::time::{Duration, sleep};
 
 use crate::Deps;
 
 /// Grace period: after a cache restart the liveness keys are missing until the next heartbeat.
 pub(crate) const GRACE_PERIOD: Duration = Duration::from_secs(1);
-
-/// Why an orphaned turn could not be checked or closed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CloseError {
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Returns whether `turn` is orphaned, by the state that its live log has just returned.
 pub(crate) fn is_orphaned(turn: &TurnRef, state: LogState, now: Timestamp) -> bool {
@@ -63,21 +55,29 @@ pub(crate) async fn close_orphaned(
     turn: &TurnRef,
     log: &LiveLog,
 ) -> Result<bool, CloseError> {
-    let logged = log.read_all().await?;
-    let answer = answer_of_frames(&logged.frames, logged.generation.as_deref());
     let now = deps.app.clock().now();
-    let is_closed = deps.database.interrupt_turn(user, &turn.answer, &answer, now).await?;
-    if !is_closed {
+    let interrupt =
+        async |answer: &Answer| deps.database.interrupt_turn(user, &turn.answer, answer, now).await;
+    let Some(closed) = shared_turns::close_orphaned(log, interrupt).await? else {
         return Ok(false);
-    }
-    if logged.frames.ends_with(DONE.as_bytes()) {
+    };
+    if closed.had_ended {
         tracing::warn!(answer = %turn.answer, "recovered a turn that could not be stored from its live log");
     } else {
         tracing::warn!(answer = %turn.answer, "closed an orphaned turn with the text it had produced");
         deps.app.measure(&[Metric::one("TurnsOrphaned")], &[]);
-        // Later readers of the log get the same end.
-        let (number, end) = (logged.last + 1, interrupted(logged.last + 1));
-        log.end(Some(Batch { first: number, last: number, frames: &end })).await?;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_core::turn::AnswerError;
+    use shared_http::ApiError;
+    use shared_turns::interrupted_text;
+
+    #[test]
+    fn an_orphaned_turns_last_frame_has_the_body_of_the_error_response() {
+        assert_eq!(interrupted_text(), ApiError::from(AnswerError::Interrupted).to_json());
+    }
 }

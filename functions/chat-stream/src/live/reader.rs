@@ -18,8 +18,9 @@ use shared_core::chat::AnswerStatus;
 use shared_core::ids::UserId;
 use shared_core::limits::Limit;
 use shared_core::turn::{AnswerError, ResumeError};
-use shared_http::{ApiError, COMMENT, DONE, broken_off, event_stream};
+use shared_http::ApiError;
 use shared_postgres::TurnRef;
+use shared_ui_stream::{COMMENT, DONE, error_frame, event_stream};
 use tokio::time::{Duration, Instant, sleep};
 use tracing::{Instrument, Span};
 
@@ -189,7 +190,7 @@ impl LogReader {
 
     fn break_off(&mut self, why: impl Into<ApiError>) -> Bytes {
         self.is_over = true;
-        broken_off(&why.into())
+        error_frame(&why.into().to_json()).into()
     }
 }
 

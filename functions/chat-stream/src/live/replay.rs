@@ -1,16 +1,20 @@
 //! Replays an ended answer as a stream, from the database.
 
+use axum::body::Body;
 use axum::response::Response;
 use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::chat::{AnswerStatus, Part};
 use shared_core::ids::MessageId;
 use shared_core::turn::AnswerError;
-use shared_http::{ApiError, ErrorCode, FrameBuffer, TurnSummary, UiStream};
+use shared_http::{ApiError, ErrorCode};
+use shared_ui_stream::{TurnSummary, UiStream, event_stream};
+
+use super::new_stream;
 use shared_postgres::StoredAnswer;
 
 /// Returns the stream of an answer, all at once.
 pub(crate) fn replay(id: &MessageId, answer: StoredAnswer) -> Response {
-    let (mut out, response) = UiStream::new(FrameBuffer::default());
+    let (mut out, body) = new_stream();
     let model = answer.model.as_deref().unwrap_or_default();
     out.start(id, model);
     for (index, part) in answer.parts.iter().enumerate() {
@@ -24,12 +28,14 @@ pub(crate) fn replay(id: &MessageId, answer: StoredAnswer) -> Response {
         }
         AnswerStatus::Stopped => out.abort(summary),
         AnswerStatus::Streaming | AnswerStatus::Interrupted => {
-            out.error(&AnswerError::Interrupted.into(), summary);
+            out.error(&ApiError::from(AnswerError::Interrupted).to_json(), summary);
         }
-        AnswerStatus::Failed => out.error(&failure(answer.error_code.as_deref()), summary),
+        AnswerStatus::Failed => {
+            out.error(&failure(answer.error_code.as_deref()).to_json(), summary);
+        }
     }
     out.flush();
-    response
+    event_stream(Body::new(body))
 }
 
 fn replay_part(out: &mut UiStream, part: usize, content: &Part) {

@@ -9,14 +9,18 @@ use std::sync::{Arc, OnceLock};
 
 use shared_cache::{Batch, Cache, LiveLog};
 use shared_core::ids::{MessageId, UserId};
-use shared_http::{AppContext, FrameBuffer, Frames, Metric, Tasks};
+use shared_http::AppContext;
+use shared_lambda::{Metric, Tasks};
+use shared_ui_stream::{FrameReader, FrameWriter, Frames, frame_buffer};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Frames within this window are written as one batch; many bytes are written earlier.
+/// Frames within this window are written as one batch.
 const BATCH_WINDOW: Duration = Duration::from_millis(20);
+/// So many bytes are written earlier.
+const FLUSH_BYTES: usize = 4096;
 /// How often a quiet turn renews its liveness key and checks for a stop request.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 /// The size limit of one answer's log. More than a hundred thousand words.
@@ -33,7 +37,6 @@ const END_TRIES: u32 = 5;
 /// Writes a turn's live log until [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct LogWriter {
-    frame_buffer: FrameBuffer,
     shared: Arc<Shared>,
     over: oneshot::Receiver<()>,
 }
@@ -47,19 +50,21 @@ struct Shared {
 }
 
 impl LogWriter {
-    /// Begins the log of `answer`, and spawns its task.
+    /// Begins the log of `answer`, and spawns its task. The frames that are written to the returned buffer are appended
+    /// to the log, until that is dropped.
     pub fn start(
         cache: &Cache,
         tasks: &Tasks,
         app: &AppContext,
         user: UserId,
         answer: &MessageId,
-    ) -> Self {
-        let (frame_buffer, shared) = (FrameBuffer::default(), Arc::<Shared>::default());
+    ) -> (Self, FrameWriter) {
+        let (frame_writer, frames) = frame_buffer(FLUSH_BYTES);
+        let shared = Arc::<Shared>::default();
         let (is_over, over) = oneshot::channel();
         let task = LogWriterTask {
             log: cache.live_log(user, answer),
-            frame_buffer: frame_buffer.clone(),
+            frames,
             shared: Arc::clone(&shared),
             unwritten: Frames::default(),
             written: 0,
@@ -72,12 +77,7 @@ impl LogWriter {
             drop(is_over);
         };
         tasks.spawn(record.in_current_span());
-        Self { frame_buffer, shared, over }
-    }
-
-    /// The buffer whose frames are written to the log.
-    pub fn frame_buffer(&self) -> FrameBuffer {
-        self.frame_buffer.clone()
+        (Self { shared, over }, frame_writer)
     }
 
     /// Stores the provider's generation id, by which its record of the answer can be looked up.
@@ -92,9 +92,8 @@ impl LogWriter {
         self.shared.stop.cancelled().await;
     }
 
-    /// Ends the log. Waits until that is written: Lambda may freeze the process after the response.
+    /// Waits until the end of the log is written: Lambda may freeze the process after the response.
     pub async fn finish(self) {
-        self.frame_buffer.end();
         let is_behind = self.shared.is_behind.load(Ordering::Relaxed);
         let within = if is_behind { END_WITHIN_AN_OUTAGE } else { END_WITHIN };
         let _ = timeout(within, self.over).await;
@@ -104,7 +103,7 @@ impl LogWriter {
 /// The task that writes the log.
 struct LogWriterTask {
     log: LiveLog,
-    frame_buffer: FrameBuffer,
+    frames: FrameReader,
     shared: Arc<Shared>,
     /// Frames that are not written yet.
     unwritten: Frames,
@@ -122,8 +121,8 @@ impl LogWriterTask {
         self.write().await;
         let mut written_at = Instant::now();
         loop {
-            let _ = timeout(BATCH_WINDOW, self.frame_buffer.wait_for_flush()).await;
-            let (frames, is_over) = self.frame_buffer.take();
+            let _ = timeout(BATCH_WINDOW, self.frames.wait_for_flush()).await;
+            let (frames, is_over) = self.frames.take();
             self.keep(frames);
             if is_over {
                 return self.end().await;

@@ -10,11 +10,12 @@ use shared_core::chat::AnswerStatus;
 use shared_core::ids::MessageId;
 use shared_core::turn::StopError;
 use shared_http::{ApiError, CurrentUser, ErrorBody};
+use shared_turns::CloseError;
 use tokio::time::{Duration, Instant, sleep};
 use utoipa::ToSchema;
 
 use crate::Deps;
-use crate::live::orphaned::{CloseError, close_if_orphaned};
+use crate::live::orphaned::close_if_orphaned;
 use crate::live::reader::POLL_INTERVAL;
 use crate::routes::turn_ref::TurnSelector;
 

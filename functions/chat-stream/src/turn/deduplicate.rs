@@ -7,12 +7,13 @@ use axum::response::Response;
 use shared_core::chat::AnswerStatus;
 use shared_core::ids::{MessageId, UserId};
 use shared_core::turn::{NewTurn, Placement, SendError};
-use shared_http::{DONE, answer_of_frames, event_stream};
 use shared_postgres::{BeginTurnError, DuplicateTurn, StoredAnswer, TurnLookup, TurnRef};
+use shared_turns::CloseError;
+use shared_ui_stream::{DONE, answer_of_frames, event_stream};
 
 use super::TurnContext;
 use crate::Deps;
-use crate::live::orphaned::{CloseError, close_if_orphaned};
+use crate::live::orphaned::close_if_orphaned;
 use crate::live::reader::follow;
 use crate::live::replay::replay;
 

@@ -2,8 +2,9 @@
 
 use shared_core::answer::{Answer, FinishReason, ModelEvent};
 use shared_core::model_error::ModelError;
-use shared_http::{Tasks, UiStream};
+use shared_lambda::Tasks;
 use shared_openrouter::{ModelStream, Received};
+use shared_ui_stream::UiStream;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use crate::live::writer::LogWriter;

@@ -27,14 +27,16 @@ mod persist;
 mod prepare;
 mod telemetry;
 
+use axum::body::Body;
 use axum::response::IntoResponse;
 use shared_cache::{CacheError, Permit};
 use shared_core::answer::{Answer, FinishReason};
 use shared_core::outcome::Outcome;
 use shared_core::turn::{AnswerError, NewTurn};
-use shared_http::{ApiError, RateLimit, TurnSummary, UiStream};
+use shared_http::{ApiError, RateLimit};
 use shared_openrouter::{CompletionRequest, ModelStream};
 use shared_postgres::BegunTurn;
+use shared_ui_stream::{TurnSummary, UiStream, event_stream};
 use tokio::time::Instant;
 
 use self::begin::{Beginning, begin};
@@ -46,6 +48,7 @@ use self::persist::{NotStored, failed, store, withdraw};
 use self::prepare::{Input, prepare_input};
 use self::telemetry::{Times, report, report_refusal};
 use crate::Deps;
+use crate::live::new_stream;
 use crate::live::writer::LogWriter;
 
 pub use self::context::{Respond, TurnContext};
@@ -59,13 +62,16 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
-    let writer = LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
-    let (mut out, response) = UiStream::new(writer.frame_buffer());
+    let (writer, frames) =
+        LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
+    let (out, body) = new_stream();
+    let mut out = out.with_copy(frames);
     match prepare(&deps, &context, &begun, permit, &writer).await {
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
             // Ignore a closed channel: the client may have disconnected.
+            let response = event_stream(Body::new(body));
             let _ = respond.send(Ok((rate_limit, response).into_response()));
             run(&deps, &begun, stream, &mut out, &writer, began).await;
             writer.finish().await;
@@ -73,7 +79,7 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         Err(error) => {
             // For clients that already follow this turn. First, because Lambda may freeze the process after the
             // response.
-            out.error(&error, None);
+            out.error(&error.to_json(), None);
             out.flush();
             writer.finish().await;
             let _ = respond.send(Err(error));
@@ -173,8 +179,8 @@ async fn run(
         charge: begun.charge(&answer),
     };
     match (stored, error) {
-        (Err(NotStored), _) => out.error(&AnswerError::NotSaved.into(), None),
-        (Ok(()), Some(error)) => out.error(&error, Some(&summary)),
+        (Err(NotStored), _) => out.error(&ApiError::from(AnswerError::NotSaved).to_json(), None),
+        (Ok(()), Some(error)) => out.error(&error.to_json(), Some(&summary)),
         (Ok(()), None) if outcome == Outcome::Stopped => out.abort(Some(&summary)),
         (Ok(()), None) => {
             out.finish(answer.finish_reason().unwrap_or(FinishReason::Other), Some(&summary));

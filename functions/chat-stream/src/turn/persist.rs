@@ -4,10 +4,13 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use shared_core::answer::Answer;
-use shared_core::outcome::Outcome;
+use shared_core::outcome::{FinishedTurn, Outcome};
 use shared_core::turn::SendError;
-use shared_http::{ApiError, ErrorCode, Metric};
+use shared_http::{ApiError, ErrorCode};
+use shared_inbox::{Inbox, InboxError};
+use shared_lambda::Metric;
 use shared_postgres::{BegunTurn, FinishTurnError, TurnEnd};
+use shared_turns::inbox_item;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::Deps;
@@ -63,7 +66,7 @@ pub(super) async fn store(
         Ok(Err(FinishTurnError::AnswerNotOpen)) => {}
         // It may have been committed after all: storing the end is idempotent.
         Ok(Err(_)) | Err(_) => {
-            match deps.inbox.put_turn(&begun.finished(answer, outcome, at)).await {
+            match put_into_inbox(&deps.inbox, &begun.finished(answer, outcome, at)).await {
                 Ok(()) => {
                     tracing::warn!(answer = %begun.answer, "put an answer into the inbox, to be stored later");
                     deps.app.measure(&[Metric::one("TurnInInbox")], &about);
@@ -84,6 +87,10 @@ pub(super) async fn store(
         deps.app.measure(&[Metric::one("AnswerNotStored")], &about);
     }
     Err(NotStored)
+}
+
+async fn put_into_inbox(inbox: &Inbox, turn: &FinishedTurn) -> Result<(), InboxError> {
+    inbox.put_item(&inbox_item(turn)?).await
 }
 
 /// The outcome of a turn that failed with `error`. `KeyRefused` marks the key as refused: by then the

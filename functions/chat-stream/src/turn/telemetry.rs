@@ -2,7 +2,8 @@
 
 use shared_core::answer::Answer;
 use shared_core::money::usd;
-use shared_http::{ApiError, ErrorCode, Metric};
+use shared_http::{ApiError, ErrorCode};
+use shared_lambda::Metric;
 use shared_postgres::BegunTurn;
 use tokio::time::Instant;
 

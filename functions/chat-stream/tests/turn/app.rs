@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use chat_stream::{ChatConfig, Deps, app as chat_stream};
-use shared_http::Tasks;
+use shared_lambda::Tasks;
 use testkit::TestStack;
 
 pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> Router {

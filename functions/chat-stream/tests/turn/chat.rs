@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use shared_core::session::Session;
-use shared_http::Tasks;
+use shared_lambda::Tasks;
 use testkit::{Answer, Client, TestStack};
 
 use crate::app::app;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fake_openrouter::script::{delta, error, stop};
 use serde_json::json;
-use shared_http::Tasks;
+use shared_lambda::Tasks;
 use testkit::{Client, TestStack};
 
 use crate::app::app;

@@ -11,6 +11,7 @@ use shared_core::session::Session;
 use shared_core::turn::Placement;
 use shared_inbox::Depth;
 use shared_postgres::{DatabaseConfig, Destructive, Jobs, migrate};
+use shared_turns::{TURNS, finished_turn};
 use sweep::{Deps, sweep};
 use testkit::{TestStack, answer_of, message_id};
 
@@ -20,7 +21,7 @@ use crate::setup::{A, AMPLE, begun, count, deps, killed, stack, swept, vault};
 async fn waits(stack: &TestStack, session: &Session, number: usize) -> FinishedTurn {
     let turn = begun(stack, session, number).await;
     let finished = turn.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
-    stack.inbox().put_turn(&finished).await.unwrap();
+    stack.put_turn(&finished).await;
     finished
 }
 
@@ -32,7 +33,7 @@ async fn ada(stack: &TestStack) -> Session {
 }
 
 async fn depth(stack: &TestStack) -> (u64, u64) {
-    let Depth { waiting, failed } = stack.inbox().depth().await.unwrap();
+    let Depth { waiting, failed } = stack.inbox().depth(TURNS).await.unwrap();
     (waiting, failed)
 }
 
@@ -70,7 +71,7 @@ async fn storing_is_idempotent_for_duplicates_and_racing_runs() {
     }
     for turn in turns.iter().step_by(3) {
         // A retry, as by a function that lost the acknowledgement of its first attempt.
-        stack.inbox().put_turn(turn).await.unwrap();
+        stack.put_turn(turn).await;
     }
     let (one, other) = (deps(&stack, vault(&[A])), deps(&stack, vault(&[A])));
     let (one, other) = tokio::join!(sweep(&one, AMPLE), sweep(&other, AMPLE));
@@ -83,7 +84,7 @@ async fn storing_is_idempotent_for_duplicates_and_racing_runs() {
     stack.assert_books_are_right().await;
 
     // And a duplicate after all of that.
-    stack.inbox().put_turn(&turns[7]).await.unwrap();
+    stack.put_turn(&turns[7]).await;
     let report = swept(&stack, vault(&[A])).await;
     assert_eq!((report.count("turnsStored").unwrap(), report.count("inboxWaiting")), (0, Some(0)));
     assert_eq!(count(&stack, SETTLED).await, 45);
@@ -124,7 +125,7 @@ async fn the_inbox_takes_precedence_over_the_live_log_of_an_orphaned_turn() {
     stack.clock.advance(ORPHANED_AFTER * 2);
     assert_eq!(swept(&stack, vault(&[A])).await.count("orphanedTurnsClosed").unwrap(), 1);
     let end = late.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now());
-    stack.inbox().put_turn(&end).await.unwrap();
+    stack.put_turn(&end).await;
     assert_eq!(swept(&stack, vault(&[A])).await.count("turnsStored").unwrap(), 1);
     assert_eq!(count(&stack, COMPLETE).await, 2);
     stack.assert_books_are_right().await;
@@ -143,7 +144,7 @@ async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others
         answer_id: message_id("aaa-answer"),
         ..begun.finished(&answer_of("words"), &Outcome::Complete, stack.clock.now())
     };
-    stack.inbox().put_turn(&forgotten).await.unwrap();
+    stack.put_turn(&forgotten).await;
     put_rubbish(&stack).await;
     waits(&stack, &ada, 1).await;
 
@@ -157,8 +158,10 @@ async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others
         );
         assert!(report.did_something());
     }
-    let page = stack.inbox().waiting_turns(None).await.unwrap();
-    assert_eq!((page.turns[0].attempts(), &page.turns[0].turn), (2, &forgotten));
+    let page = stack.inbox().waiting_items(TURNS, None).await.unwrap();
+    let waiting = &page.items[0];
+    assert_eq!(waiting.attempts(), 2);
+    assert_eq!(finished_turn(&waiting.item), Ok(forgotten));
 
     // Once the cause is gone it is stored like any other.
     stack.owner().await.batch_execute("delete from chats where id = 'chat-0099'").await.unwrap();

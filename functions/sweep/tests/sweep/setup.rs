@@ -14,7 +14,7 @@ use shared_core::env::Env;
 use shared_core::ids::UserId;
 use shared_core::session::Session;
 use shared_core::vault::DataKeyId;
-use shared_http::system_entropy;
+use shared_lambda::system_entropy;
 use shared_postgres::{BegunTurn, DatabaseConfig, Jobs};
 use shared_vault::{Vault, VaultConfig};
 use sweep::{Deps, SweepReport, sweep};

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: unwrapping is how they fail")]
 
+mod items;
 mod outages;
 mod setup;
 mod silence;
-mod turns;
 mod unreadable;

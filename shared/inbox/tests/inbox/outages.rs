@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use fake_aws::{FakeAws, Trouble};
 use shared_inbox::InboxError;
 
-use crate::setup::{Stack, inbox, now, turn};
+use crate::setup::{LETTERS, Stack, inbox, letter, now};
 
-/// How long the client of a turn may wait for its inbox.
+/// How long a caller may wait for the inbox.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 fn with_fake(fake: &FakeAws) -> shared_inbox::Inbox {
@@ -27,17 +27,17 @@ fn cancelled(reasons: &str) -> Trouble {
 #[tokio::test]
 async fn a_refused_connection_fails_at_once_and_the_inbox_recovers() {
     let stack = Stack::start().await;
-    stack.inbox.put_turn(&turn(1)).await.unwrap();
-    let waiting = &stack.page().await.turns[0];
+    stack.inbox.put_item(&letter(1)).await.unwrap();
+    let waiting = &stack.page().await.items[0];
 
     stack.dynamodb.stop().await;
     let began = Instant::now();
     let errors = [
-        stack.inbox.put_turn(&turn(2)).await.unwrap_err(),
+        stack.inbox.put_item(&letter(2)).await.unwrap_err(),
         stack.inbox.done(waiting, "stored", now()).await.unwrap_err(),
         stack.inbox.failed(waiting, "away", now()).await.unwrap_err(),
-        stack.inbox.waiting_turns(None).await.map(drop).unwrap_err(),
-        stack.inbox.depth().await.map(drop).unwrap_err(),
+        stack.inbox.waiting_items(LETTERS, None).await.map(drop).unwrap_err(),
+        stack.inbox.depth(LETTERS).await.map(drop).unwrap_err(),
     ];
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     for error in errors {
@@ -45,8 +45,8 @@ async fn a_refused_connection_fails_at_once_and_the_inbox_recovers() {
     }
 
     stack.dynamodb.start_again().await.unwrap();
-    stack.inbox.put_turn(&turn(2)).await.unwrap();
-    assert_eq!(stack.page().await.turns.len(), 2);
+    stack.inbox.put_item(&letter(2)).await.unwrap();
+    assert_eq!(stack.page().await.items.len(), 2);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_timeout_is_retried_and_comes_within_three_seconds() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &Trouble::Slow(Duration::from_mins(1)));
     let began = Instant::now();
-    let error = with_fake(&fake).put_turn(&turn(1)).await.unwrap_err();
+    let error = with_fake(&fake).put_item(&letter(1)).await.unwrap_err();
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     assert_eq!(error.to_string(), "DynamoDB: no answer in time");
     assert!(fake.calls().len() > 1, "a dead connection is worth a second attempt");
@@ -67,7 +67,7 @@ async fn a_transaction_conflict_is_retried() {
         let fake = FakeAws::start().await.unwrap();
         fake.script(2, &cancelled(reason));
         fake.script(1, &Trouble::Answer { status: 200, body: "{}".to_owned() });
-        with_fake(&fake).put_turn(&turn(1)).await.unwrap();
+        with_fake(&fake).put_item(&letter(1)).await.unwrap();
         assert_eq!(fake.calls().len(), 3);
         // The idempotency token, by which DynamoDB recognises the retries as one request.
         let calls = fake.calls();
@@ -81,7 +81,7 @@ async fn a_transaction_conflict_is_retried() {
 async fn a_failed_condition_is_not_retried_and_is_no_error() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(1, &cancelled(r#"{"Code":"ConditionalCheckFailed"},{"Code":"None"}"#));
-    with_fake(&fake).put_turn(&turn(1)).await.unwrap();
+    with_fake(&fake).put_item(&letter(1)).await.unwrap();
     assert_eq!(fake.calls().len(), 1);
 }
 
@@ -89,14 +89,14 @@ async fn a_failed_condition_is_not_retried_and_is_no_error() {
 async fn a_permanently_cancelled_transaction_is_an_error() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &cancelled(r#"{"Code":"ValidationError","Message":"too large"}"#));
-    let error = with_fake(&fake).put_turn(&turn(1)).await.unwrap_err();
+    let error = with_fake(&fake).put_item(&letter(1)).await.unwrap_err();
     let InboxError::Unavailable(failure) = error else { panic!("{error}") };
     assert_eq!(failure.code(), Some("TransactionCanceledException"));
 }
 
 #[tokio::test]
-async fn a_turn_removed_by_a_concurrent_sweep_is_not_unreadable() {
-    let head = r#"{"pk":{"S":"turn#waiting"},"sk":{"S":"answer-00001#00000000-0000-0000-0000-000000000001#complete"},"pieces":{"N":"1"}}"#;
+async fn an_item_removed_by_a_concurrent_sweep_is_not_unreadable() {
+    let head = r#"{"pk":{"S":"letter#waiting"},"sk":{"S":"letter-00001"},"pieces":{"N":"1"}}"#;
     let heads = format!(r#"{{"Count":1,"Items":[{head}]}}"#);
     let nothing = r#"{"Count":0,"Items":[]}"#.to_owned();
     for (still_there, unreadable) in [(&nothing, 0), (&heads, 1)] {
@@ -104,15 +104,12 @@ async fn a_turn_removed_by_a_concurrent_sweep_is_not_unreadable() {
         for body in [&heads, &nothing, still_there] {
             fake.script(1, &Trouble::Answer { status: 200, body: body.clone() });
         }
-        let page = with_fake(&fake).waiting_turns(None).await.unwrap();
-        assert_eq!((page.turns.len(), page.unreadable.len()), (0, unreadable), "{page:?}");
+        let page = with_fake(&fake).waiting_items(LETTERS, None).await.unwrap();
+        assert_eq!((page.items.len(), page.unreadable.len()), (0, unreadable), "{page:?}");
         let again = fake.calls().pop().unwrap();
         assert_eq!(again.operation, "Query");
         assert_eq!(again.parameters["ConsistentRead"], true);
-        assert_eq!(
-            again.parameters["ExpressionAttributeValues"][":sk"]["S"],
-            "answer-00001#00000000-0000-0000-0000-000000000001#complete"
-        );
+        assert_eq!(again.parameters["ExpressionAttributeValues"][":sk"]["S"], "letter-00001");
     }
 }
 
@@ -121,7 +118,7 @@ async fn dynamodb_may_have_its_own_endpoint() {
     let (stack, rest) = (Stack::start().await, FakeAws::start().await.unwrap());
     let mut variables = stack.dynamodb.variables().to_vec();
     variables.push(("AWS_ENDPOINT_URL", rest.url()));
-    inbox(&variables).0.put_turn(&turn(1)).await.unwrap();
-    assert_eq!(stack.page().await.turns.len(), 1);
+    inbox(&variables).0.put_item(&letter(1)).await.unwrap();
+    assert_eq!(stack.page().await.items.len(), 1);
     assert!(rest.calls().is_empty());
 }

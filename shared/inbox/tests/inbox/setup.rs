@@ -1,4 +1,4 @@
-//! A table for each test, and turns to put there.
+//! A table for each test, and items to put there.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use local_dynamodb::LocalDynamoDb;
 use shared_aws::Aws;
-use shared_core::answer::{Answer, ModelEvent};
-use shared_core::catalogue::ModelId;
 use shared_core::env::Env;
-use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::outcome::{FinishedTurn, Outcome};
-use shared_core::turn::{Placement, Question};
-use shared_inbox::{Inbox, InboxConfig, Page};
-use uuid::Uuid;
+use shared_inbox::{Inbox, InboxConfig, InboxItem, Kind, WaitingPage};
 
-pub(crate) const QUESTION: &str = "What is my doctor's name?";
-pub(crate) const ANSWER: &str = "Ada Lovelace";
+pub(crate) const CONTENT: &str = "My doctor's name is Ada Lovelace.";
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -48,9 +41,9 @@ impl Stack {
         self.items().await.into_iter().filter(|item| item["pk"].as_s().unwrap() == pk).collect()
     }
 
-    /// The first page of waiting turns.
-    pub(crate) async fn page(&self) -> Page {
-        self.inbox.waiting_turns(None).await.unwrap()
+    /// The first page of waiting items.
+    pub(crate) async fn page(&self) -> WaitingPage {
+        self.inbox.waiting_items(LETTERS, None).await.unwrap()
     }
 }
 
@@ -62,26 +55,16 @@ pub(crate) fn inbox(variables: &[(&str, String)]) -> (Inbox, Aws) {
     (Inbox::new(&InboxConfig::from_env(&env).unwrap(), &aws), aws)
 }
 
-/// A turn whose answer is the one with this number.
-pub(crate) fn turn(number: u16) -> FinishedTurn {
-    turn_with_answer(number, ANSWER)
+/// The kind of items in these tests.
+pub(crate) const LETTERS: Kind = Kind::new("letter");
+
+/// The item with this number.
+pub(crate) fn letter(number: u16) -> InboxItem {
+    letter_with(number, CONTENT)
 }
 
-pub(crate) fn turn_with_answer(number: u16, text: &str) -> FinishedTurn {
-    let mut answer = Answer::default();
-    answer.apply(&ModelEvent::Text(text), &mut |_| ());
-    FinishedTurn {
-        user: UserId(Uuid::from_u128(1)),
-        chat: ChatId::parse("chat-0001").unwrap(),
-        placement: Placement::Append { question: MessageId::parse("question-0001").unwrap() },
-        question: Question::parse([QUESTION], 1000).unwrap(),
-        model: ModelId::parse("fake/echo").unwrap(),
-        answer_id: MessageId::parse(&format!("answer-{number:05}")).unwrap(),
-        answer,
-        outcome: Outcome::Complete,
-        began_at: now(),
-        ended_at: now(),
-    }
+pub(crate) fn letter_with(number: u16, text: &str) -> InboxItem {
+    InboxItem { kind: LETTERS, id: format!("letter-{number:05}"), body: text.into() }
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -7,8 +7,7 @@ use secrecy::ExposeSecret;
 use shared_aws::{Aws, Secrets, references};
 use shared_core::env::{ConfigError, Env};
 
-use crate::serve::StartError;
-use crate::{Tasks, otel, process_env};
+use crate::{StartError, Tasks, otel, process_env};
 
 /// A function's initialization: its environment variables, and work that need not wait for them.
 ///

@@ -77,7 +77,7 @@ pub(crate) fn begin(function: String) {
 }
 
 /// Writes `metrics`, and beside them the searchable fields `about`: never a user's address, key or
-/// text. Requests have [`AppContext::measure`](crate::AppContext::measure).
+/// text.
 pub fn measure(now: Timestamp, metrics: &[Metric], about: &[(&str, &str)]) {
     let Some(function) = FUNCTION.get() else { return };
     let mut line = embedded(function, now, metrics, about).to_string();

@@ -1,7 +1,7 @@
 //! Rebuilds an answer from the frames of its stream.
 //!
 //! The process of an orphaned turn is gone, and its live log is all that is left. The frames are our own
-//! ([`UiStream`](crate::UiStream) wrote them), so this parses them and nothing else: no other SSE.
+//! ([`UiStream`](crate::UiStream) has written them), so this parses them and nothing else: no other SSE.
 
 use std::borrow::Cow;
 
@@ -32,10 +32,10 @@ enum Frame<'a> {
     },
     Finish {
         finish_reason: FinishReason,
-        message_metadata: TurnSummary,
+        message_metadata: Metadata,
     },
     MessageMetadata {
-        message_metadata: TurnSummary,
+        message_metadata: Metadata,
     },
     #[serde(other)]
     Other,
@@ -48,12 +48,12 @@ struct Started {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TurnSummary {
+struct Metadata {
     usage: Option<Usage>,
     cost_usd: Option<f64>,
 }
 
-impl TurnSummary {
+impl Metadata {
     fn apply_to(self, apply: &mut impl FnMut(ModelEvent<'_>)) {
         let cost_nano_usd = self.cost_usd.map(nano_usd);
         if let Some(usage) = self.usage {
@@ -106,7 +106,7 @@ mod tests {
     use shared_core::model_error::ModelError;
 
     use super::*;
-    use crate::{ApiError, ErrorCode, TurnSummary, UiStream};
+    use crate::{TurnSummary, UiStream};
 
     /// A [`ModelEvent`], owned.
     #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ mod tests {
 
     /// An answer, and the bytes of its stream.
     fn streamed(events: &[Event], end: End) -> (Answer, Vec<u8>) {
-        let (mut out, response) = UiStream::new(crate::FrameBuffer::default());
+        let (mut out, body) = UiStream::new("it panicked");
         out.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
         let mut answer = Answer::default();
         for event in events {
@@ -174,13 +174,11 @@ mod tests {
         let summary = TurnSummary { model: "fake/echo", usage: Some(USAGE), charge: Charge::Byok };
         match end {
             End::Finish => out.finish(FinishReason::Length, Some(&summary)),
-            End::Error => {
-                out.error(&ApiError::new(ErrorCode::Internal, "it broke"), Some(&summary));
-            }
+            End::Error => out.error("it broke", Some(&summary)),
         }
         out.flush();
         drop(out);
-        let body = futures_util::FutureExt::now_or_never(response.into_body().collect());
+        let body = futures_util::FutureExt::now_or_never(body.collect());
         (answer, body.unwrap().unwrap().to_bytes().to_vec())
     }
 

@@ -1,21 +1,14 @@
-//! The AI SDK's UI Message Stream v1, written frame by frame.
-//!
-//! Every frame is `id: <n>` and `data: <json>`; some versions of the SDK refuse keys that are not in
-//! the schema, so there are none. Every stream ends with `finish`, `abort` or `error`: to the SDK's client,
-//! a stream that just stops looks like success. Source: `uiMessageChunkSchema` of `ai` 5–7.
+//! Writes a stream, frame by frame.
 
-use std::fmt::Write;
+use std::io::Write;
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
 use shared_core::answer::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
-use shared_core::turn::AnswerError;
 
-use crate::{ApiError, ErrorCode, FrameBuffer, MessageMetadata, PipeWriter, TurnSummary, pipe};
+use crate::frame_buffer::{FrameReader, FrameWriter, frame_buffer};
+use crate::message_metadata::{MessageMetadata, TurnSummary};
 
 /// The end of a stream, after its last frame.
 pub const DONE: &str = "data: [DONE]\n\n";
@@ -23,31 +16,30 @@ pub const DONE: &str = "data: [DONE]\n\n";
 /// A heartbeat comment: keeps proxies from closing a quiet stream.
 pub const COMMENT: &str = ": still here\n\n";
 
-/// Buffer capacity, in bytes: room for a few frames, so that most chunks need no allocation of their own.
-const ROOM: usize = 4096;
-
 /// Writes an answer as a stream of frames.
 ///
-/// Frames are buffered until [`UiStream::flush`], so that events received together are sent together.
+/// Frames are buffered until [`UiStream::flush`], so that events received together are sent together. Errors are given
+/// as text: the JSON body of an error response.
 #[derive(Debug)]
 pub struct UiStream {
-    frames: BytesMut,
-    out: PipeWriter,
-    frame_buffer: FrameBuffer,
+    frames: Vec<u8>,
+    response: FrameWriter,
+    /// A copy for the live log, until the end is written.
+    copy: Option<FrameWriter>,
     next_id: u64,
     /// The number of the first frame that was not sent yet.
     unsent: u64,
     ended: bool,
+    panicked: &'static str,
 }
 
 /// A drop before the end means that the turn has panicked: sends the client an `error` frame.
 impl Drop for UiStream {
     fn drop(&mut self) {
         if !self.ended {
-            self.error(&ApiError::new(ErrorCode::Internal, "something broke on our side"), None);
+            self.error(self.panicked, None);
             self.flush();
         }
-        self.frame_buffer.end();
     }
 }
 
@@ -88,12 +80,20 @@ struct StartMetadata<'a> {
 }
 
 impl UiStream {
-    /// Creates a stream, and the response that carries it. Its frames are copied into `frame_buffer`.
-    pub fn new(frame_buffer: FrameBuffer) -> (Self, Response) {
-        let (out, body) = pipe();
-        let frames = BytesMut::with_capacity(ROOM);
-        let stream = Self { frames, out, frame_buffer, next_id: 1, unsent: 1, ended: false };
-        (stream, event_stream(Body::new(body)))
+    /// Creates a stream, and the body of its response. The stream ends when this is dropped; before the end of the
+    /// answer, with the error text `panicked`.
+    pub fn new(panicked: &'static str) -> (Self, FrameReader) {
+        let (response, body) = frame_buffer(1);
+        let frames = Vec::new();
+        let (next_id, unsent, ended) = (1, 1, false);
+        (Self { frames, response, copy: None, next_id, unsent, ended, panicked }, body)
+    }
+
+    /// Copies the frames to `copy`, without comments, and ends it as soon as the end of the answer is flushed.
+    #[must_use]
+    pub fn with_copy(mut self, copy: FrameWriter) -> Self {
+        self.copy = Some(copy);
+        self
     }
 
     /// Starts the answer: the id of its message, and the model.
@@ -137,17 +137,16 @@ impl UiStream {
         self.done();
     }
 
-    /// Ends the stream: the answer broke off, but may have cost something (`summary`). The text is the same
-    /// JSON as the body of an error response.
-    pub fn error(&mut self, error: &ApiError, summary: Option<&TurnSummary<'_>>) {
+    /// Ends the stream: the answer broke off, but may have cost something (`summary`).
+    pub fn error(&mut self, error_text: &str, summary: Option<&TurnSummary<'_>>) {
         self.summary(summary);
-        self.chunk(&Chunk::Error { error_text: &error.to_json() });
+        self.chunk(&Chunk::Error { error_text });
         self.done();
     }
 
     /// Writes a heartbeat comment.
     pub fn comment(&mut self) {
-        self.frames.put_slice(COMMENT.as_bytes());
+        self.frames.extend_from_slice(COMMENT.as_bytes());
     }
 
     /// Sends the buffered frames; returns whether there were any.
@@ -155,12 +154,19 @@ impl UiStream {
         if self.frames.is_empty() {
             return false;
         }
+        let (first, last) = (self.unsent, self.next_id - 1);
+        self.response.append(first, last, &self.frames);
         // A comment is no frame, and is not copied.
-        if self.next_id > self.unsent {
-            self.frame_buffer.append(self.unsent, self.next_id - 1, &self.frames);
-            self.unsent = self.next_id;
+        if last >= first
+            && let Some(copy) = &self.copy
+        {
+            copy.append(first, last, &self.frames);
         }
-        self.out.write(self.frames.split());
+        if self.ended {
+            self.copy = None;
+        }
+        self.unsent = self.next_id;
+        self.frames.clear();
         true
     }
 
@@ -174,35 +180,35 @@ impl UiStream {
 
     fn done(&mut self) {
         self.ended = true;
-        self.frames.put_slice(DONE.as_bytes());
+        self.frames.extend_from_slice(DONE.as_bytes());
     }
 
     /// Writes a frame of a part, serialized by hand: there is one per token.
     fn part(&mut self, kind: &[u8], part: usize, delta: Option<&str>) {
         self.id();
-        self.frames.put_slice(b"data: {\"type\":\"");
-        self.frames.put_slice(kind);
-        self.frames.put_slice(b"\",\"id\":\"");
+        self.frames.extend_from_slice(b"data: {\"type\":\"");
+        self.frames.extend_from_slice(kind);
+        self.frames.extend_from_slice(b"\",\"id\":\"");
         self.number(part as u64);
-        self.frames.put_u8(b'"');
+        self.frames.push(b'"');
         if let Some(delta) = delta {
-            self.frames.put_slice(b",\"delta\":");
+            self.frames.extend_from_slice(b",\"delta\":");
             self.json(&delta);
         }
-        self.frames.put_slice(b"}\n\n");
+        self.frames.extend_from_slice(b"}\n\n");
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>) {
         self.id();
-        self.frames.put_slice(b"data: ");
+        self.frames.extend_from_slice(b"data: ");
         self.json(chunk);
-        self.frames.put_slice(b"\n\n");
+        self.frames.extend_from_slice(b"\n\n");
     }
 
     fn id(&mut self) {
-        self.frames.put_slice(b"id: ");
+        self.frames.extend_from_slice(b"id: ");
         self.number(self.next_id);
-        self.frames.put_u8(b'\n');
+        self.frames.push(b'\n');
         self.next_id += 1;
     }
 
@@ -212,34 +218,30 @@ impl UiStream {
 
     /// Never fails: it writes to memory, and these types have no keys that are not text.
     fn json(&mut self, value: &impl Serialize) {
-        let _ = serde_json::to_writer((&mut self.frames).writer(), value);
+        let _ = serde_json::to_writer(&mut self.frames, value);
     }
 }
 
 /// The error and the end of a resumed stream that breaks off. The error has no frame number: those of the
 /// frames that were not sent are still to come.
-pub fn broken_off(error: &ApiError) -> Bytes {
-    let mut frames = BytesMut::new();
-    frames.put_slice(b"data: ");
-    let _ = serde_json::to_writer(
-        (&mut frames).writer(),
-        &Chunk::Error { error_text: &error.to_json() },
-    );
-    frames.put_slice(b"\n\n");
-    frames.put_slice(DONE.as_bytes());
-    frames.freeze()
+pub fn error_frame(error_text: &str) -> Vec<u8> {
+    let mut frames = b"data: ".to_vec();
+    let _ = serde_json::to_writer(&mut frames, &Chunk::Error { error_text });
+    frames.extend_from_slice(b"\n\n");
+    frames.extend_from_slice(DONE.as_bytes());
+    frames
 }
 
 /// The last frame of an orphaned turn's stream, an error with the number `number`, and the end.
-pub fn interrupted(number: u64) -> Bytes {
-    let mut frames = BytesMut::new();
+pub fn last_error(number: u64, error_text: &str) -> Vec<u8> {
+    let mut frames = Vec::new();
     let _ = writeln!(frames, "id: {number}");
-    frames.extend_from_slice(&broken_off(&AnswerError::Interrupted.into()));
-    frames.freeze()
+    frames.extend_from_slice(&error_frame(error_text));
+    frames
 }
 
 /// A response whose body is frames of this protocol.
-pub fn event_stream(body: Body) -> Response {
+pub fn event_stream<B>(body: B) -> Response<B> {
     const HEADERS: [(HeaderName, HeaderValue); 4] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // `no-transform`: a proxy that compresses would hold chunks back to fill its window.
@@ -247,7 +249,9 @@ pub fn event_stream(body: Body) -> Response {
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (HeaderName::from_static("x-vercel-ai-ui-message-stream"), HeaderValue::from_static("v1")),
     ];
-    (HEADERS, body).into_response()
+    let mut response = Response::new(body);
+    response.headers_mut().extend(HEADERS);
+    response
 }
 
 #[cfg(test)]
@@ -260,12 +264,11 @@ mod tests {
     use super::*;
 
     async fn written(write: impl FnOnce(&mut UiStream)) -> String {
-        let (mut stream, response) = UiStream::new(FrameBuffer::default());
+        let (mut stream, body) = UiStream::new("it panicked");
         write(&mut stream);
         stream.flush();
         drop(stream);
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec())
-            .unwrap()
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     #[tokio::test]
@@ -309,34 +312,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_frame_has_the_body_of_an_error_response() {
-        let error = ApiError::new(ErrorCode::ModelFailed, "it broke");
-        let body = written(|stream| stream.error(&error, None)).await;
+    async fn an_error_frame_has_a_text() {
+        let body = written(|stream| stream.error(r#"{"error":{}}"#, None)).await;
         insta::assert_snapshot!(body, @r#"
         id: 1
-        data: {"type":"error","errorText":"{\"error\":{\"code\":\"model_failed\",\"message\":\"it broke\"}}"}
+        data: {"type":"error","errorText":"{\"error\":{}}"}
 
         data: [DONE]
         "#);
     }
 
     #[tokio::test]
-    async fn the_frame_buffer_gets_the_clients_frames_without_comments() {
-        let frame_buffer = FrameBuffer::default();
-        let (mut stream, response) = UiStream::new(frame_buffer.clone());
+    async fn a_stream_that_is_dropped_before_its_end_gets_an_error() {
+        let body =
+            written(|stream| stream.start(&MessageId::parse("answer-01").unwrap(), "m")).await;
+        assert!(body.ends_with("\"errorText\":\"it panicked\"}\n\ndata: [DONE]\n\n"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_copy_has_the_clients_frames_without_comments_and_ends_with_the_answer() {
+        let (copy, mut copied) = frame_buffer(4096);
+        let (stream, body) = UiStream::new("it panicked");
+        let mut stream = stream.with_copy(copy);
         stream.start(&MessageId::parse("answer-01").unwrap(), "fake/echo");
         stream.flush();
         stream.comment();
         stream.flush();
-        stream.error(&ApiError::new(ErrorCode::ModelFailed, "it broke"), None);
+        stream.error("it broke", None);
         stream.flush();
+        let (frames, is_over) = copied.take();
+        assert_eq!((frames.first, frames.last, is_over), (1, 3, true));
         drop(stream);
-        let (kept, is_over) = frame_buffer.take();
-        assert_eq!((kept.first, kept.last, is_over), (1, 3, true));
-        let read = response.into_body().collect().await.unwrap().to_bytes();
+        let read = body.collect().await.unwrap().to_bytes();
         let read = String::from_utf8(read.to_vec()).unwrap();
         assert_eq!(
-            String::from_utf8(kept.bytes.to_vec()).unwrap(),
+            String::from_utf8(frames.bytes.to_vec()).unwrap(),
             read.replace(": still here\n\n", "")
         );
     }
