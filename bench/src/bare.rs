@@ -4,10 +4,9 @@
 //! the question and read the last five messages in one statement, forward each chunk at once, store the
 //! answer in one statement. It omits what the product may not: rate limits, revoked sessions, row-level
 //! security, ownership, trees of messages, a row for the answer from the beginning, usage and cost, errors,
-//! heartbeats, logs, a turn that outlives its connection. It never waits for the disk.
+//! heartbeats, a live log, logs, a turn that outlives its connection. It never waits for the disk.
 //!
-//! The libraries are the product's. So is the log writer, where a live log is wanted: a turn is otherwise
-//! the same with and without it, and the difference is the log's cost.
+//! The libraries are the product's.
 
 use std::convert::Infallible;
 
@@ -30,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use crate::Result;
-use crate::recorded::{Recording, TurnLog};
 
 /// The tables of the statements below; run once by the owner of the database.
 pub(crate) const SCHEMA: &str = "
@@ -52,18 +50,8 @@ const ASK: &str = "
 const ANSWER: &str = "
     insert into bare_messages (chat_id, role, content) values ($1, 'assistant', $2)";
 
-/// Whether a turn has a live log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LiveLog {
-    /// With the product's live log.
-    Written,
-    /// Without: the answer exists only in memory until it is stored.
-    Absent,
-}
-
 #[derive(Clone)]
 struct Bare {
-    recording: Option<Recording>,
     tokens: Tokens,
     cache: ClusterConnection,
     database: Pool,
@@ -72,7 +60,7 @@ struct Bare {
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>, live_log: LiveLog) -> Result<()> {
+pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     let mut postgres: tokio_postgres::Config = env.required("DATABASE_URL")?.parse()?;
     postgres.options("-c synchronous_commit=off");
     let recycling_method = RecyclingMethod::Fast;
@@ -84,10 +72,6 @@ pub(crate) async fn serve(listener: TcpListener, env: &Env<'_>, live_log: LiveLo
     .with_root_certificates(rustls::RootCertStore::empty())
     .with_no_client_auth();
     let bare = Bare {
-        recording: match live_log {
-            LiveLog::Written => Some(Recording::new(env)?),
-            LiveLog::Absent => None,
-        },
         tokens: Tokens::new(&SessionKeys::from_env(env)?, &HttpConfig::from_env(env)?),
         cache: ClusterClient::new([env.required("CACHE_URL")?])?.get_async_connection().await?,
         database: Pool::builder(manager).max_size(env.parsed("DATABASE_POOL_SIZE", 2)?).build()?,
@@ -174,7 +158,6 @@ impl Bare {
             })
             .collect::<Result<Vec<_>>>()?;
         messages.push(PromptMessage { role: "user".to_owned(), content: question });
-        let log = self.recording.as_ref().map(Recording::begin);
         let prompt = Prompt { model: &asked.model, messages, stream: true };
         let upstream = self.http.post(&self.url).json(&prompt).send().await?;
         Ok(Stream {
@@ -183,7 +166,6 @@ impl Bare {
             answer: String::new(),
             database: self.database,
             chat: asked.id,
-            log,
             ended: false,
         })
     }
@@ -195,7 +177,6 @@ struct Stream {
     answer: String,
     database: Pool,
     chat: String,
-    log: Option<TurnLog>,
     ended: bool,
 }
 
@@ -226,32 +207,24 @@ struct TextDelta<'a> {
 impl Stream {
     /// Returns the frames of the chunks that arrived together; after the last, stores the answer.
     async fn next(mut self) -> Option<(std::result::Result<Bytes, Infallible>, Self)> {
-        let (mut frames, mut count) = (Vec::new(), 0);
+        let mut frames = Vec::new();
         while frames.is_empty() && !self.ended {
             if let Ok(Some(bytes)) = self.upstream.chunk().await {
-                count += self.read(&bytes, &mut frames);
+                self.read(&bytes, &mut frames);
             } else {
                 self.ended = true;
                 self.store().await.ok()?;
                 frames.extend_from_slice(b"data: [DONE]\n\n");
-                count += 1;
             }
         }
         if frames.is_empty() {
-            if let Some(log) = self.log {
-                log.finish().await;
-            }
             return None;
-        }
-        if let Some(log) = &mut self.log {
-            log.append(&frames, count);
         }
         Some((Ok(frames.into()), self))
     }
 
-    /// Appends frames to `frames`; returns how many.
-    fn read(&mut self, bytes: &[u8], frames: &mut Vec<u8>) -> u64 {
-        let mut count = 0;
+    /// Appends a frame to `frames` for each chunk that is complete.
+    fn read(&mut self, bytes: &[u8], frames: &mut Vec<u8>) {
         self.unread.extend_from_slice(bytes);
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line = self.unread.split_to(end + 1);
@@ -267,10 +240,8 @@ impl Stream {
                 frames.extend_from_slice(b"data: ");
                 let _ = serde_json::to_writer(&mut *frames, &TextDelta { id: "0", delta });
                 frames.extend_from_slice(b"\n\n");
-                count += 1;
             }
         }
-        count
     }
 
     async fn store(&self) -> Result<()> {

@@ -22,8 +22,6 @@ pub(crate) struct TurnTimes {
     /// Nanoseconds from the upstream's sending of each chunk to its arrival. Only chunks that were sent
     /// after the client's request: it never waited for earlier ones.
     pub(crate) late: Vec<u64>,
-    /// The largest number of chunks in one read.
-    pub(crate) most_at_once: usize,
 }
 
 /// The request of a turn by `user`.
@@ -117,11 +115,10 @@ impl Reader {
 
     /// Reads the response from its beginning to its end.
     pub(crate) async fn read_answer(&mut self, script: &Script) -> Result<TurnTimes> {
-        let mut times =
-            TurnTimes { first: 0, late: Vec::with_capacity(script.chunks), most_at_once: 0 };
+        let mut times = TurnTimes { first: 0, late: Vec::with_capacity(script.chunks) };
         let (mut chunks, mut seen) = (0, 0);
         loop {
-            let (at, before) = (now(), chunks);
+            let at = now();
             while let Some((stamp, end)) = Stamp::find(&self.buffer[seen..]) {
                 if chunks == 0 {
                     times.first = (at - self.asked).saturating_sub(stamp.sent - stamp.received);
@@ -132,7 +129,6 @@ impl Reader {
                 chunks += 1;
                 seen += end;
             }
-            times.most_at_once = times.most_at_once.max(chunks - before);
             if self.is_answered() {
                 break;
             }

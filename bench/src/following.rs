@@ -16,12 +16,8 @@ const FOLLOWERS: [usize; 2] = [1, 50];
 
 /// A model that is silent until all clients follow, and then sends at an interval that is no multiple of
 /// the log's or of its readers'.
-const SCRIPT: Script = Script {
-    chunks: 150,
-    gap: Duration::from_millis(13),
-    silence: Duration::from_millis(500),
-    padding: 0,
-};
+const SCRIPT: Script =
+    Script { chunks: 150, gap: Duration::from_millis(13), silence: Duration::from_millis(500) };
 
 /// The measurements of following.
 pub(crate) struct Followed {

@@ -42,14 +42,6 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Adds the measurements of turns.
-    pub(crate) fn add(&mut self, times: Vec<TurnTimes>) {
-        for turn in times {
-            self.first.push(turn.first);
-            self.late.extend(turn.late);
-        }
-    }
-
     /// Milliseconds of processor time for each turn, which is seconds for a thousand turns.
     pub(crate) fn cpu_per_turn(&self) -> f64 {
         1e3 * self.cpu.as_secs_f64() / float(self.first.len() as u64)
@@ -76,8 +68,8 @@ impl Subjects {
     }
 }
 
-/// Runs two turns of every user with both, so that connections are open, statements are prepared, and chats
-/// have a history.
+/// Runs two turns of every user with each subject, so that connections are open, statements are prepared, and
+/// chats have a history.
 pub(crate) async fn warm_up(subjects: &Subjects, users: &Users) -> Result<()> {
     let streams = 8;
     let load = Load {
@@ -112,14 +104,17 @@ pub(crate) async fn run(
             measured.cpu += process.cpu()?.saturating_sub(before.0);
             measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
             measured.peak_memory = process.peak_memory()?;
-            measured.add(times);
+            for turn in times {
+                measured.first.push(turn.first);
+                measured.late.extend(turn.late);
+            }
         }
     }
     Ok(all)
 }
 
 /// One subject's round. The streams begin evenly over the length of a turn, as users do.
-pub(crate) async fn round(
+async fn round(
     subject: Subject,
     process: &Process,
     load: &Load,
@@ -134,9 +129,7 @@ pub(crate) async fn round(
         for _ in 0..load.turns {
             let request = match subject {
                 Subject::Upstream => direct_request(&load.script),
-                Subject::Bare | Subject::Recorded | Subject::Local => {
-                    chat_request(&users.next(), &load.script)
-                }
+                Subject::Bare | Subject::Local => chat_request(&users.next(), &load.script),
             };
             times.push(reader.turn(&request, &load.script).await?);
         }

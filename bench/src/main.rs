@@ -1,9 +1,9 @@
 //! What the product adds to a model's answer, compared with the least that a turn can be.
 //!
-//! Also measured: the cost of the live log, the delay for clients that follow a turn through another
-//! process, and how soon a turn stops.
+//! Also measured: the delay for clients that follow a turn through another process, how soon a turn stops,
+//! the round trips of a turn, and the delay of its first chunk through Lambda's runtime interface.
 //!
-//! `make bench` runs it; `--quick` takes some 80 seconds, `--strict` fails if a target is missed. All
+//! `make bench` runs it; `--quick` takes some 50 seconds, `--strict` fails if a target is missed. All
 //! servers are started here, on this machine.
 //!
 //! `make bench-cold` measures what precedes the first turn, see [`cold`].
@@ -16,12 +16,9 @@ mod clock;
 mod cold;
 mod deployed;
 mod following;
-mod live_log;
 mod load;
-mod merging;
 mod plan;
 mod proxy;
-mod recorded;
 mod report;
 mod round_trips;
 mod runtime;
@@ -123,11 +120,6 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
         report.load(load, &measured);
     }
     report.line("");
-    println!("the live log");
-    let recorded = Process::start(Subject::Recorded, &variables).await?;
-    let costs = live_log::measure(&plan.logged, &subjects.bare, &recorded, &users).await?;
-    report.log_costs(&costs);
-    drop(recorded);
     println!("following and stopping");
     let elsewhere = Process::start(Subject::Local, &variables).await?;
     let (here, there) = (subjects.local.address, elsewhere.address);
@@ -135,8 +127,6 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     let (model, rounds) = (subjects.upstream.address, plan.stop_rounds);
     report.stopped(&stopping::measure(here, there, model, &users, rounds).await?);
     drop(elsewhere);
-    println!("merging");
-    report.merging(&merging::measure(subjects.local.address, &users).await?);
     println!("round trips");
     let turns = plan.delayed_turns;
     report.round_trips(&round_trips::measure(stack, &variables, &users, turns).await?);

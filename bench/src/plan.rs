@@ -16,8 +16,6 @@ pub(crate) struct Plan {
     pub(crate) users: usize,
     /// The loads, the lightest first: peak memory is that of the heaviest load so far.
     pub(crate) loads: Vec<Load>,
-    /// The loads of the bare turn with and without a live log.
-    pub(crate) logged: Vec<Load>,
     /// Turns for each number of following clients.
     pub(crate) followed_turns: usize,
     /// Rounds of stopped turns.
@@ -78,7 +76,7 @@ impl Plan {
         Ok(Self { strict, ..plan })
     }
 
-    /// Some six minutes.
+    /// Some four minutes.
     ///
     /// With more streams the chunks come more slowly: all processes of a turn share this machine, and
     /// otherwise only the queue for a busy processor would be measured.
@@ -86,7 +84,6 @@ impl Plan {
         Self {
             users: 600,
             loads: vec![load(1, 5, 30, 2), load(50, 20, 3, 3), load(500, 60, 2, 2)],
-            logged: vec![short_load(1, 5, 100), short_load(50, 20, 15)],
             followed_turns: 5,
             stop_rounds: 20,
             delayed_turns: 20,
@@ -95,12 +92,11 @@ impl Plan {
         }
     }
 
-    /// Some 80 seconds, without the heaviest load.
+    /// Some 50 seconds, without the heaviest load.
     fn quick() -> Self {
         Self {
             users: 200,
             loads: vec![load(1, 5, 8, 2), load(50, 20, 1, 2)],
-            logged: vec![short_load(1, 5, 20), short_load(50, 20, 3)],
             followed_turns: 1,
             stop_rounds: 3,
             delayed_turns: 10,
@@ -108,12 +104,6 @@ impl Plan {
             strict: false,
         }
     }
-}
-
-/// Many short rounds, so that two subjects that differ by little meet the same conditions.
-fn short_load(streams: usize, gap_ms: u64, rounds: usize) -> Load {
-    let script = Script::steady(CHUNKS / 2, Duration::from_millis(gap_ms));
-    Load { script, ..load(streams, gap_ms, rounds, 2) }
 }
 
 fn load(streams: usize, gap_ms: u64, rounds: usize, turns: usize) -> Load {

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 
 use crate::following::Followed;
-use crate::live_log::LogCost;
 use crate::load::{Load, Measured};
-use crate::merging::Merging;
 use crate::round_trips::RoundTrips;
 use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
@@ -74,32 +72,6 @@ impl Report {
         ));
     }
 
-    /// Reports what the live log adds to the bare turn.
-    pub(crate) fn log_costs(&mut self, costs: &[LogCost]) {
-        for LogCost { streams, without, with } in costs {
-            let kinds = [
-                ("first word", &without.first, &with.first),
-                ("late chunk", &without.late, &with.late),
-            ];
-            for (what, without, with) in kinds {
-                let [(median, tail), (median_with, tail_with)] = [without, with].map(|of| both(of));
-                self.line(&format!(
-                    "{streams:>3} streams, {what}: bare {median:.3} ms (p99 {tail:.3}), with the live log {median_with:.3} ({tail_with:.3})",
-                ));
-                let what = format!("{what} p50, {streams} streams: with the live log / without");
-                self.check(&what, median_with / median, 1.05);
-            }
-            // Only for chunks: there are too few first words for a 99th percentile.
-            let tail = both(&with.late).1 / both(&without.late).1;
-            let what = format!("late chunk p99, {streams} streams: with the live log / without");
-            self.check(&what, tail, 1.05);
-            let [without, with] = [without, with].map(Measured::cpu_per_turn);
-            self.line(&format!(
-                "{streams:>3} streams, cpu: bare {without:.3} ms a turn, with the live log {with:.3}",
-            ));
-        }
-    }
-
     /// Reports the delay for following clients.
     pub(crate) fn followed(&mut self, found: &[Followed]) {
         for Followed { followers, late } in found {
@@ -147,23 +119,6 @@ impl Report {
             .collect();
         self.line(&format!("first word by round trip: {}", points.join(", ")));
         self.check("round trips in a row before the first word", found.in_a_row(), 1.05);
-    }
-
-    /// Reports how chunks were merged.
-    pub(crate) fn merging(&mut self, found: &Merging) {
-        self.line(&format!(
-            "a reader who keeps up: {} chunks, at most {} in a write, {} in a read",
-            found.sent, found.most_in_a_write, found.most_in_a_read,
-        ));
-        self.line(&format!(
-            "a reader who stalls: {} chunks; {} writes until the buffers were full, then {} chunks in one write, {} writes after it",
-            found.stalled, found.before_the_drain, found.drained, found.after_the_drain,
-        ));
-        let most = float(found.most_in_a_write as u64);
-        self.check("chunks in a write to a reader who keeps up", most, 1.0);
-        // One write takes all that was ready, and the turn had ended by then.
-        let after = float(found.after_the_drain as u64);
-        self.check("writes after the drain", after, 0.0);
     }
 
     /// Reports the delay of first chunks through the runtime interface.

@@ -11,8 +11,6 @@ pub(crate) struct Script {
     pub(crate) gap: Duration,
     /// The time from the response's head to the first chunk.
     pub(crate) silence: Duration,
-    /// Bytes of text in each chunk besides its stamp.
-    pub(crate) padding: usize,
 }
 
 /// The prefix of all scripts' models; the product's model table offers it.
@@ -21,7 +19,7 @@ const PREFIX: &str = "openai/bench-";
 impl Script {
     /// Chunks at a steady pace.
     pub(crate) const fn steady(chunks: usize, gap: Duration) -> Self {
-        Self { chunks, gap, silence: gap, padding: 0 }
+        Self { chunks, gap, silence: gap }
     }
 
     /// The duration of the upstream's answer.
@@ -33,7 +31,7 @@ impl Script {
     /// The name of the model for this script.
     pub(crate) fn model(&self) -> String {
         let (gap, silence) = (self.gap.as_micros(), self.silence.as_micros());
-        format!("{PREFIX}{}-{gap}-{silence}-{}", self.chunks, self.padding)
+        format!("{PREFIX}{}-{gap}-{silence}", self.chunks)
     }
 
     /// The script of the model in a request's body.
@@ -47,7 +45,6 @@ impl Script {
             chunks: usize::try_from(number()?).ok()?,
             gap: Duration::from_micros(number()?.into()),
             silence: Duration::from_micros(number()?.into()),
-            padding: usize::try_from(number()?).ok()?,
         })
     }
 }
@@ -95,7 +92,6 @@ mod tests {
             chunks: 50,
             gap: Duration::from_millis(10),
             silence: Duration::from_micros(1_500),
-            padding: 7,
         };
         let body = format!(r#"{{"model":"{}","stream":true}}"#, script.model());
         assert_eq!(Script::of_request(body.as_bytes()), Some(script));

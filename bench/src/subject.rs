@@ -16,7 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-use crate::bare::LiveLog;
 use crate::usage::{cpu_of, peak_memory_of};
 use crate::{Result, bare, upstream};
 
@@ -30,8 +29,6 @@ pub(crate) enum Subject {
     Upstream,
     /// The baseline: the least that a turn can be.
     Bare,
-    /// The baseline with a live log.
-    Recorded,
     /// The product, all functions on one port.
     Local,
 }
@@ -42,14 +39,12 @@ impl Subject {
         match self {
             Self::Upstream => "upstream",
             Self::Bare => "bare",
-            Self::Recorded => "recorded",
             Self::Local => "local",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        let all = [Self::Upstream, Self::Bare, Self::Recorded, Self::Local];
-        all.into_iter().find(|subject| subject.name() == name)
+        [Self::Upstream, Self::Bare, Self::Local].into_iter().find(|subject| subject.name() == name)
     }
 }
 
@@ -117,8 +112,7 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     let listener = TcpListener::bind(address).await?;
     match Subject::named(name) {
         Some(Subject::Upstream) => Ok(upstream::serve(listener).await?),
-        Some(Subject::Bare) => bare::serve(listener, &env, LiveLog::Absent).await,
-        Some(Subject::Recorded) => bare::serve(listener, &env, LiveLog::Written).await,
+        Some(Subject::Bare) => bare::serve(listener, &env).await,
         Some(Subject::Local) => local(listener, &env).await,
         None => Err(format!("there is no subject {name:?}").into()),
     }

@@ -100,7 +100,6 @@ pub(crate) fn message_length(buffer: &[u8]) -> Option<usize> {
 
 async fn play(socket: &mut WriteHalf<'_>, script: Script, received: u64) -> io::Result<()> {
     socket.write_all(HEAD.as_bytes()).await?;
-    let padding = "x".repeat(script.padding);
     let mut due = Instant::now() + script.silence;
     for _ in 0..script.chunks {
         wait_until(due, script.gap).await;
@@ -108,7 +107,7 @@ async fn play(socket: &mut WriteHalf<'_>, script: Script, received: u64) -> io::
         let sent = now();
         let frame = event(
             &format!(
-                r#"[{{"index":0,"delta":{{"role":"assistant","content":"{}{padding}"}},"finish_reason":null,"native_finish_reason":null}}]"#,
+                r#"[{{"index":0,"delta":{{"role":"assistant","content":"{}"}},"finish_reason":null,"native_finish_reason":null}}]"#,
                 Stamp { received, sent },
             ),
             "",

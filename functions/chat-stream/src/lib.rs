@@ -4,7 +4,7 @@
 //! Start reading at [`turn`], which writes the live log; `reader` follows it.
 
 mod config;
-pub mod live;
+mod live;
 mod routes;
 pub mod turn;
 

@@ -180,7 +180,7 @@ pub(crate) fn provider(id: &str) -> &'static str {
 
 /// Whether the provider goes on, and charges for it, when the client disconnects.
 pub(crate) fn goes_on(id: &str) -> bool {
-    provider(id) == "Google" || without_shortcut(id).starts_with("fake/unstoppable")
+    provider(id) == "Google" || id.starts_with("fake/unstoppable")
 }
 
 /// Cost of these tokens in US dollars; more than 0 except for `:free`.
@@ -196,16 +196,7 @@ pub(crate) fn cost(id: &str, prompt_tokens: u32, completion_tokens: u32) -> f64 
 }
 
 fn listed(id: &str) -> &'static Listed {
-    let id = without_shortcut(id);
     REAL.iter().find(|listed| listed.id == id).unwrap_or(&FAKE)
-}
-
-/// The id without a suffix that chooses a route to the same model.
-pub(crate) fn without_shortcut(id: &str) -> &str {
-    [":online", ":nitro", ":floor"]
-        .into_iter()
-        .find_map(|shortcut| id.strip_suffix(shortcut))
-        .unwrap_or(id)
 }
 
 fn entry(listed: &Listed) -> Value {

@@ -81,7 +81,9 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body().to_string()));
-        *response.status_mut() = status_code(self.status);
+        // A script may contain a number that is no status.
+        let status = StatusCode::from_u16(self.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == 429 {
@@ -111,12 +113,4 @@ pub(crate) fn scripted(script: &Status, model: &str) -> Response {
         }
     }
     response
-}
-
-/// Falls back to 500 for an invalid status, and for 1xx, which is no final response.
-fn status_code(status: u16) -> StatusCode {
-    StatusCode::from_u16(status)
-        .ok()
-        .filter(|status| !status.is_informational())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -76,7 +76,7 @@ pub(crate) fn paced(
 }
 
 /// The text of every paced chunk.
-pub(crate) const PACED_TEXT: &str = "tok ";
+const PACED_TEXT: &str = "tok ";
 
 fn writes(frames: Vec<(Bytes, Progress)>, writes: Writes) -> Vec<Act> {
     let write = |(bytes, progress)| Act::Write(bytes, progress);
@@ -240,11 +240,11 @@ fn reasoning_delta(text: &str) -> Value {
     json!({ "content": "", "reasoning": text, "reasoning_details": [reasoning_detail(text)] })
 }
 
-pub(crate) fn reasoning_detail(text: &str) -> Value {
+fn reasoning_detail(text: &str) -> Value {
     json!({ "type": "reasoning.text", "text": text, "format": "unknown", "index": 0 })
 }
 
-pub(crate) fn annotation(citation: &Citation) -> Value {
+fn annotation(citation: &Citation) -> Value {
     json!({ "type": "url_citation", "url_citation": {
         "url": citation.url,
         "title": citation.title,
@@ -254,7 +254,7 @@ pub(crate) fn annotation(citation: &Citation) -> Value {
     }})
 }
 
-pub(crate) fn usage_document(usage: &Usage) -> Value {
+fn usage_document(usage: &Usage) -> Value {
     let tokens = usage.prompt_tokens.saturating_add(usage.completion_tokens);
     // Half each: the split is there for its shape, and nothing may rely on it.
     let half = usage.cost.map(|cost| cost / 2.0);

@@ -17,11 +17,10 @@ const CANCELLED_IS_KNOWN_AFTER: Duration = Duration::from_millis(500);
 /// An answer in progress. Dropping it before [`end`](Self::end) records it as cancelled by the client.
 pub(crate) struct Generation {
     pub(crate) identity: Identity,
-    pub(crate) prompt_tokens: u32,
+    prompt_tokens: u32,
     memory: Arc<Memory>,
     /// The key that pays.
     key: String,
-    streamed: bool,
     opened: Instant,
     progress: Progress,
     ended: bool,
@@ -59,16 +58,8 @@ impl Progress {
 }
 
 impl Generation {
-    pub(crate) fn open(
-        memory: Arc<Memory>,
-        key: &str,
-        model: &str,
-        prompt_tokens: u32,
-        streamed: bool,
-    ) -> Self {
-        if streamed {
-            memory.stream_opened();
-        }
+    pub(crate) fn open(memory: Arc<Memory>, key: &str, model: &str, prompt_tokens: u32) -> Self {
+        memory.stream_opened();
         let created = clock::now();
         let identity = Identity {
             id: memory.next_generation_id(created.as_second()),
@@ -81,7 +72,6 @@ impl Generation {
             prompt_tokens,
             memory,
             key: key.to_owned(),
-            streamed,
             opened: Instant::now(),
             progress: Progress::default(),
             ended: false,
@@ -98,7 +88,7 @@ impl Generation {
     }
 
     /// Usage and cost so far: the script's own numbers, or else priced by the catalogue.
-    pub(crate) fn usage(&self) -> Usage {
+    fn usage(&self) -> Usage {
         let Progress { completion_tokens, reasoning_tokens, .. } = self.progress;
         self.progress.usage.unwrap_or(Usage {
             prompt_tokens: self.prompt_tokens,
@@ -131,9 +121,7 @@ impl Generation {
             return;
         }
         self.memory.remember_generation(self.record(cancelled));
-        if self.streamed {
-            self.memory.stream_closed(cancelled);
-        }
+        self.memory.stream_closed(cancelled);
     }
 
     fn record(&self, cancelled: bool) -> Record {
@@ -144,7 +132,6 @@ impl Generation {
                 + if cancelled { CANCELLED_IS_KNOWN_AFTER } else { Duration::ZERO },
             usage: self.usage(),
             finish_reason: self.progress.finish_reason.clone(),
-            streamed: self.streamed,
             cancelled,
             generation_ms: u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
@@ -165,7 +152,6 @@ pub(crate) struct Record {
     shown_from: Instant,
     usage: Usage,
     finish_reason: Option<String>,
-    streamed: bool,
     cancelled: bool,
     generation_ms: u64,
 }
@@ -192,7 +178,7 @@ impl Record {
             "is_byok": false,
             "app_id": null,
             "origin": "",
-            "streamed": self.streamed,
+            "streamed": true,
             "cancelled": self.cancelled,
             "latency": null,
             "moderation_latency": null,

@@ -1,5 +1,5 @@
-//! A fake of `OpenRouter`'s HTTP API, for local runs, tests and benchmarks. It is a real server on a loopback
-//! port, so that the wire between a client and its answer (chunks, pauses, cuts, error bodies) is real too.
+//! A fake of `OpenRouter`'s HTTP API, for tests and `make dev`. It is a real server on a loopback port, so that
+//! the wire between a client and its answer (chunks, pauses, cuts, error bodies) is real too.
 //!
 //! The model's id chooses the behaviour:
 //!
@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `fake/echo` | the last user message, one delta a word |
 //! | `fake/slow` | `1 ` to `200 `, 25 ms apart |
-//! | `fake/reasoning` | reasoning, then the echo; without reasoning if the request says so |
+//! | `fake/reasoning` | reasoning, then the echo |
 //! | `fake/cited` | the echo, then two `url_citation` annotations |
 //! | `fake/usage-with-choices` | the echo; its usage chunk still has a choice with an empty delta |
 //! | `fake/crlf` | the echo, its lines ended by `\r\n` |
@@ -29,10 +29,9 @@
 //! | `fake/bench-<chunks>-<gap>` | so many equal chunks, the gap in milliseconds, due at absolute times |
 //! | any of these with `:free` | the same for nothing |
 //! | `openai/gpt-5-mini`, `anthropic/claude-sonnet-4.5`, `google/gemini-2.5-flash`, `deepseek/deepseek-chat-v3.1`, `meta-llama/llama-3.3-70b-instruct` (and `:free`) | like `fake/echo`, at their own prices |
-//! | no model | like `fake/echo` |
 //!
-//! `:online`, `:nitro` and `:floor` may follow any of them and change nothing. A test adds further models, or
-//! overrides these, with [`FakeOpenRouter::script`].
+//! A test adds further models, or overrides these, with [`FakeOpenRouter::script`]. Of `OpenRouter`'s API the
+//! fake has what the product uses: it only streams, and a request names one model.
 //!
 //! A word is a token. The fake models charge $0.000001 per prompt token and $0.000002 per completion token.
 //!
@@ -74,7 +73,6 @@ mod playback;
 mod request;
 pub mod script;
 mod server;
-mod whole_answer;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

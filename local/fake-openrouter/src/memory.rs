@@ -15,7 +15,7 @@ use crate::request::RecordedRequest;
 use crate::script::Script;
 
 /// Maximum number of requests and generations that are kept: far more than a test reads, and little enough
-/// for a benchmark that runs for an hour.
+/// for `make dev`, which may run for days.
 const KEPT: usize = 10_000;
 
 pub(crate) struct Memory {

@@ -9,15 +9,12 @@ use crate::script::{
     processing, reasoning, role, silent, status, stop,
 };
 
-/// The model of a request that names none, like an account's default model.
-pub(crate) const DEFAULT: &str = "fake/echo";
-
 const THOUGHT: &str = "The user said something, so I say it again.";
 const UNFINISHED: &str = "This answer will not be";
 /// Characters of two, three and four bytes, and a joined emoji.
 const MULTIBYTE: &str = "Grüße — 世界 🚀 καλημέρα 👩‍🚀 ñandú";
 
-/// Limits of a benchmark: more chunks or longer gaps are a typing error.
+/// Limits of a paced answer: more chunks or longer gaps are a typing error.
 const MOST_CHUNKS: u32 = 1_000_000;
 const LONGEST_GAP_MS: u64 = 60_000;
 
@@ -25,11 +22,10 @@ const LONGEST_GAP_MS: u64 = 60_000;
 pub(crate) fn script(id: &str, prompt: &Prompt) -> Option<Script> {
     let answer = Answer { id, prompt };
     let echo = || answer.complete(&prompt.question, "stop");
-    let model = catalogue::without_shortcut(id);
-    if catalogue::is_real(model) {
+    if catalogue::is_real(id) {
         return Some(echo().into());
     }
-    let name = model.strip_prefix("fake/")?;
+    let name = id.strip_prefix("fake/")?;
     let script: Script = match name.strip_suffix(":free").unwrap_or(name) {
         "echo" => echo().into(),
         "slow" | "unstoppable" => answer.counting().into(),
@@ -96,9 +92,6 @@ impl Answer<'_> {
 
     fn reasoned(&self) -> Vec<Step> {
         let question = &self.prompt.question;
-        if !self.prompt.shows_reasoning {
-            return self.complete(question, "stop");
-        }
         let thought = words(THOUGHT);
         let steps = [processing(), role()].into_iter();
         steps

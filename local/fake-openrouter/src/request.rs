@@ -12,8 +12,6 @@ pub struct RecordedRequest {
     pub authorization: Option<String>,
     /// The `HTTP-Referer` header, which attributes the request to an app.
     pub referer: Option<String>,
-    /// The `X-OpenRouter-Title` header, or the older `X-Title`.
-    pub title: Option<String>,
     /// All headers.
     pub headers: HeaderMap,
     /// The parsed body; `Value::Null` if it was not JSON.
@@ -26,7 +24,6 @@ impl RecordedRequest {
         Self {
             authorization: header("authorization"),
             referer: header("http-referer"),
-            title: header("x-openrouter-title").or_else(|| header("x-title")),
             headers: headers.clone(),
             body,
         }
@@ -37,37 +34,17 @@ impl RecordedRequest {
         account::bearer(&self.headers).unwrap_or_default()
     }
 
-    /// The requested `model`; empty without one.
-    pub fn model(&self) -> &str {
-        self.body["model"].as_str().unwrap_or_default()
-    }
-
-    /// The messages as `"role: text"`, so that a test compares them with a list of strings. A part
-    /// that is not text stands as its type in brackets: `"user: look at this[image_url]"`.
+    /// The messages as `"role: text"`, so that a test compares them with a list of strings.
     pub fn messages(&self) -> Vec<String> {
         let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         messages
             .iter()
             .map(|message| {
                 let role = message["role"].as_str().unwrap_or_default();
-                format!("{role}: {}", text_with_parts(&message["content"]))
+                format!("{role}: {}", text(&message["content"]))
             })
             .collect()
     }
-}
-
-fn text_with_parts(content: &Value) -> String {
-    if let Some(text) = content.as_str() {
-        return text.to_owned();
-    }
-    let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
-    parts
-        .iter()
-        .map(|part| match part["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("[{}]", part["type"].as_str().unwrap_or_default()),
-        })
-        .collect()
 }
 
 /// The request as a model reads it.
@@ -77,8 +54,6 @@ pub(crate) struct Prompt {
     pub(crate) question: String,
     /// Number of tokens, one a word: simple enough for a test to count.
     pub(crate) tokens: u32,
-    /// False if the request turned reasoning off or asked not to see it.
-    pub(crate) shows_reasoning: bool,
 }
 
 impl Prompt {
@@ -86,15 +61,9 @@ impl Prompt {
     pub(crate) fn read(body: &Value) -> Option<Self> {
         let messages = body["messages"].as_array().filter(|messages| !messages.is_empty())?;
         let asked = messages.iter().rfind(|message| message["role"] == "user");
-        let reasoning = &body["reasoning"];
-        let off = reasoning["exclude"] == true
-            || reasoning["enabled"] == false
-            || reasoning["effort"] == "none"
-            || body["reasoning_effort"] == "none";
         Some(Self {
             question: asked.map(|message| text(&message["content"])).unwrap_or_default(),
             tokens: messages.iter().map(|message| words(&text(&message["content"]))).sum(),
-            shows_reasoning: !off,
         })
     }
 }

@@ -15,9 +15,6 @@ use bytes::Bytes;
 use serde_json::Value;
 
 /// A model's answer.
-///
-/// With `"stream": false` the same script is answered as one JSON completion: its texts joined, its
-/// pauses waited for, its error as the HTTP status, its cut in the middle of the JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Script {
     /// An HTTP error instead of an answer; see [`status`].
@@ -202,13 +199,6 @@ impl Status {
         self.body = Some(body.to_string().into());
         self
     }
-
-    /// Replaces the body by text that is not JSON, as proxies in between send.
-    #[must_use]
-    pub fn text(mut self, body: impl Into<String>) -> Self {
-        self.body = Some(body.into().into());
-        self.header("content-type", "text/html")
-    }
 }
 
 impl From<Status> for Script {
@@ -289,17 +279,6 @@ pub fn reasoning(text: impl Into<String>) -> Step {
     Step::Reasoning(text.into())
 }
 
-/// A [`Step::Citation`] that points at no part of the answer in particular.
-pub fn citation(url: impl Into<String>, title: impl Into<String>) -> Step {
-    Step::Citation(Citation {
-        url: url.into(),
-        title: title.into(),
-        content: String::new(),
-        start_index: 0,
-        end_index: 0,
-    })
-}
-
 /// A [`Step::FinishReason`].
 pub fn finish(reason: impl Into<String>) -> Step {
     Step::FinishReason(reason.into())
@@ -314,12 +293,6 @@ pub fn stop() -> Step {
 pub fn usage(prompt_tokens: u32, completion_tokens: u32, cost: f64) -> Step {
     let usage = Usage { prompt_tokens, completion_tokens, cost: Some(cost), ..Usage::default() };
     Step::Usage { usage, with_choices: false }
-}
-
-/// A [`Step::Usage`] that still has a choice.
-pub fn usage_with_choices(prompt_tokens: u32, completion_tokens: u32, cost: f64) -> Step {
-    let usage = Usage { prompt_tokens, completion_tokens, cost: Some(cost), ..Usage::default() };
-    Step::Usage { usage, with_choices: true }
 }
 
 /// A [`Step::Error`].

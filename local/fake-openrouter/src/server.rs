@@ -22,40 +22,19 @@ pub(crate) fn router(memory: Arc<Memory>) -> Router {
         .route("/chat/completions", post(completions::complete))
         .route("/models", get(models))
         .route("/key", get(account::key))
-        .route("/generation", get(generation))
-        .method_not_allowed_fallback(async || ApiError::plain(405, "Method Not Allowed"));
-    Router::new()
-        .nest("/api/v1", api)
-        .fallback(async || ApiError::plain(404, "Not Found"))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(memory)
+        .route("/generation", get(generation));
+    Router::new().nest("/api/v1", api).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(memory)
 }
 
-type Parameters = Query<HashMap<String, String>>;
-
-/// `GET /models`: everything, or the part that `offset` and `limit` ask for. Needs no key.
-async fn models(
-    State(memory): State<Arc<Memory>>,
-    Query(parameters): Parameters,
-) -> Result<Json<Value>, ApiError> {
-    let number = |name: &str| match parameters.get(name).map(|value| value.parse::<usize>()) {
-        Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(ApiError::typed(400, format!("Invalid {name}"), "invalid_request")),
-        None => Ok(None),
-    };
-    let (offset, limit) = (number("offset")?, number("limit")?);
-    let mut document = memory.models();
-    if let Some(data) = document.get_mut("data").and_then(Value::as_array_mut) {
-        data.drain(..offset.unwrap_or(0).min(data.len()));
-        data.truncate(limit.unwrap_or(usize::MAX));
-    }
-    Ok(Json(document))
+/// `GET /models`: the full list, as without `offset` and `limit`. Needs no key.
+async fn models(State(memory): State<Arc<Memory>>) -> Json<Value> {
+    Json(memory.models())
 }
 
 /// `GET /generation?id=`.
 async fn generation(
     State(memory): State<Arc<Memory>>,
-    Query(parameters): Parameters,
+    Query(parameters): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let key = Key::of(&headers, &memory)?;

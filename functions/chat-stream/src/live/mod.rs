@@ -9,7 +9,7 @@ use shared_ui_stream::{FrameReader, UiStream};
 pub(crate) mod orphaned;
 pub(crate) mod reader;
 pub(crate) mod replay;
-pub mod writer;
+pub(crate) mod writer;
 
 /// The error text of a stream whose turn has panicked.
 static PANICKED: LazyLock<String> =

@@ -36,7 +36,7 @@ const END_TRIES: u32 = 5;
 
 /// Writes a turn's live log until [`finish`](Self::finish).
 #[derive(Debug)]
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     shared: Arc<Shared>,
     over: oneshot::Receiver<()>,
 }
@@ -52,7 +52,7 @@ struct Shared {
 impl LogWriter {
     /// Begins the log of `answer`, and spawns its task. The frames that are written to the returned buffer are appended
     /// to the log, until that is dropped.
-    pub fn start(
+    pub(crate) fn start(
         cache: &Cache,
         tasks: &Tasks,
         app: &AppContext,
@@ -81,7 +81,7 @@ impl LogWriter {
     }
 
     /// Stores the provider's generation id, by which its record of the answer can be looked up.
-    pub fn identify(&self, generation: &str) {
+    pub(crate) fn identify(&self, generation: &str) {
         if self.shared.generation.get().is_none() {
             let _ = self.shared.generation.set(generation.to_owned());
         }
@@ -93,7 +93,7 @@ impl LogWriter {
     }
 
     /// Waits until the end of the log is written: Lambda may freeze the process after the response.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let is_behind = self.shared.is_behind.load(Ordering::Relaxed);
         let within = if is_behind { END_WITHIN_AN_OUTAGE } else { END_WITHIN };
         let _ = timeout(within, self.over).await;

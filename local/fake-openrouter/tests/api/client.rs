@@ -1,7 +1,5 @@
 //! A plain HTTP client that exposes each HTTP chunk, and how a response ended.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use fake_openrouter::FakeOpenRouter;
 use http::{HeaderMap, Request, StatusCode};
@@ -11,7 +9,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
 
 pub(crate) const KEY: &str =
     "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";
@@ -28,9 +25,7 @@ pub(crate) struct Open {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) chunks: Vec<Bytes>,
-    /// When each chunk arrived, counted from the request.
-    pub(crate) arrivals: Vec<Duration>,
+    pub(crate) body: Vec<u8>,
     /// Whether the terminating chunk arrived.
     pub(crate) complete: bool,
 }
@@ -60,8 +55,7 @@ pub(crate) fn question(model: &str, text: &str) -> Value {
 
 /// Sends a body and receives the answer to its end.
 pub(crate) async fn complete(fake: &FakeOpenRouter, body: &Value) -> Answer {
-    let asked = Instant::now();
-    send(fake, post(fake, KEY, &body.to_string())).await.rest(asked).await
+    send(fake, post(fake, KEY, &body.to_string())).await.rest().await
 }
 
 /// Asks for a stream and receives it to its end.
@@ -81,8 +75,7 @@ pub(crate) async fn get(fake: &FakeOpenRouter, path: &str, key: Option<&str>) ->
         Some(key) => request.header("authorization", format!("Bearer {key}")),
         None => request,
     };
-    let asked = Instant::now();
-    send(fake, request.body(Full::default()).unwrap()).await.rest(asked).await
+    send(fake, request.body(Full::default()).unwrap()).await.rest().await
 }
 
 impl Open {
@@ -92,36 +85,26 @@ impl Open {
         Some(frame.map(|frame| frame.into_data().unwrap()))
     }
 
-    /// Whether nothing at all arrives for this long.
-    pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
-        timeout(time, self.next()).await.is_err()
-    }
-
-    pub(crate) async fn rest(mut self, asked: Instant) -> Answer {
-        let (mut chunks, mut arrivals, mut complete) = (Vec::new(), Vec::new(), true);
+    pub(crate) async fn rest(mut self) -> Answer {
+        let (mut body, mut complete) = (Vec::new(), true);
         while let Some(chunk) = self.next().await {
             let Ok(chunk) = chunk else {
                 complete = false;
                 break;
             };
-            chunks.push(chunk);
-            arrivals.push(asked.elapsed());
+            body.extend_from_slice(&chunk);
         }
-        Answer { status: self.status, headers: self.headers, chunks, arrivals, complete }
+        Answer { status: self.status, headers: self.headers, body, complete }
     }
 }
 
 impl Answer {
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.chunks.concat()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.bytes()).unwrap()
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes()).unwrap()
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     /// Non-empty lines, comments among them.

@@ -1,4 +1,4 @@
-//! What the fake promises, checked over a real socket.
+//! What `OpenRouter` documents and the product relies on, checked over a real socket.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on fails with the line it stands on"
@@ -6,8 +6,5 @@
 
 mod account;
 mod client;
-mod endings;
-mod models;
 mod refusals;
-mod scripts;
-mod wire;
+mod streams;

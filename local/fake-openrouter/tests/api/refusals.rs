@@ -4,13 +4,12 @@ use bytes::Bytes;
 use fake_openrouter::FakeOpenRouter;
 use http::Request;
 use http_body_util::Full;
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::json;
 
-use crate::client::{Answer, KEY, ask, complete, get, post, question, send};
+use crate::client::{Answer, KEY, ask, post, question, send};
 
 async fn refused(fake: &FakeOpenRouter, request: Request<Full<Bytes>>) -> Answer {
-    send(fake, request).await.rest(Instant::now()).await
+    send(fake, request).await.rest().await
 }
 
 #[tokio::test]
@@ -26,70 +25,24 @@ async fn a_request_without_a_key_is_unauthenticated() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_refused() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    let body = question("fake/echo", "hello").to_string();
-    for key in ["sk-proj-123", "sk-or-v1-123dead"] {
-        let answer = refused(&fake, post(&fake, key, &body)).await;
-        assert_eq!(answer.status, 401, "{key}");
-        assert_eq!(answer.json()["error"]["metadata"]["error_type"], "authentication");
-    }
-}
-
-#[tokio::test]
-async fn an_account_without_credit_is_refused() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    let body = question("fake/echo", "hello").to_string();
-    let answer = refused(&fake, post(&fake, "sk-or-v1-123poor", &body)).await;
-    assert_eq!(answer.status, 402);
-    let message = "Insufficient credits. Add more using https://openrouter.ai/credits";
-    assert_eq!(answer.json()["error"]["message"], message);
-}
-
-#[tokio::test]
-async fn a_limited_expired_or_management_key_is_refused() {
+async fn a_key_that_may_not_ask_is_refused_with_its_reason() {
     let fake = FakeOpenRouter::start().await.unwrap();
     let body = question("fake/echo", "hello").to_string();
     for (key, status, error_type) in [
+        ("sk-proj-123", 401, "authentication"),
+        ("sk-or-v1-123dead", 401, "authentication"),
+        ("sk-or-v1-123poor", 402, "payment_required"),
         ("sk-or-v1-123busy", 429, "rate_limit_exceeded"),
-        ("sk-or-v1-123expired", 401, "authentication"),
-        ("sk-or-v1-123managed", 403, "permission_denied"),
     ] {
         let answer = refused(&fake, post(&fake, key, &body)).await;
         assert_eq!(answer.status, status, "{key}");
         assert_eq!(answer.header("x-ratelimit-limit").is_empty(), status != 429, "{key}");
-        assert_eq!(answer.json()["error"]["metadata"]["error_type"], error_type);
-    }
-}
-
-#[tokio::test]
-async fn an_invalid_body_is_a_bad_request() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    let deep = "[".repeat(100_000);
-    for body in [
-        "",
-        "{",
-        "null",
-        "[]",
-        "\"text\"",
-        &deep,
-        r#"{"model":"fake/echo"}"#,
-        r#"{"model":"fake/echo","messages":[]}"#,
-        r#"{"model":"fake/echo","messages":"hello"}"#,
-    ] {
-        let answer = refused(&fake, post(&fake, KEY, body)).await;
-        assert_eq!(answer.status, 400, "{body:.40}");
-        assert_eq!(answer.json()["error"]["code"], 400);
-        assert_eq!(answer.json()["error"]["metadata"]["error_type"], "invalid_request");
-    }
-}
-
-#[tokio::test]
-async fn unusual_messages_are_still_answered() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    for messages in [json!([1]), json!([{}]), json!([{ "role": "user", "content": [1, null] }])] {
-        let answer = complete(&fake, &json!({ "stream": true, "messages": messages })).await;
-        assert!(answer.is_done(), "{messages}");
+        let error = answer.json()["error"].take();
+        assert_eq!(error["metadata"]["error_type"], error_type, "{key}");
+        if status == 402 {
+            let message = "Insufficient credits. Add more using https://openrouter.ai/credits";
+            assert_eq!(error["message"], message);
+        }
     }
 }
 
@@ -100,31 +53,6 @@ async fn an_unknown_model_is_named_in_the_refusal() {
     assert_eq!(answer.status, 400);
     let error = json!({ "message": "x/y is not a valid model ID", "code": 400 });
     assert_eq!(answer.json(), json!({ "error": error }));
-}
-
-#[tokio::test]
-async fn an_id_that_only_resembles_a_model_is_refused() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    for model in [
-        "",
-        "echo",
-        "fake/",
-        "fake/nothing",
-        "fake/status-200",
-        "fake/status-999999",
-        "fake/status-x",
-        "fake/bench-10",
-        "fake/bench-4000000000-1",
-        "fake/bench-1-99999999999999999999",
-        "fake/bench--1-1",
-        "openai/gpt-5-mini:free",
-    ] {
-        assert_eq!(ask(&fake, model, "hello").await.status, 400, "{model}");
-    }
-    for model in [json!(7), json!({})] {
-        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }] });
-        assert_eq!(complete(&fake, &body).await.status, 400);
-    }
 }
 
 #[tokio::test]
@@ -145,8 +73,6 @@ async fn every_status_has_openrouters_shape() {
         (503, "provider_unavailable"),
         (524, "timeout"),
         (529, "provider_overloaded"),
-        (418, "unmapped"),
-        (599, "unmapped"),
     ] {
         let answer = ask(&fake, &format!("fake/status-{status}"), "hello").await;
         assert_eq!(answer.status, status);
@@ -179,25 +105,4 @@ async fn a_moderation_error_lists_its_reasons() {
     assert!(metadata["flagged_input"].is_string());
     assert_eq!(metadata["provider_name"], "OpenAI");
     assert_eq!(metadata["model_slug"], "fake/status-403");
-}
-
-#[tokio::test]
-async fn an_unknown_route_is_an_error_of_the_same_shape() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    for (path, status) in [("/nothing", 404), ("/chat/completions", 405)] {
-        let answer = get(&fake, path, Some(KEY)).await;
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.json()["error"]["code"], status);
-    }
-}
-
-#[tokio::test]
-async fn refused_requests_are_recorded_too() {
-    let fake = FakeOpenRouter::start().await.unwrap();
-    refused(&fake, post(&fake, "unknown", "{")).await;
-    let [request] = fake.requests().try_into().unwrap();
-    assert_eq!(request.authorization.as_deref(), Some("Bearer unknown"));
-    assert_eq!(request.key(), "unknown");
-    assert_eq!(request.body, Value::Null);
-    assert!(request.messages().is_empty());
 }
