@@ -1,4 +1,4 @@
-"""The templates, as they are written and as SAM's transform leaves them.
+"""The templates, as they are written and as their transforms leave them: SAM's, or the one that expands loops.
 
 Rules about functions, routes and permissions are held against the latter: what a source says and what
 is deployed are not always the same (`ResponseTransferMode: STREAM` deploys a buffered integration).
@@ -14,6 +14,8 @@ from pathlib import Path
 # The transform requires a region, but uses nothing in it.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
+from samcli.lib.cfn_language_extensions.models import TemplateProcessingContext  # noqa: E402
+from samcli.lib.cfn_language_extensions.processors import ForEachProcessor  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
@@ -43,12 +45,21 @@ def source(path):
     return yaml_parse(path.read_text())
 
 
+def expanded(template):
+    """A template with its loops (`Fn::ForEach`) expanded, as by AWS::LanguageExtensions, and all else as written."""
+    context = TemplateProcessingContext(fragment=template)
+    ForEachProcessor().process_template(context)
+    return {part: content for part, content in context.fragment.items() if part != "Transform"}
+
+
 @lru_cache(maxsize=None)
 def transformed(path, **parameters):
-    """A template after SAM's transform, deployed with these parameters."""
+    """A template after its transform, deployed with these parameters."""
     template = copy.deepcopy(source(path))
     if "Transform" not in template:
         return template
+    if template["Transform"] == "AWS::LanguageExtensions":
+        return expanded(template)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = PACKAGED_CODE
@@ -72,8 +83,14 @@ def source_functions():
     """`(template, logical id, function)` of each function, as written."""
     for template in TEMPLATES:
         for logical_id, resource in source(template)["Resources"].items():
-            if resource["Type"] == "AWS::Serverless::Function":
+            # A loop is a list; SAM's resources cannot be in one.
+            if isinstance(resource, dict) and resource["Type"] == "AWS::Serverless::Function":
                 yield template, logical_id, resource
+
+
+def function_names():
+    """The functions' names as written, such as `${Name}-otp`, by logical id."""
+    return {logical_id: function["Properties"]["FunctionName"]["Fn::Sub"] for _, logical_id, function in resources("AWS::Lambda::Function")}
 
 
 def walk(value, path=()):
@@ -93,7 +110,7 @@ def as_list(value):
 
 
 def forms():
-    """`(template, form, content)`: each as written, and SAM templates also as transformed."""
+    """`(template, form, content)`: each as written, and those with a transform also as transformed."""
     for path in TEMPLATES:
         yield path, "as written", source(path)
         if "Transform" in source(path):

@@ -4,7 +4,7 @@ import re
 import unittest
 import tomllib
 
-from templates import NESTED, REPOSITORY, name, resources, source, source_functions, transformed, walk
+from templates import NESTED, REPOSITORY, as_list, function_names, name, resources, source, source_functions, transformed, walk
 
 PATHS = {path.stem: path for path in NESTED}
 SIZES = ("small", "medium", "large")
@@ -33,11 +33,12 @@ def reserved(path, function, size):
 
 
 # Invoked asynchronously, so its failures are errors of the invocation, which Lambda counts.
-FAILS_BY_ITSELF = {"SweepFunction"}
+FAILS_BY_ITSELF = {"${Name}-sweep"}
 
 
 def failures_of(alarm):
-    """The functions whose crashes (as Lambda counts them) and reported failures an alarm sums up."""
+    """The names of the functions whose crashes (as Lambda counts them) and reported failures an alarm sums up."""
+    names = function_names()
     properties = alarm["Properties"]
     metrics = [found["MetricStat"]["Metric"] for found in properties.get("Metrics", []) if "MetricStat" in found]
     metrics = metrics or [{part: properties[part] for part in ("MetricName", "Dimensions")}]
@@ -45,8 +46,18 @@ def failures_of(alarm):
     for metric in metrics:
         kind = "OwnFailures" if metric["MetricName"] in ("InternalError", "MigrationFailed") else metric["MetricName"]
         reported.setdefault(kind, set()).update(
-            dimension["Value"]["Ref"] for dimension in metric["Dimensions"] if "Ref" in dimension["Value"])
+            value["Fn::Sub"] if "Fn::Sub" in value else names.get(value["Ref"])
+            for value in (dimension["Value"] for dimension in metric["Dimensions"]) if isinstance(value, dict))
     return reported["Errors"] & (reported["OwnFailures"] | FAILS_BY_ITSELF)
+
+
+def description(path, alarm):
+    """What an alarm says: a text, or one from the template's mappings."""
+    said = alarm["Properties"]["AlarmDescription"]
+    if isinstance(said, str):
+        return said
+    table, row, column = said["Fn::FindInMap"]
+    return source(path)["Mappings"][table][row][column]
 
 
 def variables(function):
@@ -69,15 +80,32 @@ class Functions(unittest.TestCase):
         deployed = {function["Metadata"]["BuildProperties"]["Binary"] for _, _, function in source_functions()}
         self.assertEqual(deployed, crates)
 
-    def test_every_function_logs_json_to_a_group_of_its_own_with_a_retention(self):
-        groups = set()
+    def test_every_function_logs_json_to_a_group_of_its_own_with_a_retention_that_exists_before_it(self):
+        groups = [
+            (group["Properties"]["LogGroupName"]["Fn::Sub"], path, logical_id, group["Properties"])
+            for path, logical_id, group in resources("AWS::Logs::LogGroup")]
+        # With Lambda's default names, each once: a second group of the same name would fail the deploy.
+        called = [group for group, *_ in groups if group.startswith("/aws/lambda/")]
+        self.assertCountEqual(called, [f"/aws/lambda/{function}" for function in function_names().values()])
+        groups = {group: rest for group, *rest in groups}
+        root = source(REPOSITORY / "template.yaml")["Resources"]
+        stacks = {
+            REPOSITORY / stack["Properties"]["TemplateURL"]: logical_id
+            for logical_id, stack in root.items() if stack["Type"] == "AWS::CloudFormation::Stack"}
         for path, logical_id, function in resources("AWS::Lambda::Function"):
+            where, group_id, group = groups[f"/aws/lambda/{function['Properties']['FunctionName']['Fn::Sub']}"]
+            self.assertEqual(group.get("RetentionInDays"), {"Ref": "LogRetentionDays"}, logical_id)
+            self.assertEqual(root[stacks[where]]["Properties"]["Parameters"]["LogRetentionDays"], {"Ref": "LogRetentionDays"})
             logging = function["Properties"]["LoggingConfig"]
             self.assertEqual(logging["LogFormat"], "JSON", logical_id)
-            group = transformed(path)["Resources"][logging["LogGroup"]["Ref"]]
-            self.assertEqual(group["Properties"]["RetentionInDays"], {"Ref": "LogRetentionDays"}, logical_id)
-            groups.add(logging["LogGroup"]["Ref"])
-        self.assertEqual(len(groups), len(list(resources("AWS::Lambda::Function"))))
+            if where == path:
+                # The reference makes CloudFormation create it first.
+                self.assertEqual(logging.get("LogGroup"), {"Ref": group_id}, logical_id)
+                continue
+            self.assertNotIn("LogGroup", logging, logical_id)
+            self.assertIn(stacks[where], as_list(root[stacks[path]].get("DependsOn", [])), logical_id)
+            for stack in (stacks[where], stacks[path]):
+                self.assertEqual(root[stack]["Properties"]["Parameters"]["Name"], {"Ref": "Name"}, stack)
 
     def test_every_log_group_has_a_retention(self):
         for path, logical_id, group in resources("AWS::Logs::LogGroup"):
@@ -92,20 +120,28 @@ class Functions(unittest.TestCase):
     def test_every_function_has_an_alarm_that_notifies_the_operator(self):
         watched = set()
         for path, logical_id, alarm in resources("AWS::CloudWatch::Alarm"):
-            properties = alarm["Properties"]
-            self.assertEqual(properties["AlarmActions"], [{"Ref": "AlarmTopic"}], logical_id)
-            self.assertRegex(properties["AlarmDescription"], r"First: \w", logical_id)
-            watched |= {(path, function) for function in failures_of(alarm)}
-        for path, logical_id, _ in resources("AWS::Lambda::Function"):
-            self.assertIn((path, logical_id), watched)
+            self.assertEqual(alarm["Properties"]["AlarmActions"], [{"Ref": "AlarmTopic"}], logical_id)
+            self.assertRegex(description(path, alarm), r"First: \w", logical_id)
+            watched |= failures_of(alarm)
+        for logical_id, called in function_names().items():
+            self.assertIn(called, watched, logical_id)
 
     def test_a_deploy_of_a_route_is_rolled_back_by_its_alarm(self):
+        # Named, because they are in another template, which is deployed before.
+        alarms = {
+            alarm["Properties"]["AlarmName"]["Fn::Sub"]: alarm
+            for _, _, alarm in resources("AWS::CloudWatch::Alarm", PATHS["function-monitoring"])}
+        root = source(REPOSITORY / "template.yaml")["Resources"]
+        self.assertIn("FunctionMonitoring", root["Api"]["DependsOn"])
+        for stack in ("Api", "FunctionMonitoring"):
+            self.assertEqual(root[stack]["Properties"]["Parameters"]["Name"], {"Ref": "Name"})
         for path, logical_id, alias in resources("AWS::Lambda::Alias"):
             function = alias["Properties"]["FunctionName"]["Ref"]
             update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
             group = transformed(path)["Resources"][update["DeploymentGroupName"]["Ref"]]["Properties"]
             [alarm] = group["AlarmConfiguration"]["Alarms"]
-            self.assertEqual(failures_of(transformed(path)["Resources"][alarm["Name"]["Ref"]]), {function}, logical_id)
+            self.assertIn(alarm["Name"]["Fn::Sub"], set(alarms), logical_id)
+            self.assertEqual(failures_of(alarms[alarm["Name"]["Fn::Sub"]]), {function_names()[function]}, logical_id)
 
     def test_functions_leave_postgres_a_fifth_of_its_connections(self):
         for size in SIZES:
@@ -155,7 +191,7 @@ class Functions(unittest.TestCase):
     def test_new_code_gets_requests_only_after_the_schema_is_up_to_date(self):
         root = source(REPOSITORY / "template.yaml")["Resources"]
         for stack in ("Api", "Async"):
-            self.assertEqual(root[stack]["DependsOn"], "Schema")
+            self.assertIn("Schema", as_list(root[stack]["DependsOn"]))
         [(_, _, schema)] = resources("Custom::Schema")
         self.assertEqual(schema["Properties"]["ServiceToken"], {"Fn::GetAtt": ["MigrateFunction", "Arn"]})
         self.assertRegex(schema["Properties"]["SchemaHash"], r"^[0-9a-f]{16}$")

@@ -4,20 +4,15 @@ import json
 import re
 import unittest
 
-from templates import NESTED, REPOSITORY, resources, source, walk
+from templates import NESTED, REPOSITORY, function_names, resources, source, walk
 
 [ALARMS] = [path for path in NESTED if path.stem == "alarms"]
 NAMESPACE = "Chat"
 
 
-def function_names():
-    """The functions' names, as written: `${Name}-otp`."""
-    return {function["Properties"]["FunctionName"]["Fn::Sub"]: logical_id for _, logical_id, function in resources("AWS::Lambda::Function")}
-
-
 def watched():
     """`(metric, function)` of each of our metrics that an alarm or the dashboard shows."""
-    names = {logical_id: called for called, logical_id in function_names().items()}
+    names = function_names()
     for _, _, alarm in resources("AWS::CloudWatch::Alarm"):
         for _, value in walk(alarm["Properties"]):
             if isinstance(value, dict) and value.get("Namespace") == NAMESPACE:
@@ -36,7 +31,7 @@ def watched():
 class Metrics(unittest.TestCase):
     def test_every_metric_is_of_a_function_that_exists(self):
         for metric, function in watched():
-            self.assertIn(function, function_names(), metric)
+            self.assertIn(function, function_names().values(), metric)
 
     def test_every_metric_is_emitted_by_the_code(self):
         code = "".join(

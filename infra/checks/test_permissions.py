@@ -1,5 +1,6 @@
 """IAM: the permissions of each role and resource."""
 
+import re
 import unittest
 
 from templates import TEMPLATES, as_list, name, resources, transformed, walk
@@ -18,6 +19,8 @@ WILDCARDS = {
 }
 # The six characters at the end of a secret's ARN.
 SECRET_SUFFIX = "-??????"
+# IAM's default limit of managed policies per role.
+MANAGED_POLICIES = 10
 
 
 def statements():
@@ -60,6 +63,31 @@ class Permissions(unittest.TestCase):
                     if "*" in resource or "?" in resource.removesuffix(SECRET_SUFFIX):
                         used.add((action, resource))
         self.assertEqual(used, WILDCARDS)
+
+    def test_a_function_may_use_exactly_the_systems_and_secrets_that_its_variables_name(self):
+        for path, logical_id, function in resources("AWS::Lambda::Function"):
+            allowed = [
+                (action, resource)
+                for document in documents(path, function) for statement in document["Statement"] if statement["Effect"] == "Allow"
+                for action in as_list(statement["Action"]) for resource in as_list(statement["Resource"])]
+            variables = function["Properties"]["Environment"]["Variables"]
+            actions = {action for action, _ in allowed}
+            self.assertEqual("elasticache:Connect" in actions, "CACHE_URL" in variables, logical_id)
+            self.assertEqual("rds-db:connect" in actions, variables.get("DATABASE_AUTH") == "iam", logical_id)
+            named = {
+                secret for value in variables.values() if isinstance(value, dict)
+                for secret in re.findall(r"^secret:\$\{(\w+)\}$", str(text(value)))}
+            # The app's origin is a text, or a reference to a secret with a name of its own.
+            named |= {"AppOriginSecretName"} if "APP_ORIGIN" in variables else set()
+            readable = {
+                resource["Ref"] if "Ref" in resource
+                else re.search(r":secret:\$\{(\w+)\}" + re.escape(SECRET_SUFFIX) + "$", text(resource))[1]
+                for action, resource in allowed if action == "secretsmanager:GetSecretValue"}
+            self.assertEqual(readable, named, logical_id)
+
+    def test_no_role_has_more_managed_policies_than_iam_attaches(self):
+        for _, logical_id, role in resources("AWS::IAM::Role"):
+            self.assertLessEqual(len(role["Properties"].get("ManagedPolicyArns", [])), MANAGED_POLICIES, logical_id)
 
     def test_sending_mail_is_bound_to_the_sender(self):
         sending = [s for _, _, s in statements() if "ses:SendEmail" in as_list(s["Action"])]

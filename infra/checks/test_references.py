@@ -1,6 +1,7 @@
 """References resolve: within a template, and between a template and its nested ones."""
 
 import re
+import tomllib
 import unittest
 
 from templates import REPOSITORY, ROOT, TEMPLATES, name, source, transformed, walk
@@ -75,6 +76,12 @@ class References(unittest.TestCase):
     def test_every_template_is_part_of_the_product(self):
         children = {child for _, _, child in nested()}
         self.assertEqual(children | {ROOT}, set(TEMPLATES))
+
+    def test_sam_is_told_to_read_loops(self):
+        # By default `sam build` and `sam deploy` fail on them.
+        loops = [path for path in TEMPLATES if source(path).get("Transform") == "AWS::LanguageExtensions"]
+        told = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())["default"]["global"]["parameters"]
+        self.assertEqual(told.get("language_extensions", False), bool(loops))
 
     def test_at_most_four_parameters_have_to_be_given(self):
         needed = [parameter for parameter, of in source(ROOT)["Parameters"].items() if "Default" not in of]
