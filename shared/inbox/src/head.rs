@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::waiting::Kind;
+use crate::Kind;
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 

@@ -21,9 +21,8 @@ use crate::config::InboxConfig;
 use crate::error::InboxError;
 use crate::head::{self, Attributes, Head, integer, text};
 use crate::retry::{Contention, condition_failed};
-use crate::waiting::{
-    Depth, InboxItem, Kind, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable,
-};
+use crate::waiting::{Depth, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable};
+use crate::{InboxItem, Kind};
 
 /// Timeout of an operation, retries included: a turn's client waits while it is put here. Long enough
 /// for a retry after a dead connection, which broke while the function instance was frozen.

@@ -22,12 +22,12 @@ mod config;
 mod error;
 mod head;
 mod inbox;
+mod item;
 mod retry;
 mod waiting;
 
 pub use config::InboxConfig;
 pub use error::InboxError;
 pub use inbox::Inbox;
-pub use waiting::{
-    Depth, InboxItem, Kind, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable,
-};
+pub use item::{InboxItem, Kind};
+pub use waiting::{Depth, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable};

@@ -1,38 +1,7 @@
 //! What waits in the inbox.
 
-use std::fmt;
-
+use crate::InboxItem;
 use crate::head::Head;
-
-/// A kind of items: each has partitions of its own, named after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind(pub(crate) &'static str);
-
-impl Kind {
-    /// The kind with this name, without `#`.
-    pub const fn new(name: &'static str) -> Self {
-        Self(name)
-    }
-}
-
-/// An item: bytes of a kind, under an id.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InboxItem {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its id, unique in its kind. Items wait in the order of their ids.
-    pub id: String,
-    /// Its content.
-    pub body: Vec<u8>,
-}
-
-/// Prints no content.
-impl fmt::Debug for InboxItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, id, body: _ } = self;
-        f.debug_struct("InboxItem").field("kind", kind).field("id", id).finish_non_exhaustive()
-    }
-}
 
 /// A page of waiting items, in the order of their ids.
 #[derive(Debug, Default)]

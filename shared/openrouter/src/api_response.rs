@@ -1,11 +1,9 @@
-//! `OpenRouter`'s small JSON responses: `GET /key` and `GET /generation` both wrap theirs in `data`.
+//! Reads `OpenRouter`'s responses up to a limit. Small ones (`GET /key`, `GET /generation`) wrap their JSON in `data`.
 
 use reqwest::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared_core::error_chain;
-
-use crate::client::read_body;
 
 /// In bytes; real ones have a few hundred.
 const LONGEST_DOCUMENT: usize = 64 * 1024;
@@ -35,6 +33,21 @@ pub(crate) async fn read_api_response<T: DeserializeOwned>(
     let mut body = Vec::new();
     read_body(&mut response, LONGEST_DOCUMENT, &mut body).await?;
     parse(&body)
+}
+
+/// Appends the response's bytes to `body`, until it ends or `body` exceeds `most` bytes.
+pub(crate) async fn read_body(
+    response: &mut Response,
+    most: usize,
+    body: &mut Vec<u8>,
+) -> reqwest::Result<()> {
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > most {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiResponseError> {

@@ -18,7 +18,7 @@ use shared_core::keys::{KeyError, KeyInfo, ProviderKey};
 use shared_core::model_error::ModelError;
 use shared_core::prompt::PromptMessage;
 
-use crate::api_response::ApiResponseError;
+use crate::api_response::{ApiResponseError, read_body};
 use crate::error::{ErrorResponse, KeyOwner, ProviderError};
 use crate::generation::{LOOK_UP_WITHIN, LookupError, read_generation};
 use crate::key::{CHECK_WITHIN, read_check};
@@ -256,21 +256,6 @@ async fn read_error(mut response: Response, key_owner: KeyOwner) -> ModelError {
         "the provider refused a question"
     );
     ProviderError::of_response(key_owner, status, response.headers(), error.as_ref()).model_error()
-}
-
-/// Appends the response's bytes to `body`, until it ends or `body` exceeds `most` bytes.
-pub(crate) async fn read_body(
-    response: &mut Response,
-    most: usize,
-    body: &mut Vec<u8>,
-) -> reqwest::Result<()> {
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > most {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.

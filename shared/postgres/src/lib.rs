@@ -19,7 +19,7 @@ mod migrate;
 pub use billing::missing_usage::MissingUsage;
 pub use billing::payment::{EncryptedKey, Payer};
 pub use billing::usage::{KeyUsage, Usage, UsageQuery};
-pub use chat::begin::BegunTurn;
+pub use chat::begun_turn::BegunTurn;
 pub use chat::duplicates::{DuplicateTurn, StoredAnswer, TurnLookup, TurnRef};
 pub use chat::finish::TurnEnd;
 pub use chat::orphaned::{OrphanedCursor, OrphanedTurn};

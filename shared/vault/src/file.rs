@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, KEY, NONCE};
 use crate::error::VaultError;
-use crate::master::Keyring;
+use crate::keyring::Keyring;
 
 /// Domain separation in the AAD: no other kind of ciphertext can be substituted.
 const PURPOSE: &[u8; 10] = b"data-key/1";

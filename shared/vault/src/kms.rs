@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::Cipher;
 use crate::error::VaultError;
-use crate::master::Keyring;
+use crate::keyring::Keyring;
 
 /// The encryption context: KMS binds it to a wrapped key, and logs it with each call.
 const CONTEXT: (&str, &str) = ("purpose", "provider-keys");

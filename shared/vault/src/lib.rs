@@ -18,6 +18,7 @@ mod config;
 mod data_keys;
 mod error;
 mod file;
+mod keyring;
 mod kms;
 mod master;
 mod vault;

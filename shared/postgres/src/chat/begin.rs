@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::catalogue::ModelId;
 use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
 use shared_core::credits::ORPHANED_AFTER;
-use shared_core::ids::{ChatId, MessageId, UserId};
+use shared_core::ids::{ChatId, MessageId};
 use shared_core::limits::{Limit, LimitStatus};
-use shared_core::plans::{PlanId, Plans};
+use shared_core::plans::Plans;
 use shared_core::store::StoreError;
 use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question};
 use tokio_postgres::Row;
@@ -21,7 +20,7 @@ use super::placement::PlacementFields;
 use super::withdraw::Withdrawal;
 use crate::billing::payment::{PaymentDecision, PlanRules, plan_rules};
 use crate::error::{BeginTurnError, DatabaseError};
-use crate::{Database, Payer, Request};
+use crate::{BegunTurn, Database, Request};
 
 const BEGIN: &str = "
     select kind, body, encrypted_key
@@ -34,31 +33,6 @@ const COUNT_SINCE: &str = "
      where user_id = $1
        and began_at > $2
        and state <> 'withdrawn'";
-
-/// A turn whose question is stored and whose answer is open.
-#[derive(Clone, Debug)]
-pub struct BegunTurn {
-    /// The turn's user.
-    pub user: UserId,
-    /// The chat.
-    pub chat: ChatId,
-    /// The open answer.
-    pub answer: MessageId,
-    /// The model that is asked.
-    pub model: ModelId,
-    /// The question; when it is regenerated, as it was stored.
-    pub question: Question,
-    /// The earlier messages and the summary.
-    pub context: Context,
-    /// The user's plan.
-    pub plan: PlanId,
-    /// Who pays.
-    pub payer: Payer,
-    /// When it began.
-    pub began_at: Timestamp,
-    /// Its placement, for withdrawing it.
-    pub(crate) placement: Placement,
-}
 
 /// The `turn` of `begin_turn`.
 #[derive(Debug, Serialize)]

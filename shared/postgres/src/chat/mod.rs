@@ -2,6 +2,7 @@
 //! [`orphaned`] ones, and how a lost one is [`restore`]d.
 
 pub(crate) mod begin;
+pub(crate) mod begun_turn;
 pub(crate) mod duplicates;
 pub(crate) mod finish;
 pub(crate) mod orphaned;

@@ -7,7 +7,6 @@ use deadpool_postgres::{
 };
 use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
-use shared_core::session::Session;
 
 use super::connector::Connector;
 use shared_core::store::StoreError;
@@ -15,8 +14,8 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::DatabaseConfig;
 use crate::error::DatabaseError;
-use crate::{DatabaseConfig, Request};
 
 /// Timeout for a connection, a pooled one or a new one.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -77,11 +76,6 @@ impl Database {
             .build()
             .map(|pool| Self { pool })
             .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
-    }
-
-    /// The database for a user's request: each of its transactions enters `session`.
-    pub fn request<'a>(&'a self, session: &'a Session, now: jiff::Timestamp) -> Request<'a> {
-        Request { database: self, session, now }
     }
 
     /// Whether the server answers.

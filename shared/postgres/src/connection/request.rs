@@ -17,6 +17,13 @@ const IDLE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 const ENTER: &str = "select enter_session($1, $2, $3, $4)";
 
+impl Database {
+    /// The database for a user's request: each of its transactions enters `session`.
+    pub fn request<'a>(&'a self, session: &'a Session, now: Timestamp) -> Request<'a> {
+        Request { database: self, session, now }
+    }
+}
+
 /// The database as one user may see it.
 ///
 /// Its methods are in the files of their subjects: [`Request::user`], [`Request::sessions`], …

@@ -1,0 +1,35 @@
+//! A turn that has begun and not ended.
+
+use jiff::Timestamp;
+use shared_core::catalogue::ModelId;
+use shared_core::chat::Context;
+use shared_core::ids::{ChatId, MessageId, UserId};
+use shared_core::plans::PlanId;
+use shared_core::turn::{Placement, Question};
+
+use crate::Payer;
+
+/// A turn whose question is stored and whose answer is open.
+#[derive(Clone, Debug)]
+pub struct BegunTurn {
+    /// The turn's user.
+    pub user: UserId,
+    /// The chat.
+    pub chat: ChatId,
+    /// The open answer.
+    pub answer: MessageId,
+    /// The model that is asked.
+    pub model: ModelId,
+    /// The question; when it is regenerated, as it was stored.
+    pub question: Question,
+    /// The earlier messages and the summary.
+    pub context: Context,
+    /// The user's plan.
+    pub plan: PlanId,
+    /// Who pays.
+    pub payer: Payer,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Its placement, for withdrawing it.
+    pub(crate) placement: Placement,
+}
