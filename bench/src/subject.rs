@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use local::{DevMailbox, Product, Wiring};
 use local_stack::free_port;
-use shared_core::catalogue::ModelTable;
+use shared_core::billing::Plans;
 use shared_core::env::Env;
-use shared_core::plans::Plans;
+use shared_core::models::ModelTable;
 use shared_lambda::{begin_logging, process_env, system_clock, system_entropy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};

@@ -4,10 +4,9 @@
 use std::cell::Cell;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use shared_core::email::Email;
 use shared_core::env::Env;
+use shared_core::identity::{ABSOLUTE_LIFETIME, Email, Session};
 use shared_core::ids::{SessionId, UserId};
-use shared_core::session::{ABSOLUTE_LIFETIME, Session};
 use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens};
 use shared_lambda::{system_clock, system_entropy};
 use shared_postgres::{Database, DatabaseConfig, NewSession};

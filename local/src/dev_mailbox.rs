@@ -14,7 +14,8 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_core::clock::Clock;
-use shared_core::login::{BoxError, LoginMail, Mailer};
+use shared_core::identity::{LoginMail, Mailer};
+use shared_core::store::BoxError;
 
 /// The number of mails that are kept; older ones are dropped.
 const KEPT: usize = 200;

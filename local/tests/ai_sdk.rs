@@ -15,9 +15,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use local::{DevMailbox, Product, Wiring};
-use shared_core::catalogue::ModelTable;
+use shared_core::billing::Plans;
 use shared_core::env::Env;
-use shared_core::plans::Plans;
+use shared_core::models::ModelTable;
 use shared_lambda::{system_clock, system_entropy};
 use testkit::{TestStack, repository_file};
 use tokio::net::TcpListener;

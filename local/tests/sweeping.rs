@@ -8,7 +8,7 @@ use axum::body::Body;
 use http::Request;
 use local::{DevMailbox, Product, Sweeper, Wiring};
 use serde_json::Value;
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::ORPHANED_AFTER;
 use shared_lambda::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::Deps;

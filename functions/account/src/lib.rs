@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use shared_core::plans::Plans;
+use shared_core::billing::Plans;
 use shared_http::{AppContext, Tokens};
 use shared_postgres::Database;
 use utoipa::openapi::OpenApi;

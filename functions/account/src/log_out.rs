@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use http::{StatusCode, header};
 use serde::Deserialize;
-use shared_core::account::AccountError;
+use shared_core::identity::AccountError;
 use shared_http::{ApiError, CurrentUser, Empty, ErrorBody, clear_session_cookie};
 use utoipa::ToSchema;
 

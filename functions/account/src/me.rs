@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Deserializer};
-use shared_core::account::{AccountError, DisplayName};
+use shared_core::identity::{AccountError, DisplayName};
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json, UserBody};
 use utoipa::ToSchema;
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::account::AccountError;
+use shared_core::identity::AccountError;
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json, PageBody, PageQuery, Paging};
 use utoipa::ToSchema;
 use uuid::Uuid;

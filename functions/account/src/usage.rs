@@ -5,7 +5,7 @@ mod body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
-use shared_core::account::AccountError;
+use shared_core::identity::AccountError;
 use shared_http::{
     ApiError, CurrentUser, ErrorBody, ErrorCode, Json, PageQuery, Paging, number_within,
 };

@@ -7,7 +7,7 @@ use axum::body::Body;
 use fake_aws::{FakeAws, Trouble};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared_core::session::Session;
+use shared_core::identity::Session;
 use testkit::{Client, ORIGIN, TestStack};
 
 fn client(stack: &TestStack) -> Client {

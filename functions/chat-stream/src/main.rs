@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chat_stream::{ChatConfig, Deps, app};
 use shared_cache::Cache;
-use shared_core::catalogue::ModelTable;
-use shared_core::plans::Plans;
+use shared_core::billing::Plans;
+use shared_core::models::ModelTable;
 use shared_http::{AppContext, Tokens};
 use shared_inbox::Inbox;
 use shared_lambda::{serve_streaming, start, system_clock, system_entropy};

@@ -6,7 +6,7 @@ use fake_openrouter::Script;
 use fake_openrouter::script::{cut, delta, done, error, pause, status, stop, usage};
 use runtime_api::RuntimeApi;
 use shared_cache::LiveLog;
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::ORPHANED_AFTER;
 use shared_lambda::system_entropy;
 use testkit::{Function, TestStack, question_json};
 

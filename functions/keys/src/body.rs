@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use shared_core::billing::usd;
 use shared_core::keys::{InvalidCap, KeyPolicy, KeyStatus, MonthlyCap};
-use shared_core::money::usd;
 use shared_http::{KeyStatusSchema, key_policy_schema};
 use shared_postgres::{KeyChange, StoredKey};
 use utoipa::ToSchema;

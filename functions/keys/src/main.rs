@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keys::{Deps, app};
 use shared_cache::Cache;
-use shared_core::plans::Plans;
+use shared_core::billing::Plans;
 use shared_http::{AppContext, Tokens};
 use shared_lambda::{serve_buffered, start, system_clock, system_entropy};
 use shared_openrouter::OpenRouter;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared_core::catalogue::{CatalogueError, ModelId, ModelTable, OfferedModel};
+use shared_core::models::{CatalogueError, ModelId, ModelTable, OfferedModel};
 use shared_openrouter::OpenRouter;
 use tokio::sync::Mutex;
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header;
 use serde::Serialize;
-use shared_core::catalogue::{OfferedModel, Tier};
+use shared_core::models::{OfferedModel, Tier};
 use shared_http::{ApiError, ErrorBody, Json};
 use utoipa::ToSchema;
 

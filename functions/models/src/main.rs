@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use models::{Catalogue, Deps, app};
-use shared_core::catalogue::ModelTable;
+use shared_core::models::ModelTable;
 use shared_http::AppContext;
 use shared_lambda::{serve_buffered, start};
 use shared_openrouter::OpenRouter;

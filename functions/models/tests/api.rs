@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use models::{Catalogue, Deps, app};
 use serde_json::json;
-use shared_core::catalogue::ModelTable;
+use shared_core::models::ModelTable;
 use testkit::{Client, TestStack};
 
 const TABLE: &str = r#"

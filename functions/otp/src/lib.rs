@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use shared_cache::{Cache, Codes};
-use shared_core::login::Mailer;
+use shared_core::identity::Mailer;
 use shared_http::AppContext;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;

@@ -4,12 +4,11 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared_cache::{CacheError, Subject};
-use shared_core::email::Email;
-use shared_core::limits::Limit;
-use shared_core::login::{
-    CODE_LIFETIME, CODES_IN_TOTAL, CODES_PER_ADDRESS, CODES_PER_SOURCE, Code, LoginError,
+use shared_core::identity::{
+    CODE_LIFETIME, CODES_IN_TOTAL, CODES_PER_ADDRESS, CODES_PER_SOURCE, Code, Email, LoginError,
     LoginMail, RESEND_AFTER,
 };
+use shared_core::limits::Limit;
 use shared_http::{ApiError, ClientIp, ErrorBody, Json};
 use utoipa::ToSchema;
 

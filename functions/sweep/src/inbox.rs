@@ -3,7 +3,7 @@
 //! Storing a turn is idempotent, and it is removed from the inbox after that: a run that is killed between
 //! the two, or that races another one, does no harm.
 
-use shared_core::outcome::FinishedTurn;
+use shared_core::chat::FinishedTurn;
 use shared_core::store::StoreError;
 use shared_inbox::WaitingItem;
 use shared_postgres::Stored;

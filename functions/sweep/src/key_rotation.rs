@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use shared_core::vault::{DataKeyId, WrappedKey};
+use shared_core::keys::{DataKeyId, WrappedKey};
 use shared_postgres::UserKey;
 use shared_vault::VaultError;
 

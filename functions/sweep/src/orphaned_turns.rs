@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared_cache::{Cache, LiveLog, LogState};
-use shared_core::answer::Answer;
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::{Answer, ORPHANED_AFTER};
 use shared_core::store::StoreError;
 use shared_postgres::OrphanedTurn;
 use shared_turns::{CloseError, ClosedTurn, close_orphaned};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use local_stack::free_port;
 use serde_json::Value;
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::ORPHANED_AFTER;
 use testkit::{Function, Rie, TestStack, event_json, next_turn};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_sweep");

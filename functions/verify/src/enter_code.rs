@@ -6,11 +6,11 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared_cache::Subject;
-use shared_core::account::User;
-use shared_core::email::Email;
+use shared_core::identity::{
+    ABSOLUTE_LIFETIME, Code, Email, GUESSES_PER_SOURCE, Guess, LoginError, Session, User,
+};
 use shared_core::ids::{SessionId, UserId};
-use shared_core::login::{BoxError, Code, GUESSES_PER_SOURCE, Guess, LoginError};
-use shared_core::session::{ABSOLUTE_LIFETIME, Session};
+use shared_core::store::BoxError;
 use shared_http::{ApiError, ClientIp, ErrorBody, ErrorCode, Json, UserBody, session_cookie};
 use shared_postgres::NewSession;
 use utoipa::ToSchema;

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared_core::email::Email;
-use shared_core::login::Code;
+use shared_core::identity::{Code, Email};
 use testkit::{Answer, Client, TestStack};
 use verify::{Deps, app};
 

@@ -1,8 +1,7 @@
 //! The built binary on Lambda.
 
 use serde_json::json;
-use shared_core::email::Email;
-use shared_core::login::Code;
+use shared_core::identity::{Code, Email};
 use testkit::{Function, Rie, TestStack, event_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_verify");

@@ -1,9 +1,8 @@
 //! BYOK: a user's own key, stored as the keys function stores it.
 
 use secrecy::SecretString;
-use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap, ProviderKey};
-use shared_core::session::Session;
-use shared_core::vault::DataKeyId;
+use shared_core::identity::Session;
+use shared_core::keys::{DataKeyId, KeyInfo, KeyPolicy, MonthlyCap, ProviderKey};
 use shared_lambda::system_entropy;
 use shared_postgres::{KeyChange, NewKey};
 

@@ -3,7 +3,8 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use shared_core::login::{BoxError, LoginMail, Mailer};
+use shared_core::identity::{LoginMail, Mailer};
+use shared_core::store::BoxError;
 
 /// Keeps the mails, or refuses them after [`break_down`](Self::break_down).
 #[derive(Clone, Debug, Default)]

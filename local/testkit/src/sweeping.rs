@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::ORPHANED_AFTER;
 use shared_lambda::system_entropy;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::{Deps, SweepReport, sweep};

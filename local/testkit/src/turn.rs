@@ -1,9 +1,8 @@
 //! Sample turns for the database.
 
-use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
-use shared_core::catalogue::{ModelId, ModelPricing, Tier};
+use shared_core::chat::{Answer, FinishReason, ModelEvent, NewTurn, Placement, Question, Usage};
 use shared_core::ids::{ChatId, MessageId};
-use shared_core::turn::{NewTurn, Placement, Question};
+use shared_core::models::{ModelId, ModelPricing, Tier};
 
 /// A message's id.
 pub fn message_id(raw: &str) -> MessageId {

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use redis::Script;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
-use shared_core::email::Email;
 use shared_core::env::{ConfigError, Env};
-use shared_core::login::{CODE_LIFETIME, CODE_TRIES, Code, Guess};
+use shared_core::identity::{CODE_LIFETIME, CODE_TRIES, Code, Email, Guess};
 
 use crate::config::Pepper;
 use crate::{Cache, CacheError, Subject};

@@ -9,10 +9,9 @@ use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Permit, Subject};
 use shared_core::clock::Clock;
-use shared_core::email::Email;
 use shared_core::env::Env;
+use shared_core::identity::{Code, Email, Guess};
 use shared_core::limits::{Limit, LimitReached, LimitStatus};
-use shared_core::login::{Code, Guess};
 
 fn cache(url: &str, prefix: &str) -> Cache {
     let config = CacheConfig {

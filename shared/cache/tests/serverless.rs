@@ -12,11 +12,10 @@ use shared_aws::Aws;
 use shared_cache::{
     Batch, Cache, CacheConfig, Codes, DescribeError, LogState, Pepper, Serverless, Subject,
 };
-use shared_core::email::Email;
 use shared_core::env::Env;
+use shared_core::identity::{Code, Email, Guess};
 use shared_core::ids::{MessageId, UserId};
 use shared_core::limits::Limit;
-use shared_core::login::{Code, Guess};
 use testkit::MovableClock;
 use uuid::Uuid;
 

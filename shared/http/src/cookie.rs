@@ -5,7 +5,7 @@
 //! ([RFC 6265bis §4.1.3.2](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis)).
 
 use http::{HeaderMap, HeaderValue, header};
-use shared_core::session::ABSOLUTE_LIFETIME;
+use shared_core::identity::ABSOLUTE_LIFETIME;
 
 const NAME: &str = "__Host-session";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";

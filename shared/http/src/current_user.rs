@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
-use shared_core::session::{Session, SessionError};
+use shared_core::identity::{Session, SessionError};
 
 use crate::cookie::session_token;
 use crate::{ApiError, AppContext, Tokens};

@@ -6,19 +6,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared_core::account::AccountError;
-use shared_core::catalogue::CatalogueError;
-use shared_core::credits::{TurnDenied, UPGRADE_PATH, Upgrade};
-use shared_core::keys::KeyError;
-use shared_core::limits::LimitReached;
-use shared_core::login::LoginError;
-use shared_core::model_error::ModelError;
-use shared_core::money::usd;
-use shared_core::session::SessionError;
-use shared_core::store::StoreError;
-use shared_core::turn::{
+use shared_core::billing::{TurnDenied, UPGRADE_PATH, Upgrade, usd};
+use shared_core::chat::{
     AnswerError, InvalidTurn, ResumeError, SendError, StopError, TurnLookupError,
 };
+use shared_core::identity::{AccountError, LoginError, SessionError};
+use shared_core::keys::KeyError;
+use shared_core::limits::LimitReached;
+use shared_core::models::{CatalogueError, ModelError};
+use shared_core::store::StoreError;
 use utoipa::ToSchema;
 
 use crate::{ErrorCode, RateLimit};

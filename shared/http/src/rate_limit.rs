@@ -50,9 +50,9 @@ impl IntoResponseParts for RateLimit {
 mod tests {
     use axum::response::{IntoResponse, Response};
     use http::StatusCode;
+    use shared_core::chat::{SendError, TurnLookupError};
+    use shared_core::identity::LoginError;
     use shared_core::limits::Limit;
-    use shared_core::login::LoginError;
-    use shared_core::turn::{SendError, TurnLookupError};
 
     use super::*;
     use crate::ApiError;

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared_core::env::{ConfigError, Env};
+use shared_core::identity::{Session, SessionError};
 use shared_core::ids::{SessionId, UserId};
-use shared_core::session::{Session, SessionError};
 use signature::{Signer, Verifier};
 
 use crate::HttpConfig;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::account::User;
+use shared_core::identity::User;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -7,7 +7,8 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use shared_aws::{Aws, AwsError};
 use shared_core::env::{ConfigError, Env};
-use shared_core::login::{BoxError, LoginMail, Mailer};
+use shared_core::identity::{LoginMail, Mailer};
+use shared_core::store::BoxError;
 
 /// The mails' configuration.
 #[derive(Debug, Clone)]

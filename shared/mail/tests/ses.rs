@@ -4,9 +4,8 @@
 
 use fake_aws::{FakeAws, Trouble};
 use shared_aws::Aws;
-use shared_core::email::Email;
 use shared_core::env::Env;
-use shared_core::login::{Code, LoginMail, Mailer};
+use shared_core::identity::{Code, Email, LoginMail, Mailer};
 use shared_core::random::Entropy;
 use shared_mail::{MailConfig, Ses};
 

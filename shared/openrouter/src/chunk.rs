@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::answer::{FinishReason, ModelEvent, Usage};
-use shared_core::money::nano_usd;
+use shared_core::billing::nano_usd;
+use shared_core::chat::{FinishReason, ModelEvent, Usage};
 
 use crate::error::{ErrorObject, KeyOwner, ProviderError};
 

@@ -9,14 +9,12 @@ use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use shared_core::answer::Usage;
-use shared_core::catalogue::{ListedModel, ModelId};
+use shared_core::chat::{PromptMessage, Usage};
 use shared_core::env::{ConfigError, Env};
 use shared_core::error_chain;
 use shared_core::ids::{TraceId, UserId};
 use shared_core::keys::{KeyError, KeyInfo, ProviderKey};
-use shared_core::model_error::ModelError;
-use shared_core::prompt::PromptMessage;
+use shared_core::models::{ListedModel, ModelError, ModelId};
 
 use crate::api_response::{ApiResponseError, read_body};
 use crate::error::{ErrorResponse, KeyOwner, ProviderError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
-use shared_core::model_error::ModelError;
+use shared_core::models::ModelError;
 
 /// Owner of the key that pays. Users can fix what is wrong with their own key (BYOK), but not with the
 /// platform's.

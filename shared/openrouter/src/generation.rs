@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 use serde::Deserialize;
-use shared_core::answer::Usage;
+use shared_core::chat::Usage;
 
 use crate::api_response::{ApiResponseError, read_api_response};
 use crate::chunk::answer_cost;

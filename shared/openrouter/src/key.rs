@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Response;
 use serde::Deserialize;
+use shared_core::billing::nano_usd;
 use shared_core::keys::{KeyError, KeyInfo};
-use shared_core::money::nano_usd;
 
 use crate::api_response::{ApiResponseError, read_api_response};
 use crate::error::{DEFAULT_RETRY, retry_after};

@@ -1,7 +1,7 @@
 //! Client of `OpenRouter`, the only crate that talks to a model provider.
 //!
 //! [`OpenRouter::complete`] sends a prompt and, once the provider has accepted it, returns a [`ModelStream`]
-//! that yields the answer as [`ModelEvent`](shared_core::answer::ModelEvent)s. Protocol as documented at
+//! that yields the answer as [`ModelEvent`](shared_core::chat::ModelEvent)s. Protocol as documented at
 //! <https://openrouter.ai/docs/api-reference/streaming>.
 //!
 //! The platform's key pays, or the user's own (BYOK) where the [`CompletionRequest`] has one.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::catalogue::{ListedModel, ModelId};
+use shared_core::models::{ListedModel, ModelId};
 
 /// The list of models cannot be fetched.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use shared_core::answer::ModelEvent;
-use shared_core::model_error::ModelError;
+use shared_core::chat::ModelEvent;
+use shared_core::models::ModelError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk;

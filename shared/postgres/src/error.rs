@@ -4,7 +4,7 @@
 use std::error::Error as _;
 
 use deadpool_postgres::PoolError;
-use shared_core::credits::PaymentDenied;
+use shared_core::billing::PaymentDenied;
 use shared_core::error_chain;
 use shared_core::ids::MessageId;
 use shared_core::store::StoreError;

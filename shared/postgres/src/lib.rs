@@ -1,7 +1,7 @@
 //! Postgres: the only crate that knows SQL.
 //!
 //! [`Database`] gives out no connection. A request reads and writes through [`Database::request`], which takes a
-//! verified [`Session`](shared_core::session::Session): every transaction begins by entering that session, so a query
+//! verified [`Session`](shared_core::identity::Session): every transaction begins by entering that session, so a query
 //! without a user cannot be written, and a revoked session cannot run one. Signing in has an entry of its own,
 //! [`Database::sign_in`]; background jobs use [`Jobs`].
 //!

@@ -9,12 +9,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use shared_core::answer::Answer;
-use shared_core::catalogue::{ModelPricing, Tier};
-use shared_core::credits::ORPHANED_AFTER;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::NewTurn;
+use shared_core::chat::{Answer, NewTurn, ORPHANED_AFTER, Outcome};
+use shared_core::identity::Session;
+use shared_core::models::{ModelPricing, Tier};
 use shared_postgres::{BeginTurnError, BegunTurn, Database, DatabaseConfig, Jobs, Stored, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 

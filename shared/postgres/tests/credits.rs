@@ -5,13 +5,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared_core::answer::Answer;
-use shared_core::catalogue::{ModelPricing, Tier};
-use shared_core::credits::{ORPHANED_AFTER, PaymentDenied};
+use shared_core::billing::PaymentDenied;
+use shared_core::chat::{Answer, NewTurn, ORPHANED_AFTER, Outcome};
+use shared_core::identity::Session;
 use shared_core::keys::KeyPolicy;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::NewTurn;
+use shared_core::models::{ModelPricing, Tier};
 use shared_postgres::{
     BeginTurnError, BegunTurn, Database, DatabaseConfig, FinishTurnError, Jobs, Payer, TurnEnd,
 };

@@ -5,10 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
+use shared_core::chat::{Outcome, Placement};
+use shared_core::identity::Session;
 use shared_core::store::StoreError;
-use shared_core::turn::Placement;
 use shared_postgres::{TurnEnd, TurnLookup};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 use tokio_postgres::Client;

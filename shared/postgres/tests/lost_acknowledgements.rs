@@ -4,8 +4,7 @@
 
 use std::net::SocketAddr;
 
-use shared_core::outcome::Outcome;
-use shared_core::turn::{IdempotencyKey, NewTurn};
+use shared_core::chat::{IdempotencyKey, NewTurn, Outcome};
 use shared_postgres::{Payer, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use shared_core::credits::ORPHANED_AFTER;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
+use shared_core::chat::{NewTurn, ORPHANED_AFTER, Outcome, Placement, Question};
+use shared_core::identity::Session;
 use shared_core::store::StoreError;
-use shared_core::turn::{NewTurn, Placement, Question};
 use shared_postgres::{BeginTurnError, BegunTurn, FinishTurnError, TurnEnd};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 

@@ -1,6 +1,6 @@
 //! Finished turns in the inbox, while Postgres cannot store them.
 
-use shared_core::outcome::FinishedTurn;
+use shared_core::chat::FinishedTurn;
 use shared_inbox::{InboxError, InboxItem, Kind};
 
 /// Turns that have ended, and whose end is not stored.

@@ -1,9 +1,8 @@
 //! Closes orphaned turns, whose process is gone, with the text in their live logs.
 
 use shared_cache::{Batch, CacheError, LiveLog};
-use shared_core::answer::Answer;
+use shared_core::chat::{Answer, AnswerError};
 use shared_core::store::StoreError;
-use shared_core::turn::AnswerError;
 use shared_ui_stream::{DONE, answer_of_frames, last_error};
 
 /// Why an orphaned turn could not be closed.

@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-use shared_core::answer::{Answer, ModelEvent};
-use shared_core::catalogue::ModelId;
+use shared_core::chat::{Answer, FinishedTurn, ModelEvent, Outcome, Placement, Question};
 use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::outcome::{FinishedTurn, Outcome};
-use shared_core::turn::{Placement, Question};
+use shared_core::models::ModelId;
 use shared_turns::{NotATurn, TURNS, finished_turn, inbox_item};
 use uuid::Uuid;
 

@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 use serde_json::json;
-use shared_core::answer::Usage;
-use shared_core::credits::Charge;
-use shared_core::money::usd;
-use shared_core::usage::PaidBy;
+use shared_core::billing::{Charge, PaidBy, usd};
+use shared_core::chat::Usage;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 

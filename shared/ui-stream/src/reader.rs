@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use shared_core::answer::{Answer, FinishReason, ModelEvent, Usage};
-use shared_core::money::nano_usd;
+use shared_core::billing::nano_usd;
+use shared_core::chat::{Answer, FinishReason, ModelEvent, Usage};
 
 /// The frames that an [`Answer`] is rebuilt from. The others open and close parts, which it does by itself.
 #[derive(Deserialize)]
@@ -100,10 +100,10 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::Index;
+    use shared_core::billing::Charge;
     use shared_core::chat::Part;
-    use shared_core::credits::Charge;
     use shared_core::ids::MessageId;
-    use shared_core::model_error::ModelError;
+    use shared_core::models::ModelError;
 
     use super::*;
     use crate::{TurnSummary, UiStream};

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
-use shared_core::answer::{FinishReason, UiEvent};
+use shared_core::chat::{FinishReason, UiEvent};
 use shared_core::ids::MessageId;
 
 use crate::frame_buffer::{FrameReader, FrameWriter, frame_buffer};
@@ -257,9 +257,8 @@ pub fn event_stream<B>(body: B) -> Response<B> {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
-    use shared_core::answer::Usage;
-    use shared_core::credits::Charge;
-    use shared_core::plans::PlanId;
+    use shared_core::billing::{Charge, PlanId};
+    use shared_core::chat::Usage;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use shared_core::vault::WrappedKey;
+use shared_core::keys::WrappedKey;
 
 use crate::cipher::Cipher;
 use crate::error::VaultError;

@@ -1,7 +1,7 @@
 //! Master keys in a file: a local replacement of KMS for development and tests.
 
+use shared_core::keys::{DataKeyId, WrappedKey};
 use shared_core::random::Entropy;
-use shared_core::vault::{DataKeyId, WrappedKey};
 use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, KEY, NONCE};

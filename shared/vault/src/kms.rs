@@ -12,7 +12,7 @@ use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use shared_aws::{Aws, AwsError};
-use shared_core::vault::{DataKeyId, WrappedKey};
+use shared_core::keys::{DataKeyId, WrappedKey};
 use zeroize::Zeroizing;
 
 use crate::cipher::Cipher;

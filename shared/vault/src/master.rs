@@ -1,7 +1,7 @@
 //! Master keys, which wrap data keys: the two kinds, and their common interface.
 
+use shared_core::keys::{DataKeyId, WrappedKey};
 use shared_core::random::Entropy;
-use shared_core::vault::{DataKeyId, WrappedKey};
 
 use crate::cipher::Cipher;
 use crate::error::VaultError;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use shared_core::env::{ConfigError, Env};
 use shared_core::ids::UserId;
+use shared_core::keys::{DataKeyId, Sealed, WrappedKey};
 use shared_core::random::Entropy;
-use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 
 use crate::VaultConfig;
 use crate::cipher::Cipher;

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
-use shared_core::catalogue::Tier;
-use shared_core::credits::Allowance;
+use shared_core::billing::{
+    Allowance, DayUsage, GrantInterval, PaidBy, Plan, Plans, TurnState, TurnUsage, usd,
+};
 use shared_core::keys::{KeyPolicy, KeyStatus, MonthlyCap};
-use shared_core::money::usd;
-use shared_core::plans::{GrantInterval, Plan, Plans};
-use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
+use shared_core::models::Tier;
 use shared_http::{KeyStatusSchema, PageBody, key_policy_schema};
 use shared_postgres::{KeyUsage, Usage};
 use utoipa::ToSchema;

@@ -1,8 +1,8 @@
 //! Credits and limits of the user's plan.
 
 use serde_json::json;
-use shared_core::catalogue::{ModelPricing, Tier};
-use shared_core::turn::NewTurn;
+use shared_core::chat::NewTurn;
+use shared_core::models::{ModelPricing, Tier};
 
 use crate::setup::{ada, at, client, live, stack, turn, usage};
 

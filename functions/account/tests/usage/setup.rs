@@ -3,10 +3,8 @@
 use account::{Deps, HealthCheck, app};
 use jiff::Timestamp;
 use serde_json::Value;
-use shared_core::answer::Answer;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::NewTurn;
+use shared_core::chat::{Answer, NewTurn, Outcome};
+use shared_core::identity::Session;
 use shared_postgres::{BegunTurn, TurnEnd};
 use testkit::{Client, TestStack, answer_of, next_turn};
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared_core::answer::Answer;
-use shared_core::catalogue::ModelId;
-use shared_core::turn::NewTurn;
+use shared_core::chat::{Answer, NewTurn};
+use shared_core::models::ModelId;
 use testkit::answer_of;
 
 use crate::setup::{ada, begin, byok, finish, live, stack, turn, usage};

@@ -3,8 +3,7 @@
 
 use jiff::Timestamp;
 use shared_cache::{LiveLog, LogState};
-use shared_core::answer::Answer;
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::{Answer, ORPHANED_AFTER};
 use shared_core::ids::UserId;
 use shared_lambda::Metric;
 use shared_postgres::TurnRef;
@@ -72,7 +71,7 @@ pub(crate) async fn close_orphaned(
 
 #[cfg(test)]
 mod tests {
-    use shared_core::turn::AnswerError;
+    use shared_core::chat::AnswerError;
     use shared_http::ApiError;
     use shared_turns::interrupted_text;
 

@@ -2,10 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use shared_core::answer::{FinishReason, UiEvent};
-use shared_core::chat::{AnswerStatus, Part};
+use shared_core::chat::{AnswerError, AnswerStatus, FinishReason, Part, UiEvent};
 use shared_core::ids::MessageId;
-use shared_core::turn::AnswerError;
 use shared_http::{ApiError, ErrorCode};
 use shared_ui_stream::{TurnSummary, UiStream, event_stream};
 

@@ -5,12 +5,12 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::catalogue::{ModelId, ModelPricing, ModelTable};
-use shared_core::ids::{ChatId, MalformedId, MessageId};
-use shared_core::random::Entropy;
-use shared_core::turn::{
+use shared_core::chat::{
     IdempotencyKey, InvalidTurn, NewTurn, Placement, Question, TurnLookupError,
 };
+use shared_core::ids::{ChatId, MalformedId, MessageId};
+use shared_core::models::{ModelId, ModelPricing, ModelTable};
+use shared_core::random::Entropy;
 use utoipa::ToSchema;
 
 /// The request for a turn.

@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use shared_core::chat::AnswerStatus;
-use shared_core::turn::TurnLookupError;
+use shared_core::chat::{AnswerStatus, TurnLookupError};
 use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::Deps;

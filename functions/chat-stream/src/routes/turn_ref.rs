@@ -3,9 +3,9 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use serde::Deserialize;
+use shared_core::chat::{InvalidTurn, TurnLookupError};
+use shared_core::identity::Session;
 use shared_core::ids::{ChatId, MalformedId, MessageId};
-use shared_core::session::Session;
-use shared_core::turn::{InvalidTurn, TurnLookupError};
 use shared_http::{ApiError, ErrorCode};
 use shared_postgres::{TurnLookup, TurnRef};
 use utoipa::IntoParams;

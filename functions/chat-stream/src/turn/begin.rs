@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use axum::response::Response;
 use shared_cache::{CacheError, Permit, Subject};
-use shared_core::catalogue::ModelPricing;
-use shared_core::plans::{Plan, Plans};
-use shared_core::turn::{NewTurn, SendError, TurnLookupError};
+use shared_core::billing::{Plan, Plans};
+use shared_core::chat::{NewTurn, SendError, TurnLookupError};
+use shared_core::models::ModelPricing;
 use shared_postgres::{BeginTurnError, BegunTurn};
 
 use super::TurnContext;

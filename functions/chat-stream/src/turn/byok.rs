@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use shared_core::chat::SendError;
 use shared_core::keys::{KeyError, ProviderKey};
-use shared_core::model_error::ModelError;
+use shared_core::models::ModelError;
 use shared_core::store::StoreError;
-use shared_core::turn::SendError;
 use shared_postgres::{BegunTurn, EncryptedKey};
 use shared_vault::VaultError;
 

@@ -2,8 +2,8 @@
 
 use axum::response::Response;
 use jiff::Timestamp;
+use shared_core::identity::Session;
 use shared_core::ids::TraceId;
-use shared_core::session::Session;
 use shared_http::ApiError;
 use tokio::sync::oneshot;
 

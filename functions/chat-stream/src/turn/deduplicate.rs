@@ -4,9 +4,8 @@
 use std::ops::ControlFlow;
 
 use axum::response::Response;
-use shared_core::chat::AnswerStatus;
+use shared_core::chat::{AnswerStatus, NewTurn, Placement, SendError};
 use shared_core::ids::{MessageId, UserId};
-use shared_core::turn::{NewTurn, Placement, SendError};
 use shared_postgres::{BeginTurnError, DuplicateTurn, StoredAnswer, TurnLookup, TurnRef};
 use shared_turns::CloseError;
 use shared_ui_stream::{DONE, answer_of_frames, event_stream};

@@ -1,7 +1,7 @@
 //! Streams a model's answer: each chunk is parsed, sent to the browser, and kept.
 
-use shared_core::answer::{Answer, FinishReason, ModelEvent};
-use shared_core::model_error::ModelError;
+use shared_core::chat::{Answer, FinishReason, ModelEvent};
+use shared_core::models::ModelError;
 use shared_lambda::Tasks;
 use shared_openrouter::{ModelStream, Received};
 use shared_ui_stream::UiStream;

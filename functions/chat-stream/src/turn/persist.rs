@@ -3,9 +3,7 @@
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use shared_core::answer::Answer;
-use shared_core::outcome::{FinishedTurn, Outcome};
-use shared_core::turn::SendError;
+use shared_core::chat::{Answer, FinishedTurn, Outcome, SendError};
 use shared_http::{ApiError, ErrorCode};
 use shared_inbox::{Inbox, InboxError};
 use shared_lambda::Metric;

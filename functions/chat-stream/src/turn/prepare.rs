@@ -2,12 +2,10 @@
 //! user's own key.
 
 use shared_cache::{CacheError, Permit};
-use shared_core::credits::{TurnDenied, Upgrade};
+use shared_core::billing::{Plan, TurnDenied, Upgrade};
+use shared_core::chat::{PromptMessage, SendError, estimated_tokens, prompt};
 use shared_core::keys::ProviderKey;
-use shared_core::plans::Plan;
-use shared_core::prompt::{PromptMessage, estimated_tokens, prompt};
 use shared_core::store::StoreError;
-use shared_core::turn::SendError;
 use shared_http::RateLimit;
 use shared_postgres::{BegunTurn, Request};
 

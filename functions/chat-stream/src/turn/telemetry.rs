@@ -1,7 +1,7 @@
 //! A turn's log line and CloudWatch metrics: its latencies, tokens and cost.
 
-use shared_core::answer::Answer;
-use shared_core::money::usd;
+use shared_core::billing::usd;
+use shared_core::chat::Answer;
 use shared_http::{ApiError, ErrorCode};
 use shared_lambda::Metric;
 use shared_postgres::BegunTurn;

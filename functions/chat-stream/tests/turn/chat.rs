@@ -1,7 +1,7 @@
 //! Shared setup of these tests.
 
 use serde_json::{Value, json};
-use shared_core::session::Session;
+use shared_core::identity::Session;
 use shared_lambda::Tasks;
 use testkit::{Answer, Client, TestStack};
 

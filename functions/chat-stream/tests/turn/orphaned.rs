@@ -4,7 +4,7 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use serde_json::json;
 use shared_cache::{Batch, LiveLog};
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::chat::ORPHANED_AFTER;
 use shared_core::ids::MessageId;
 use testkit::{message_id, next_turn};
 use tokio::time::Duration;

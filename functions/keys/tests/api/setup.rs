@@ -4,8 +4,8 @@ use axum::body::Body;
 use keys::{Deps, app};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use shared_core::session::Session;
-use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
+use shared_core::identity::Session;
+use shared_core::keys::{DataKeyId, Sealed, WrappedKey};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use testkit::{Answer, Client, TestStack};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fake_aws::{FakeAws, KeyState, Trouble};
 use local_stack::free_port;
+use shared_core::chat::ORPHANED_AFTER;
 use shared_core::clock::Clock;
-use shared_core::credits::ORPHANED_AFTER;
 use shared_postgres::{DatabaseConfig, Jobs};
 use sweep::{Deps, sweep};
 use testkit::TestStack;

@@ -4,13 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use local_stack::free_port;
-use shared_core::answer::{Answer, ModelEvent};
-use shared_core::catalogue::ModelId;
+use shared_core::chat::{Answer, ModelEvent, Outcome, PromptMessage};
 use shared_core::env::Env;
+use shared_core::identity::Session;
 use shared_core::keys::{KeyPolicy, ProviderKey};
-use shared_core::outcome::Outcome;
-use shared_core::prompt::PromptMessage;
-use shared_core::session::Session;
+use shared_core::models::ModelId;
 use shared_openrouter::{CompletionRequest, OpenRouter, OpenRouterConfig};
 use shared_postgres::TurnEnd;
 use sweep::{Deps, SweepReport, sweep};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use local_stack::free_port;
 use shared_cache::{Batch, Cache, CacheConfig, LiveLog};
+use shared_core::chat::ORPHANED_AFTER;
 use shared_core::clock::Clock;
-use shared_core::credits::ORPHANED_AFTER;
 use shared_core::env::Env;
-use shared_core::session::Session;
+use shared_core::identity::Session;
 use sweep::{Deps, sweep};
 use testkit::{TestStack, message_id};
 

@@ -5,11 +5,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
-use shared_core::answer::{ModelEvent, Usage};
-use shared_core::catalogue::ModelId;
+use shared_core::chat::{ModelEvent, PromptMessage, Usage};
 use shared_core::ids::UserId;
 use shared_core::keys::ProviderKey;
-use shared_core::prompt::PromptMessage;
+use shared_core::models::ModelId;
 use shared_openrouter::{CompletionRequest, LookupError, OpenRouter};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Ended turns whose usage is unknown: they were stopped or orphaned before the provider reported it.
 
 use jiff::Timestamp;
-use shared_core::answer::Usage;
+use shared_core::chat::Usage;
 use shared_core::ids::{MessageId, UserId};
 use shared_core::store::StoreError;
 use tokio_postgres::Row;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared_core::plans::{PlanId, Plans};
-use shared_core::turn::NewTurn;
-use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
+use shared_core::billing::{PlanId, Plans};
+use shared_core::chat::NewTurn;
+use shared_core::keys::{DataKeyId, Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;

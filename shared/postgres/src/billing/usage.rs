@@ -1,11 +1,11 @@
 //! A user's allowances and usage, read-only: `turns`, `allowances` and `provider_keys`.
 
 use jiff::Timestamp;
-use shared_core::credits::Allowance;
+use shared_core::billing::{
+    Allowance, DayUsage, GrantInterval, PaidBy, PlanId, Plans, TurnState, TurnUsage,
+};
 use shared_core::page::{Cursor, Page, PageRequest};
-use shared_core::plans::{GrantInterval, PlanId, Plans};
 use shared_core::store::StoreError;
-use shared_core::usage::{DayUsage, PaidBy, TurnState, TurnUsage};
 use tokio_postgres::Row;
 
 use crate::connection::page::after;

@@ -1,7 +1,7 @@
 //! Usage as the SQL functions take it, and as the columns of `messages` and `turns` have it.
 
 use serde::Serialize;
-use shared_core::answer::Usage;
+use shared_core::chat::Usage;
 use tokio_postgres::Row;
 
 use crate::error::DatabaseError;

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::chat::{CONTEXT_MESSAGES, Context, Message, Part, Role, title_of};
-use shared_core::credits::ORPHANED_AFTER;
+use shared_core::billing::Plans;
+use shared_core::chat::{
+    CONTEXT_MESSAGES, Context, IdempotencyKey, Message, NewTurn, ORPHANED_AFTER, Part, Placement,
+    Question, Role, title_of,
+};
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::limits::{Limit, LimitStatus};
-use shared_core::plans::Plans;
 use shared_core::store::StoreError;
-use shared_core::turn::{IdempotencyKey, NewTurn, Placement, Question};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 

@@ -1,11 +1,10 @@
 //! A turn that has begun and not ended.
 
 use jiff::Timestamp;
-use shared_core::catalogue::ModelId;
-use shared_core::chat::Context;
+use shared_core::billing::PlanId;
+use shared_core::chat::{Context, Placement, Question};
 use shared_core::ids::{ChatId, MessageId, UserId};
-use shared_core::plans::PlanId;
-use shared_core::turn::{Placement, Question};
+use shared_core::models::ModelId;
 
 use crate::Payer;
 

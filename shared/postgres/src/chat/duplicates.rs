@@ -1,13 +1,12 @@
 //! Turns that exist already: duplicates of a request, and turns that a client resumes or stops.
 
 use jiff::Timestamp;
-use shared_core::answer::{FinishReason, Usage};
-use shared_core::chat::{AnswerStatus, Message, Part, Role};
-use shared_core::credits::Charge;
+use shared_core::billing::{Charge, PlanId};
+use shared_core::chat::{
+    AnswerStatus, FinishReason, IdempotencyKey, Message, NewTurn, Part, Placement, Role, Usage,
+};
 use shared_core::ids::{ChatId, MessageId};
-use shared_core::plans::PlanId;
 use shared_core::store::StoreError;
-use shared_core::turn::{IdempotencyKey, NewTurn, Placement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 

@@ -2,11 +2,9 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::answer::{Answer, FinishReason};
-use shared_core::chat::Part;
-use shared_core::credits::Charge;
+use shared_core::billing::Charge;
+use shared_core::chat::{Answer, FinishReason, FinishedTurn, Outcome, Part};
 use shared_core::ids::{MessageId, UserId};
-use shared_core::outcome::{FinishedTurn, Outcome};
 use shared_core::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;

@@ -1,7 +1,7 @@
 //! Orphaned turns: their process is gone. A job finds and closes those that no request came upon.
 
 use jiff::Timestamp;
-use shared_core::answer::Answer;
+use shared_core::chat::Answer;
 use shared_core::ids::{MessageId, UserId};
 use shared_core::store::StoreError;
 use tokio_postgres::{Row, types};

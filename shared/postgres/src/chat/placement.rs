@@ -1,8 +1,8 @@
 //! A turn's placement as the SQL functions take it.
 
 use serde::Serialize;
+use shared_core::chat::Placement;
 use shared_core::ids::MessageId;
-use shared_core::turn::Placement;
 
 /// Fields of the `turn` that `begin_turn`, `withdraw_turn` and `restore_turn` take.
 #[derive(Debug, Serialize)]

@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::chat::{Part, title_of};
+use shared_core::chat::{FinishedTurn, Part, title_of};
 use shared_core::ids::{ChatId, MessageId};
-use shared_core::outcome::FinishedTurn;
 use shared_core::store::StoreError;
 use tokio_postgres::types::Json;
 

@@ -3,9 +3,9 @@
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 use serde::Serialize;
+use shared_core::chat::{NewTurn, Placement};
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::store::StoreError;
-use shared_core::turn::{NewTurn, Placement};
 use tokio_postgres::types::Json;
 
 use super::placement::PlacementFields;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
-use shared_core::session::Session;
+use shared_core::identity::Session;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 

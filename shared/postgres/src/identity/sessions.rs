@@ -1,8 +1,7 @@
 //! `sessions`: one row per login, the source of truth about revocation.
 
 use jiff::Timestamp;
-use shared_core::account::{SessionSummary, User};
-use shared_core::email::Email;
+use shared_core::identity::{Email, SessionSummary, User};
 use shared_core::ids::{SessionId, UserId};
 use shared_core::page::{Cursor, Page, PageRequest};
 use shared_core::store::StoreError;

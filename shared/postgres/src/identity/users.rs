@@ -1,6 +1,6 @@
 //! `users`: one row per email address that has logged in.
 
-use shared_core::account::{DisplayName, User};
+use shared_core::identity::{DisplayName, User};
 use shared_core::ids::UserId;
 use shared_core::store::StoreError;
 use tokio_postgres::Row;

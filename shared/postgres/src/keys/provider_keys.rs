@@ -2,10 +2,9 @@
 //! master key.
 
 use jiff::Timestamp;
-use shared_core::keys::{KeyInfo, KeyPolicy, MonthlyCap};
-use shared_core::plans::PlanId;
+use shared_core::billing::PlanId;
+use shared_core::keys::{DataKeyId, KeyInfo, KeyPolicy, MonthlyCap, Sealed, WrappedKey};
 use shared_core::store::StoreError;
-use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;

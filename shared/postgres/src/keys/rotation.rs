@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use shared_core::ids::UserId;
+use shared_core::keys::{Sealed, WrappedKey};
 use shared_core::store::StoreError;
-use shared_core::vault::{Sealed, WrappedKey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 

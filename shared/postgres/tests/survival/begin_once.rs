@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use shared_core::answer::Answer;
-use shared_core::credits::ORPHANED_AFTER;
-use shared_core::outcome::Outcome;
-use shared_core::turn::{NewTurn, Placement};
+use shared_core::chat::{Answer, NewTurn, ORPHANED_AFTER, Outcome, Placement};
 use shared_postgres::{BeginTurnError, Database};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 

@@ -1,13 +1,12 @@
 //! Duplicates of a turn that has begun, and reading it back.
 
-use shared_core::answer::{Answer, FinishReason};
-use shared_core::chat::{AnswerStatus, Part};
-use shared_core::credits::Charge;
+use shared_core::billing::Charge;
+use shared_core::chat::{
+    Answer, AnswerStatus, FinishReason, NewTurn, Outcome, Part, Placement, Question,
+};
+use shared_core::identity::Session;
 use shared_core::ids::ChatId;
 use shared_core::keys::KeyPolicy;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Placement, Question};
 use shared_postgres::{DuplicateTurn, TurnLookup};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 

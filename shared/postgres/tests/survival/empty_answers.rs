@@ -1,9 +1,7 @@
 //! A failed turn with an empty answer frees its idempotency key, and comes after any other answer to its question.
 
-use shared_core::answer::Answer;
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Placement};
+use shared_core::chat::{Answer, NewTurn, Outcome, Placement};
+use shared_core::identity::Session;
 use shared_postgres::BeginTurnError;
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use shared_core::answer::Answer;
-use shared_core::credits::ORPHANED_AFTER;
-use shared_core::outcome::Outcome;
+use shared_core::chat::{Answer, ORPHANED_AFTER, Outcome};
 use shared_postgres::{BegunTurn, FinishTurnError, Stored};
 use testkit::{TestStack, answer_of, next_turn};
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use shared_core::answer::{Answer, ModelEvent, Usage};
+use shared_core::chat::{Answer, ModelEvent, Outcome, Usage};
 use shared_core::keys::KeyPolicy;
-use shared_core::outcome::Outcome;
 use testkit::{answer_of, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack, value};

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use shared_core::answer::{Answer, ModelEvent};
-use shared_core::outcome::Outcome;
-use shared_core::session::Session;
-use shared_core::turn::{IdempotencyKey, NewTurn};
+use shared_core::chat::{Answer, IdempotencyKey, ModelEvent, NewTurn, Outcome};
+use shared_core::identity::Session;
 use shared_postgres::{BeginTurnError, BegunTurn, DatabaseConfig, FinishTurnError, Jobs, TurnEnd};
 use testkit::TestStack;
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use shared_core::outcome::{FinishedTurn, Outcome};
-use shared_core::session::Session;
-use shared_core::turn::{NewTurn, Placement};
+use shared_core::chat::{FinishedTurn, NewTurn, Outcome, Placement};
+use shared_core::identity::Session;
 use shared_postgres::{BegunTurn, Stored};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 

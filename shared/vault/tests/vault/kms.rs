@@ -7,7 +7,7 @@ use fake_aws::Trouble;
 use futures_util::future::join_all;
 use shared_aws::Aws;
 use shared_core::env::Env;
-use shared_core::vault::WrappedKey;
+use shared_core::keys::WrappedKey;
 use shared_vault::VaultError;
 
 use crate::setup::{ADA, SECRET, Stored, data_key, secret, with_kms};

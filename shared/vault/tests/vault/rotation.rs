@@ -2,7 +2,7 @@
 
 use fake_aws::FakeAws;
 use secrecy::ExposeSecret;
-use shared_core::vault::{Sealed, WrappedKey};
+use shared_core::keys::{Sealed, WrappedKey};
 use shared_vault::{Vault, VaultError};
 
 use crate::setup::{ADA, NEW, OLD, SECRET, data_key, secret, with_file, with_kms};

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
-use shared_core::vault::{Sealed, WrappedKey};
+use shared_core::keys::{Sealed, WrappedKey};
 use shared_vault::{Vault, VaultError};
 
 use crate::setup::{ADA, BOB, NEW, SECRET, both, data_key, secret, with_file};

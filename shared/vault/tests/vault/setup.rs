@@ -8,8 +8,8 @@ use fake_aws::FakeAws;
 use secrecy::{ExposeSecret, SecretString};
 use shared_core::env::{ConfigError, Env};
 use shared_core::ids::UserId;
+use shared_core::keys::{DataKeyId, Sealed, WrappedKey};
 use shared_core::random::Entropy;
-use shared_core::vault::{DataKeyId, Sealed, WrappedKey};
 use shared_vault::{Vault, VaultConfig, VaultError};
 use uuid::Uuid;
 

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::billing::{nano_usd, usd};
 use crate::limits::LimitReached;
-use crate::money::{nano_usd, usd};
 use crate::store::{BoxError, StoreError};
 
 /// The prefix of every key. The rest has changed before (`v1-` and 64 hex digits today), so its

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Answer;
-use crate::catalogue::ModelId;
+use super::answer::Answer;
+use super::turn::{Placement, Question};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::turn::{Placement, Question};
+use crate::models::ModelId;
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -98,7 +98,7 @@ fn unreadable(problem: impl fmt::Display) -> ConfigError {
 impl ModelTable {
     /// The operator's table, `models.toml` at the repository's root, compiled in.
     pub fn compiled_in() -> Result<Self, ConfigError> {
-        Self::parse(include_str!("../../../models.toml"))
+        Self::parse(include_str!("../../../../models.toml"))
     }
 
     /// Reads the table from TOML: a `default` and a list of `[[model]]` with `id`, `tier` and, if

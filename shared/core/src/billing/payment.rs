@@ -4,20 +4,12 @@
 //! concurrent turns do not race. This module types its decisions and words the denials.
 
 use std::fmt;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::ModelPricing;
-use crate::model_error::ModelError;
-use crate::money;
-use crate::plans::{Plan, PlanId, Plans};
-use crate::turn::SendError;
-
-/// The age at which an open turn is orphaned: Lambda ends an invocation at 300 s, and the clock skew
-/// between two machines is less than the rest.
-pub const ORPHANED_AFTER: Duration = Duration::from_secs(330);
+use super::money::usd;
+use super::plans::{Plan, PlanId};
 
 /// The app's path for buying plans.
 pub const UPGRADE_PATH: &str = "/plans";
@@ -93,38 +85,6 @@ pub enum PaymentDenied {
     },
 }
 
-impl PaymentDenied {
-    /// Converts into an error with what the user can do about it.
-    pub fn with_upgrade_hint(self, pricing: ModelPricing, plans: &Plans) -> SendError {
-        let rules = |plan: &PlanId| plans.of(Some(plan));
-        let denied = match self {
-            Self::CreditsExhausted { plan, needed, allowances } => TurnDenied::CreditsExhausted {
-                needed,
-                allowances,
-                upgrade: plans.after(&plan).map(Upgrade::to),
-            },
-            Self::ModelNotIncluded { .. } => TurnDenied::ModelNeedsPlan {
-                upgrade: plans.first_with(pricing.tier).map(Upgrade::to),
-            },
-            Self::ChatFull { plan } => {
-                let turns = rules(&plan).chat_turns.get();
-                let upgrade = plans.all().find(|other| other.chat_turns.get() > turns);
-                TurnDenied::ChatFull { turns, upgrade: upgrade.map(Upgrade::to) }
-            }
-            Self::MessageTooLong { plan } => {
-                let limit = rules(&plan).message_bytes.get();
-                let upgrade = plans.all().find(|other| other.message_bytes.get() > limit);
-                TurnDenied::MessageTooLong { limit, upgrade: upgrade.map(Upgrade::to) }
-            }
-            Self::KeyRefused => return ModelError::KeyRefused.into(),
-            Self::CapReached { cap_nano_usd, resets_at } => {
-                TurnDenied::CapReached { cap_nano_usd, resets_at }
-            }
-        };
-        denied.into()
-    }
-}
-
 /// A plan that would allow the turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
@@ -195,7 +155,7 @@ pub enum TurnDenied {
     /// BYOK: the user's own key has reached its monthly cap.
     #[error(
         "your key has spent the {} US dollars that you allow it in a month; raise its cap, or wait until {resets_at}",
-        money::usd(*cap_nano_usd)
+        usd(*cap_nano_usd)
     )]
     CapReached {
         /// The cap, in billionths of a US dollar.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::chat::{Context, Role};
-use crate::turn::Question;
+use super::message::{Context, Role};
+use super::turn::Question;
 
 /// One message of a prompt, in the shape of the OpenAI-compatible chat API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -8,9 +8,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::email::Email;
+use super::email::Email;
 use crate::limits::{Limit, LimitReached};
 use crate::random::Entropy;
+use crate::store::BoxError;
 
 /// How long a code is accepted.
 pub const CODE_LIFETIME: Duration = Duration::from_mins(10);
@@ -114,15 +115,12 @@ pub trait Mailer: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>>;
 }
 
-/// Any error.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// Why a login step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The address cannot be written to.
     #[error(transparent)]
-    Email(#[from] crate::email::MalformedEmail),
+    Email(#[from] crate::identity::MalformedEmail),
     /// The code is not six digits.
     #[error(transparent)]
     MalformedCode(#[from] MalformedCode),

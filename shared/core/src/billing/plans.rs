@@ -9,9 +9,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::catalogue::Tier;
 use crate::env::ConfigError;
 use crate::limits::Limit;
+use crate::models::Tier;
 
 /// A plan's id, such as `premium`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -132,7 +132,7 @@ fn unreadable(problem: impl fmt::Display) -> ConfigError {
 impl Plans {
     /// The operator's table, `plans.toml` at the repository's root, compiled in.
     pub fn compiled_in() -> Result<Self, ConfigError> {
-        Self::parse(include_str!("../../../plans.toml"))
+        Self::parse(include_str!("../../../../plans.toml"))
     }
 
     /// The id of the free plan.

@@ -13,8 +13,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::Part;
-use crate::model_error::ModelError;
+use super::message::Part;
+use crate::models::ModelError;
 
 /// One event of a model's stream, independent of the provider.
 #[derive(Clone, Debug, PartialEq)]
