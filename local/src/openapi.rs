@@ -8,7 +8,7 @@ const DESCRIPTION: &str = "\
 JSON in camelCase. Errors are `{\"error\":{\"code\",\"message\",\"details\"?}}`; the code is for programs, and \
 `docs/errors.md` lists all of them. Beside the errors that a route names, each can answer `malformed_json`, \
 `invalid_request`, `unsupported_media_type`, `body_too_large`, `method_not_allowed`, `cross_site`, \
-`not_the_front_door` and `internal`; the gateway in front may answer `too_many_requests` and `forbidden`. \
+`distribution_bypassed` and `internal`; the gateway in front may answer `too_many_requests` and `forbidden`. \
 Every response carries `x-request-id`. Requests of other origins are refused (`sec-fetch-site`, or `origin`).";
 
 /// All functions' routes in one document.

@@ -24,8 +24,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// `MODEL_SILENCE_SECONDS`: some models of the fake never answer, and the tests wait for this timeout.
-const SILENCE_SECONDS: &str = "2";
+/// `MODEL_IDLE_TIMEOUT_SECONDS`: some models of the fake never answer, and the tests wait for this timeout.
+const IDLE_TIMEOUT_SECONDS: &str = "2";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ai_sdks_own_client_works_unchanged() {
@@ -33,7 +33,7 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
     let mut stack = TestStack::start().await;
     stack.set("APP_ORIGIN", &origin);
-    stack.set("MODEL_SILENCE_SECONDS", SILENCE_SECONDS);
+    stack.set("MODEL_IDLE_TIMEOUT_SECONDS", IDLE_TIMEOUT_SECONDS);
     stack.set("HEARTBEAT_SECONDS", "1");
     let ending = [End::ShutDown, End::Killed].map(|end| TurnEnd::start(&stack, end));
     let product = product(&stack.env());
@@ -121,7 +121,7 @@ fn judged_by_the_sdk(origin: &str, [shut_down, killed]: &[TurnEnd; 2]) -> Output
     program("node", &directory)
         .args(["--test", "--test-reporter=spec", "--test-timeout=60000"])
         .env("APP_URL", origin)
-        .env("MODEL_SILENCE_SECONDS", SILENCE_SECONDS)
+        .env("MODEL_IDLE_TIMEOUT_SECONDS", IDLE_TIMEOUT_SECONDS)
         .env("ENDS_BY_SHUTDOWN", format!("{} {}", shut_down.url, shut_down.switch))
         .env("ENDS_KILLED", format!("{} {}", killed.url, killed.switch))
         .output()

@@ -8,7 +8,7 @@ use shared_http::Json;
 use utoipa::ToSchema;
 
 use crate::Deps;
-use crate::health_check::{Readiness, Report};
+use crate::health_check::{HealthReport, Readiness};
 
 /// Liveness of the API.
 #[derive(Serialize, ToSchema)]
@@ -38,8 +38,8 @@ pub(crate) async fn health() -> Json<Health> {
 #[utoipa::path(
     get, path = "/api/health/ready", tag = "about",
     responses(
-        (status = 200, body = Report, description = "`ready` or `degraded`"),
-        (status = 503, body = Report, description = "`unavailable`, with `retry-after`"),
+        (status = 200, body = HealthReport, description = "`ready` or `degraded`"),
+        (status = 503, body = HealthReport, description = "`unavailable`, with `retry-after`"),
     ),
     security()
 )]

@@ -41,7 +41,7 @@ pub(crate) enum Reachable {
 
 /// Readiness, and the results of the checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Report {
+pub(crate) struct HealthReport {
     /// Derived from the checks.
     status: Readiness,
     /// The database.
@@ -50,7 +50,7 @@ pub(crate) struct Report {
     cache: CacheReport,
 }
 
-impl Report {
+impl HealthReport {
     pub(crate) fn status(&self) -> Readiness {
         self.status
     }
@@ -84,7 +84,7 @@ pub struct HealthCheck {
     cache: Cache,
     serverless: Option<Serverless>,
     clock: Clock,
-    last: Arc<Mutex<Option<(Timestamp, Report)>>>,
+    last: Arc<Mutex<Option<(Timestamp, HealthReport)>>>,
 }
 
 impl HealthCheck {
@@ -99,7 +99,7 @@ impl HealthCheck {
     }
 
     /// Returns a report that is less than [`FRESH_FOR`] old.
-    pub(crate) async fn report(&self) -> Report {
+    pub(crate) async fn report(&self) -> HealthReport {
         // Single flight: concurrent requests wait here, and share one report.
         let mut last = self.last.lock().await;
         if let Some((at, report)) = &*last
@@ -112,7 +112,7 @@ impl HealthCheck {
         report
     }
 
-    async fn ask(&self) -> Report {
+    async fn ask(&self) -> HealthReport {
         let (postgres, cache, aws) =
             tokio::join!(within(self.database.ping()), within(self.cache.ping()), self.ask_aws());
         let postgres = reachable("postgres", postgres);
@@ -122,7 +122,7 @@ impl HealthCheck {
             (Reachable::Up, Reachable::Down) => Readiness::Degraded,
             (Reachable::Down, _) => Readiness::Unavailable,
         };
-        Report { status, postgres, cache: CacheReport { reachable: cache, aws } }
+        HealthReport { status, postgres, cache: CacheReport { reachable: cache, aws } }
     }
 
     async fn ask_aws(&self) -> Option<AwsReport> {

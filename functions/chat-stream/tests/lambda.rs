@@ -297,7 +297,7 @@ async fn a_turn_leaves_metrics_and_its_trace_id_in_every_log_line_and_upstream_r
 }
 
 #[tokio::test]
-async fn without_a_variable_it_names_it_and_stops() {
+async fn a_missing_variable_stops_the_start_and_is_named() {
     let stack = TestStack::start().await;
     let required =
         ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "OPENROUTER_API_KEY", "SESSION_KEYS"];
@@ -305,12 +305,12 @@ async fn without_a_variable_it_names_it_and_stops() {
 }
 
 #[tokio::test]
-async fn the_template_gives_it_all_that_it_reads() {
+async fn the_template_sets_every_variable_that_the_function_reads() {
     Function::assert_starts_as_deployed(BINARY, "ChatStreamFunction").await;
 }
 
 #[tokio::test]
-async fn without_lambda_it_says_what_to_use_instead() {
+async fn outside_lambda_the_start_fails_and_names_make_dev() {
     let stack = TestStack::start().await;
     let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
     assert!(complaint.contains("make dev"), "{complaint}");

@@ -77,19 +77,19 @@ async fn at_trace_level_it_does_not_log_the_key() {
 }
 
 #[tokio::test]
-async fn without_a_variable_it_names_it_and_stops() {
+async fn a_missing_variable_stops_the_start_and_is_named() {
     let stack = TestStack::start().await;
     let required = ["APP_ORIGIN", "CACHE_URL", "DATABASE_URL", "SESSION_KEYS", "VAULT_KEYS"];
     Function::assert_names_what_is_missing(BINARY, &stack.variables(), &required).await;
 }
 
 #[tokio::test]
-async fn the_template_gives_it_all_that_it_reads() {
+async fn the_template_sets_every_variable_that_the_function_reads() {
     Function::assert_starts_as_deployed(BINARY, "KeysFunction").await;
 }
 
 #[tokio::test]
-async fn without_lambda_it_says_what_to_use_instead() {
+async fn outside_lambda_the_start_fails_and_names_make_dev() {
     let stack = TestStack::start().await;
     let complaint = Function::start_alone(BINARY, &stack.variables()).complaint().await;
     assert!(complaint.contains("make dev"), "{complaint}");

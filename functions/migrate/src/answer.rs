@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 use rustls::crypto::ring;
 use serde::Serialize;
 
-use crate::Report;
+use crate::MigrationReport;
 use crate::event::ResourceEvent;
 
 /// One id for all versions of the schema: a new id would make CloudFormation delete the old resource.
@@ -56,8 +56,8 @@ struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    fn of(report: &'a Report) -> Self {
-        let Report { migrated, schema_hash, cache } = report;
+    fn of(report: &'a MigrationReport) -> Self {
+        let MigrationReport { migrated, schema_hash, cache } = report;
         Self {
             applied: migrated.applied.len(),
             version: migrated.version.as_deref(),
@@ -70,7 +70,7 @@ impl<'a> Data<'a> {
 impl<'a> Answer<'a> {
     pub(crate) fn new(
         event: &'a ResourceEvent,
-        result: &'a Result<Option<Report>, String>,
+        result: &'a Result<Option<MigrationReport>, String>,
     ) -> Self {
         let (status, reason, data) = match result {
             Ok(report) => ("SUCCESS", None, report.as_ref().map(Data::of)),

@@ -41,7 +41,7 @@ pub struct Deps {
 /// Result of a migration.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct MigrationReport {
     #[serde(flatten)]
     migrated: Migrated,
     /// The schema that this code knows.
@@ -71,7 +71,7 @@ enum HandlerError {
 pub async fn handle(
     deps: &Deps,
     event: LambdaEvent<Value>,
-) -> Result<Option<Report>, lambda_runtime::Error> {
+) -> Result<Option<MigrationReport>, lambda_runtime::Error> {
     let deadline = event.context.deadline; // in milliseconds since 1970
     match Event::parse(event.payload).map_err(HandlerError::from)? {
         Event::Direct(properties) => Ok(Some(migrate_within(deps, &properties, deadline).await?)),
@@ -100,7 +100,7 @@ async fn migrate_within(
     deps: &Deps,
     properties: &Value,
     deadline_ms: u64,
-) -> Result<Report, HandlerError> {
+) -> Result<MigrationReport, HandlerError> {
     let properties = Properties::read(properties)?;
     let now = u64::try_from(deps.clock.now().as_millisecond()).unwrap_or_default();
     let left = Duration::from_millis(deadline_ms.saturating_sub(now));
@@ -109,7 +109,7 @@ async fn migrate_within(
         .map_err(|_| HandlerError::TimedOut)?
 }
 
-async fn migrated(deps: &Deps, properties: &Properties) -> Result<Report, HandlerError> {
+async fn migrated(deps: &Deps, properties: &Properties) -> Result<MigrationReport, HandlerError> {
     let hash = schema_hash();
     if properties.schema_hash.as_ref().is_some_and(|expected| *expected != hash) {
         // During a rollback, code and template may belong to different deployments.
@@ -122,7 +122,7 @@ async fn migrated(deps: &Deps, properties: &Properties) -> Result<Report, Handle
         tokio::join!(migrate(&database, properties.destructive()), described(serverless));
     let migrated = migrated?;
     tracing::info!(applied = ?migrated.applied, version = migrated.version, cache, "migrated");
-    Ok(Report { migrated, schema_hash: hash, cache })
+    Ok(MigrationReport { migrated, schema_hash: hash, cache })
 }
 
 async fn described(serverless: Option<Serverless>) -> Option<String> {

@@ -175,12 +175,12 @@ async fn a_failure_is_reported_to_cloudformation_which_would_wait_an_hour() {
 }
 
 #[tokio::test]
-async fn the_template_gives_it_all_that_it_reads() {
+async fn the_template_sets_every_variable_that_the_function_reads() {
     Function::assert_starts_as_deployed(BINARY, "MigrateFunction").await;
 }
 
 #[tokio::test]
-async fn without_lambda_it_says_what_to_use_instead() {
+async fn outside_lambda_the_start_fails_and_names_make_dev() {
     let complaint = Function::start_alone(BINARY, &[]).complaint().await;
     assert!(complaint.contains("make dev"), "{complaint}");
 }

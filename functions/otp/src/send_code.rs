@@ -64,7 +64,7 @@ pub(crate) async fn send_code(
 async fn issue(deps: &Deps, source: Subject, email: Email) -> Result<(), LoginError> {
     take(deps, &source, &CODES_PER_SOURCE).await?;
     take(deps, &deps.codes.subject(&email), &CODES_PER_ADDRESS).await?;
-    take(deps, &Subject::Everybody, &CODES_IN_TOTAL).await?;
+    take(deps, &Subject::Global, &CODES_IN_TOTAL).await?;
     let code = Code::draw(deps.app.entropy());
     deps.codes.issue(&email, &code, deps.app.clock().now()).await.map_err(unavailable)?;
     deps.mailer.send(LoginMail { to: email, code }).await.map_err(LoginError::MailFailed)

@@ -156,7 +156,7 @@ async fn requests_without_the_origin_secret_are_refused() {
             parts.headers.insert("x-origin-secret", secret.parse().unwrap());
         }
         let answer = client.send(Request::from_parts(parts, body)).await;
-        assert_eq!(answer.refusal(), (403, "not_the_front_door".into()), "{secret:?}");
+        assert_eq!(answer.refusal(), (403, "distribution_bypassed".into()), "{secret:?}");
     }
     assert!(mailbox.mails().is_empty());
 }

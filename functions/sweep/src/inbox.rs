@@ -6,7 +6,7 @@
 use shared_core::chat::FinishedTurn;
 use shared_core::store::StoreError;
 use shared_inbox::WaitingItem;
-use shared_postgres::Stored;
+use shared_postgres::StoreResult;
 use shared_turns::{TURNS, finished_turn};
 
 use crate::report::Counter;
@@ -65,12 +65,12 @@ async fn store(
 ) -> Result<(), WorkError> {
     let deps = run.deps;
     let ended = match deps.jobs.store_finished(turn).await {
-        Ok(Stored::Now) => {
+        Ok(StoreResult::Stored) => {
             run.report.add(STORED, 1);
             "stored"
         }
-        Ok(Stored::Already) => "stored before",
-        Ok(Stored::Gone) => "deleted",
+        Ok(StoreResult::Duplicate) => "stored before",
+        Ok(StoreResult::Deleted) => "deleted",
         Err(error) => return rejected(run, waiting, error).await,
     };
     Ok(deps.inbox.done(waiting, ended, deps.clock.now()).await?)

@@ -39,10 +39,10 @@ pub(crate) async fn rotate_keys(run: &mut Run<'_>) -> Result<(), WorkError> {
             if run.is_out_of_time() {
                 return Ok(());
             }
-            match seal_one(deps, key, current, &mut locked).await? {
-                Sealing::Done => run.report.add(ROTATED, 1),
-                Sealing::NotNeeded => {}
-                Sealing::Unreadable => run.report.add(UNREADABLE, 1),
+            match rotate_one(deps, key, current, &mut locked).await? {
+                RotateResult::Rotated => run.report.add(ROTATED, 1),
+                RotateResult::NotNeeded => {}
+                RotateResult::Unreadable => run.report.add(UNREADABLE, 1),
             }
         }
     }
@@ -62,9 +62,9 @@ async fn data_key(deps: &Deps) -> Result<WrappedKey, WorkError> {
 }
 
 /// Result of rotating a key.
-enum Sealing {
+enum RotateResult {
     /// Re-encrypted under the current master key.
-    Done,
+    Rotated,
     /// Another run did it, or its user has replaced or deleted it meanwhile.
     NotNeeded,
     /// Left unchanged: it cannot be decrypted, but its master key may yet come back.
@@ -72,15 +72,15 @@ enum Sealing {
 }
 
 /// `locked` has the data keys that KMS refuses to decrypt: it is called once for each, not for each user.
-async fn seal_one(
+async fn rotate_one(
     deps: &Deps,
     former: &UserKey,
     current: &WrappedKey,
     locked: &mut HashSet<DataKeyId>,
-) -> Result<Sealing, WorkError> {
+) -> Result<RotateResult, WorkError> {
     let UserKey { user, key } = former;
     if locked.contains(&key.data_key.id) {
-        return Ok(Sealing::Unreadable);
+        return Ok(RotateResult::Unreadable);
     }
     let secret = match deps.vault.open(&key.data_key, *user, &key.sealed).await {
         Ok(secret) => secret,
@@ -90,15 +90,15 @@ async fn seal_one(
             let data_key = key.data_key.id;
             tracing::error!(%data_key, %error, "no key under this data key can be decrypted");
             locked.insert(data_key);
-            return Ok(Sealing::Unreadable);
+            return Ok(RotateResult::Unreadable);
         }
         Err(error @ (VaultError::UnknownMaster(_) | VaultError::Forged)) => {
             tracing::error!(%user, %error, "a key cannot be decrypted");
-            return Ok(Sealing::Unreadable);
+            return Ok(RotateResult::Unreadable);
         }
     };
     let sealed = deps.vault.seal(current, *user, &secret).await?;
     drop(secret);
     let is_replaced = deps.jobs.replace_key(former, &sealed).await?;
-    Ok(if is_replaced { Sealing::Done } else { Sealing::NotNeeded })
+    Ok(if is_replaced { RotateResult::Rotated } else { RotateResult::NotNeeded })
 }

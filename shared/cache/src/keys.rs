@@ -15,7 +15,7 @@ pub enum Subject {
     /// The client's IP address.
     Source(IpAddr),
     /// All clients together: a global limit.
-    Everybody,
+    Global,
 }
 
 impl Subject {
@@ -25,7 +25,7 @@ impl Subject {
             Self::User(user) => format!("{prefix}{{user:{user}}}:{what}"),
             Self::Address(hash) => format!("{prefix}{{address:{hash}}}:{what}"),
             Self::Source(ip) => format!("{prefix}{{source:{}}}:{what}", network(*ip)),
-            Self::Everybody => format!("{prefix}{{everybody}}:{what}"),
+            Self::Global => format!("{prefix}{{global}}:{what}"),
         }
     }
 }

@@ -18,5 +18,5 @@ pub use config::{CacheConfig, Pepper};
 pub use connection::{Cache, CacheError};
 pub use keys::Subject;
 pub use limits::Permit;
-pub use live_log::{Batch, LiveLog, LogContents, LogState, Page};
+pub use live_log::{Batch, LiveLog, LogContents, LogPage, LogState};
 pub use serverless::{CacheState, DescribeError, Serverless};

@@ -2,7 +2,7 @@
 //! up and follows.
 //!
 //! ```text
-//!  producer ── append ──▶ log (stream) · alive · generation       reader ── read(after) ──▶ Page
+//!  producer ── append ──▶ log (stream) · alive · generation       reader ── read(after) ──▶ LogPage
 //!           ◀── stop? ───  stop ◀── request_stop ── any process
 //! ```
 //!
@@ -11,7 +11,7 @@
 //! batch that is retried because its acknowledgement was lost is already there. The end is the greatest
 //! possible id: nothing can come after it.
 //!
-//! The cache may lose a log; the next append then begins a new one in the middle: see [`Page::batches`].
+//! The cache may lose a log; the next append then begins a new one in the middle: see [`LogPage::batches`].
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -160,7 +160,7 @@ pub enum LogState {
 
 /// A page of frames that the reader does not have yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct LogPage {
     /// In order. The first one may begin before the requested frame, and any may repeat frames of the
     /// one before, if its producer's retry held more: the reader skips frames that it has. One that
     /// begins after the next frame is a gap: the cache was away meanwhile, and has lost frames.
@@ -232,7 +232,7 @@ impl LiveLog {
     }
 
     /// Reads a page of the frames after frame `after` (0 for all), and the state of the log.
-    pub async fn read(&self, after: u64) -> Result<Page, CacheError> {
+    pub async fn read(&self, after: u64) -> Result<LogPage, CacheError> {
         type Entry = (String, u64, Vec<u8>);
         type Answer = (bool, bool, bool, bool, Option<String>, Vec<Entry>);
 
@@ -250,7 +250,7 @@ impl LiveLog {
             (false, false, true) => LogState::Orphaned,
             (false, false, false) => LogState::Absent,
         };
-        Ok(Page { batches, state, has_more, generation })
+        Ok(LogPage { batches, state, has_more, generation })
     }
 
     /// Reads the whole log, up to the first gap.

@@ -37,7 +37,7 @@ async fn a_rate_limit_is_a_sliding_window() {
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit { count: 2, window: Duration::from_secs(10) }];
     let take =
-        async |second| cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        async |second| cache.acquire(&Subject::Global, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(9).await, Ok(()));
     assert_eq!(take(9).await, wait(limits[0], 1));
@@ -56,7 +56,7 @@ async fn all_of_several_limits_hold() {
         Limit { count: 2, window: Duration::from_mins(1) },
     ];
     let take =
-        async |second| cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        async |second| cache.acquire(&Subject::Global, "x", &limits, at(second)).await.unwrap();
     assert_eq!(take(0).await, Ok(()));
     assert_eq!(take(5).await, wait(limits[0], 5));
     assert_eq!(take(10).await, Ok(()));
@@ -73,7 +73,7 @@ async fn concurrent_requests_acquire_no_more_than_the_limit() {
         let cache = cache.clone();
         crowd.spawn(async move {
             cache
-                .acquire(&Subject::Everybody, "x", &[Limit::per_minute(5)], at(0))
+                .acquire(&Subject::Global, "x", &[Limit::per_minute(5)], at(0))
                 .await
                 .unwrap()
                 .is_ok()
@@ -96,7 +96,7 @@ async fn each_plans_limit_holds_for_concurrent_requests() {
             let what = format!("plan {place}");
             crowd.spawn(async move {
                 let permit =
-                    cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(0)).await.unwrap();
+                    cache.acquire_any(&Subject::Global, &what, &PLANS, at(0)).await.unwrap();
                 let reached = permit.statuses()[place].reached;
                 if reached {
                     cache.release(permit).await.unwrap();
@@ -109,7 +109,7 @@ async fn each_plans_limit_holds_for_concurrent_requests() {
 
         // Requests that were refused, by either limit, left no entry.
         let what = format!("plan {place}");
-        let next = cache.acquire_any(&Subject::Everybody, &what, &PLANS, at(1)).await.unwrap();
+        let next = cache.acquire_any(&Subject::Global, &what, &PLANS, at(1)).await.unwrap();
         let status = next.statuses()[1];
         assert_eq!(status.remaining, PLANS[1].count.saturating_sub(plan.count + 1));
         assert_eq!(status.reached, place == 1);
@@ -127,7 +127,7 @@ async fn a_permit_has_the_status_of_each_limit() {
     // Remaining, milliseconds until one more is allowed, reached.
     let take = async |millis| {
         let now = at(0) + Duration::from_millis(millis);
-        let permit = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+        let permit = cache.acquire_any(&Subject::Global, "x", &limits, now).await.unwrap();
         let figures = |status: &LimitStatus| {
             (status.remaining, status.reset_after.as_millis(), status.reached)
         };
@@ -151,9 +151,8 @@ async fn a_release_removes_one_entry_and_only_the_permits_own() {
     let server = TestCache::create().await;
     let cache = cache(server.cache_url(), server.key_prefix());
     let limits = [Limit::per_minute(2), Limit::per_minute(3)];
-    let take = async |second| {
-        cache.acquire_any(&Subject::Everybody, "x", &limits, at(second)).await.unwrap()
-    };
+    let take =
+        async |second| cache.acquire_any(&Subject::Global, "x", &limits, at(second)).await.unwrap();
     let remaining = |permit: &Permit| permit.statuses()[1].remaining;
     assert_eq!(remaining(&take(0).await), 2);
     assert_eq!(remaining(&take(5).await), 1);
@@ -173,7 +172,7 @@ async fn a_release_removes_one_entry_and_only_the_permits_own() {
     cache.release(again).await.unwrap();
 
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
-    let key = format!("{}{{everybody}}:x", server.key_prefix());
+    let key = format!("{}{{global}}:x", server.key_prefix());
     let times: Vec<i64> = direct.lrange(&key, 0, -1).unwrap();
     assert_eq!(times, [at(0).as_millisecond(), at(5).as_millisecond()]);
     assert!((1..=60).contains(&direct.ttl::<_, i64>(&key).unwrap()));
@@ -185,11 +184,11 @@ async fn entries_outside_every_window_are_dropped() {
     let cache = cache(server.cache_url(), server.key_prefix());
     for second in 0..100 {
         let limits = [Limit::per_minute(100), Limit { count: 5, window: Duration::from_secs(3) }];
-        let result = cache.acquire(&Subject::Everybody, "x", &limits, at(second)).await.unwrap();
+        let result = cache.acquire(&Subject::Global, "x", &limits, at(second)).await.unwrap();
         result.unwrap();
     }
     let mut direct = redis::Client::open(server.cache_url()).unwrap().get_connection().unwrap();
-    let key = format!("{}{{everybody}}:x", server.key_prefix());
+    let key = format!("{}{{global}}:x", server.key_prefix());
     assert_eq!(direct.llen::<_, i64>(&key).unwrap(), 60);
 }
 
@@ -257,7 +256,7 @@ async fn the_cache_reconnects_after_a_server_restart() {
     let servers = PrivateServers::start().await.unwrap();
     let cache = cache(&servers.cache_url(), "");
     let take =
-        async || cache.acquire(&Subject::Everybody, "x", &[Limit::per_minute(1000)], at(0)).await;
+        async || cache.acquire(&Subject::Global, "x", &[Limit::per_minute(1000)], at(0)).await;
     take().await.unwrap().unwrap();
     servers.cache().stop().await;
     let began = tokio::time::Instant::now();

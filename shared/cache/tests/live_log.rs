@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local_stack::{PrivateServers, TestCache};
 use redis::Commands;
-use shared_cache::{Batch, Cache, CacheConfig, LiveLog, LogState, Page};
+use shared_cache::{Batch, Cache, CacheConfig, LiveLog, LogPage, LogState};
 use shared_core::clock::Clock;
 use shared_core::ids::{MessageId, UserId};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ async fn append(log: &LiveLog, batch: Batch<&[u8]>) {
 }
 
 /// First frame, last frame and text of each batch.
-fn batches(page: &Page) -> Vec<(u64, u64, &str)> {
+fn batches(page: &LogPage) -> Vec<(u64, u64, &str)> {
     let text = |frames| std::str::from_utf8(frames).unwrap();
     page.batches.iter().map(|batch| (batch.first, batch.last, text(&batch.frames))).collect()
 }

@@ -79,8 +79,8 @@ async fn the_templates_acl_allows_all_commands_of_the_functions() {
     let cache = Cache::new(&config, clock).unwrap();
 
     let limits = [Limit::per_minute(1), Limit::per_minute(2)];
-    cache.acquire(&Subject::Everybody, "x", &limits, now).await.unwrap().unwrap();
-    let permit = cache.acquire_any(&Subject::Everybody, "x", &limits, now).await.unwrap();
+    cache.acquire(&Subject::Global, "x", &limits, now).await.unwrap().unwrap();
+    let permit = cache.acquire_any(&Subject::Global, "x", &limits, now).await.unwrap();
     cache.release(permit).await.unwrap();
 
     let env = Env::new(|_| Some("pepper-pepper-pepper-pepper-pepper".into()));

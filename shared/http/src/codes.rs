@@ -67,7 +67,7 @@ error_codes! {
     /// A browser sent this from another site's page. Nothing was done.
     CrossSite = 403 "cross_site",
     /// The request bypassed the CloudFront distribution and reached the gateway directly; use the app's own address.
-    NotTheFrontDoor = 403 "not_the_front_door",
+    DistributionBypassed = 403 "distribution_bypassed",
     /// The gateway throttles requests; try again in a moment.
     TooManyRequests = 429 "too_many_requests",
     /// The firewall refused the request.

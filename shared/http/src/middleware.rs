@@ -17,7 +17,7 @@ use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::csrf::is_cross_site;
-use crate::origin_secret::Entrance;
+use crate::origin_secret::OriginCheck;
 use crate::{ApiError, AppContext, ClientIp, ErrorCode, HttpConfig};
 
 /// A function's app: its routes with what they depend on, and the middleware of all functions.
@@ -89,14 +89,14 @@ async fn handle(State(app): State<AppContext>, mut request: Request, next: Next)
 /// Admits a request that came through the distribution and from no other site's page (CSRF).
 fn admit(config: &HttpConfig, request: &mut Request) -> Result<(), ApiError> {
     let HttpConfig { origin, origin_secret } = config;
-    match origin_secret.entrance(request.headers()) {
-        Entrance::Unwatched | Entrance::OriginSecret(None) => {}
-        Entrance::OriginSecret(Some(address)) => {
+    match origin_secret.check(request.headers()) {
+        OriginCheck::Disabled | OriginCheck::Passed(None) => {}
+        OriginCheck::Passed(Some(address)) => {
             request.extensions_mut().insert(ClientIp(address));
         }
-        Entrance::Elsewhere => {
+        OriginCheck::Failed => {
             let message = format!("ask {origin}, not the gateway behind it");
-            return Err(ApiError::new(ErrorCode::NotTheFrontDoor, message));
+            return Err(ApiError::new(ErrorCode::DistributionBypassed, message));
         }
     }
     if is_cross_site(request.method(), request.headers(), origin) {

@@ -26,14 +26,14 @@ pub(crate) struct OriginSecret {
     secret: Option<SecretString>,
 }
 
-/// How a request came in.
-pub(crate) enum Entrance {
+/// Whether a request came through the distribution.
+pub(crate) enum OriginCheck {
     /// No secret is configured.
-    Unwatched,
+    Disabled,
     /// Through the distribution, with the client's address if it sent one.
-    OriginSecret(Option<IpAddr>),
+    Passed(Option<IpAddr>),
     /// Bypassing the distribution.
-    Elsewhere,
+    Failed,
 }
 
 impl OriginSecret {
@@ -47,14 +47,14 @@ impl OriginSecret {
         Ok(Self { secret })
     }
 
-    pub(crate) fn entrance(&self, headers: &HeaderMap) -> Entrance {
-        let Some(secret) = &self.secret else { return Entrance::Unwatched };
+    pub(crate) fn check(&self, headers: &HeaderMap) -> OriginCheck {
+        let Some(secret) = &self.secret else { return OriginCheck::Disabled };
         let sent = headers.get(SECRET_HEADER).map_or(&[][..], |value| value.as_bytes());
         if !have_one_in_common(secret.expose_secret(), sent) {
-            return Entrance::Elsewhere;
+            return OriginCheck::Failed;
         }
         let address = headers.get(ADDRESS_HEADER).and_then(|value| value.to_str().ok());
-        Entrance::OriginSecret(address.and_then(|address| address.parse().ok()))
+        OriginCheck::Passed(address.and_then(|address| address.parse().ok()))
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     fn is_admitted(secret: &str, sent: &str) -> bool {
         let headers =
             HeaderMap::from_iter([(SECRET_HEADER.parse().unwrap(), sent.parse().unwrap())]);
-        matches!(origin_secret(secret).unwrap().entrance(&headers), Entrance::OriginSecret(None))
+        matches!(origin_secret(secret).unwrap().check(&headers), OriginCheck::Passed(None))
     }
 
     #[test]
@@ -96,8 +96,8 @@ mod tests {
         assert!(!is_admitted(NEW, ""));
         assert!(!is_admitted(NEW, &NEW[..31]));
         assert!(matches!(
-            origin_secret(NEW).unwrap().entrance(&HeaderMap::new()),
-            Entrance::Elsewhere
+            origin_secret(NEW).unwrap().check(&HeaderMap::new()),
+            OriginCheck::Failed
         ));
     }
 

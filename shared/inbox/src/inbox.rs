@@ -21,7 +21,7 @@ use crate::config::InboxConfig;
 use crate::error::InboxError;
 use crate::head::{self, Attributes, Head, integer, text};
 use crate::retry::{Contention, condition_failed};
-use crate::waiting::{Depth, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable};
+use crate::waiting::{Depth, Position, UnreadableItem, WaitingItem, WaitingPage, WhyUnreadable};
 use crate::{InboxItem, Kind};
 
 /// Timeout of an operation, retries included: a turn's client waits while it is put here. Long enough
@@ -179,8 +179,8 @@ impl Inbox {
         &self,
         kind: Kind,
         head: &Attributes,
-    ) -> Result<Option<Result<WaitingItem, Unreadable>>, InboxError> {
-        let unreadable = |why| Ok(Some(Err(Unreadable { id: head::id(head), why })));
+    ) -> Result<Option<Result<WaitingItem, UnreadableItem>>, InboxError> {
+        let unreadable = |why| Ok(Some(Err(UnreadableItem { id: head::id(head), why })));
         let Some(head) = Head::read(kind, head) else { return unreadable(WhyUnreadable::NoHead) };
         let mut pages = self
             .client()

@@ -30,4 +30,4 @@ pub use config::InboxConfig;
 pub use error::InboxError;
 pub use inbox::Inbox;
 pub use item::{InboxItem, Kind};
-pub use waiting::{Depth, Position, Unreadable, WaitingItem, WaitingPage, WhyUnreadable};
+pub use waiting::{Depth, Position, UnreadableItem, WaitingItem, WaitingPage, WhyUnreadable};

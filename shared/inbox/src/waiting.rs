@@ -9,7 +9,7 @@ pub struct WaitingPage {
     /// Readable items.
     pub items: Vec<WaitingItem>,
     /// Unreadable items. They stay until an operator acts.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableItem>,
     /// Where the next page begins, if this is not the last one.
     pub next: Option<Position>,
 }
@@ -31,7 +31,7 @@ impl WaitingItem {
 
 /// A waiting item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableItem {
     /// Its id.
     pub id: String,
     /// What is wrong with it.

@@ -14,7 +14,7 @@ pub struct OpenRouterConfig {
     pub api_key: Option<SecretString>,
     /// `APP_ORIGIN`: attributes requests to the app. Optional for processes that ask no model.
     pub app_origin: Option<String>,
-    /// `MODEL_SILENCE_SECONDS`: idle timeout of a model's stream, 60 s by default.
+    /// `MODEL_IDLE_TIMEOUT_SECONDS`: idle timeout of a model's stream, 60 s by default.
     pub idle_timeout: Duration,
 }
 
@@ -34,7 +34,7 @@ impl OpenRouterConfig {
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_key: None,
             app_origin: env.optional("APP_ORIGIN"),
-            idle_timeout: env.seconds("MODEL_SILENCE_SECONDS", 60)?,
+            idle_timeout: env.seconds("MODEL_IDLE_TIMEOUT_SECONDS", 60)?,
         })
     }
 }

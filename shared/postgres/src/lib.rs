@@ -18,12 +18,12 @@ mod migrate;
 
 pub use billing::missing_usage::MissingUsage;
 pub use billing::payment::{EncryptedKey, Payer};
-pub use billing::usage::{KeyUsage, Usage, UsageQuery};
+pub use billing::usage::{KeyUsage, UsageOverview, UsageQuery};
 pub use chat::begun_turn::BegunTurn;
 pub use chat::duplicates::{DuplicateTurn, StoredAnswer, TurnLookup, TurnRef};
 pub use chat::finish::TurnEnd;
 pub use chat::orphaned::{OrphanedCursor, OrphanedTurn};
-pub use chat::restore::Stored;
+pub use chat::restore::StoreResult;
 pub use connection::config::{Credentials, DatabaseConfig};
 pub use connection::database::Database;
 pub use connection::jobs::Jobs;

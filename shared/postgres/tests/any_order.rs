@@ -12,7 +12,9 @@ use proptest::test_runner::{Config, TestRunner};
 use shared_core::chat::{Answer, NewTurn, ORPHANED_AFTER, Outcome};
 use shared_core::identity::Session;
 use shared_core::models::{ModelPricing, Tier};
-use shared_postgres::{BeginTurnError, BegunTurn, Database, DatabaseConfig, Jobs, Stored, TurnEnd};
+use shared_postgres::{
+    BeginTurnError, BegunTurn, Database, DatabaseConfig, Jobs, StoreResult, TurnEnd,
+};
 use testkit::{TestStack, answer_of, next_turn};
 
 /// An event of one turn, or a sweep.
@@ -143,7 +145,10 @@ impl World {
                 let (one, other) =
                     tokio::join!(self.jobs.store_finished(&turn), self.jobs.store_finished(&turn));
                 let stored = [one.unwrap(), other.unwrap()];
-                assert!(stored.contains(&Stored::Now) && stored.contains(&Stored::Already));
+                assert!(
+                    stored.contains(&StoreResult::Stored)
+                        && stored.contains(&StoreResult::Duplicate)
+                );
             }
             (Step::Orphan, _) | (_, None) => {}
         }

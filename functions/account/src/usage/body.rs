@@ -9,7 +9,7 @@ use shared_core::billing::{
 use shared_core::keys::{KeyPolicy, KeyStatus, MonthlyCap};
 use shared_core::models::Tier;
 use shared_http::{KeyStatusSchema, PageBody, key_policy_schema};
-use shared_postgres::{KeyUsage, Usage};
+use shared_postgres::{KeyUsage, UsageOverview};
 use utoipa::ToSchema;
 
 /// The user's allowances, limits and usage.
@@ -171,7 +171,7 @@ struct UsageTurn {
 }
 
 impl UsageBody {
-    pub(super) fn new(usage: Usage, plans: &Plans) -> Self {
+    pub(super) fn new(usage: UsageOverview, plans: &Plans) -> Self {
         let current = usage.allowances.first();
         let plan = plans.of(current.map(|allowance| &allowance.plan));
         let paid_until = current.filter(|_| plan.every == GrantInterval::Period);

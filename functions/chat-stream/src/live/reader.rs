@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use shared_cache::{CacheError, LiveLog, LogState, Page, Subject};
+use shared_cache::{CacheError, LiveLog, LogPage, LogState, Subject};
 use shared_core::chat::{AnswerError, AnswerStatus, ResumeError};
 use shared_core::ids::UserId;
 use shared_core::limits::Limit;
@@ -84,7 +84,7 @@ struct LogReader {
     /// The last frame that the client has.
     after: u64,
     /// A page that was read and not sent yet.
-    page: Option<Page>,
+    page: Option<LogPage>,
     sent_at: Instant,
     /// Since when the turn looks orphaned.
     orphaned_since: Option<Instant>,
@@ -141,7 +141,7 @@ impl LogReader {
         }
     }
 
-    async fn poll(&self) -> Result<Page, CacheError> {
+    async fn poll(&self) -> Result<LogPage, CacheError> {
         let mut failures = 0;
         loop {
             match self.log.read(self.after).await {
@@ -155,7 +155,7 @@ impl LogReader {
         }
     }
 
-    fn send(&mut self, page: &Page) -> Bytes {
+    fn send(&mut self, page: &LogPage) -> Bytes {
         let mut frames = BytesMut::new();
         for batch in &page.batches {
             let Some(unsent) = batch.after(self.after) else {

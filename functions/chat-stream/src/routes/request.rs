@@ -75,7 +75,7 @@ pub(crate) struct Rules<'a> {
 }
 
 /// Why a request is invalid.
-pub(crate) enum Unreadable {
+pub(crate) enum RequestError {
     /// The message does not have the schema's shape.
     Json(serde_json::Error),
     /// It is not a turn.
@@ -84,7 +84,7 @@ pub(crate) enum Unreadable {
     NotFound(TurnLookupError),
 }
 
-impl From<InvalidTurn> for Unreadable {
+impl From<InvalidTurn> for RequestError {
     fn from(error: InvalidTurn) -> Self {
         Self::Invalid(error)
     }
@@ -92,14 +92,14 @@ impl From<InvalidTurn> for Unreadable {
 
 impl ChatRequest {
     /// Validates the request and returns its turn.
-    pub(crate) fn into_turn(self, rules: Rules<'_>) -> Result<NewTurn, Unreadable> {
+    pub(crate) fn into_turn(self, rules: Rules<'_>) -> Result<NewTurn, RequestError> {
         let chat = ChatId::parse(&self.id).map_err(malformed("id"))?;
         let (model, pricing) = model(self.model, rules.table)?;
         let message =
             self.message.or_else(|| self.messages.and_then(|mut messages| messages.pop()));
         let message = message.ok_or(InvalidTurn::NoMessage)?;
         let message: IncomingMessage =
-            serde_json::from_str(message.get()).map_err(Unreadable::Json)?;
+            serde_json::from_str(message.get()).map_err(RequestError::Json)?;
         if message.role != "user" {
             return Err(InvalidTurn::NotAQuestion.into());
         }
@@ -114,7 +114,7 @@ impl ChatRequest {
         let placement = match (self.trigger, id) {
             (Trigger::RegenerateMessage, Some(question)) => Placement::Regenerate { question },
             (Trigger::RegenerateMessage, None) => {
-                return Err(Unreadable::NotFound(TurnLookupError::MessageNotFound));
+                return Err(RequestError::NotFound(TurnLookupError::MessageNotFound));
             }
             (Trigger::SubmitMessage, id) => match self.message_id {
                 None => Placement::Append { question: id.unwrap_or_else(new_id) },

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::Deps;
-use crate::routes::request::{ChatRequest, Rules, Unreadable};
+use crate::routes::request::{ChatRequest, RequestError, Rules};
 use crate::turn::{TurnContext, turn};
 
 /// Ask a model
@@ -68,9 +68,9 @@ pub(crate) async fn send(
         now,
     };
     let new = request.into_turn(rules).map_err(|error| match error {
-        Unreadable::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
-        Unreadable::Invalid(error) => error.into(),
-        Unreadable::NotFound(error) => error.into(),
+        RequestError::Json(error) => ApiError::new(ErrorCode::InvalidRequest, error),
+        RequestError::Invalid(error) => error.into(),
+        RequestError::NotFound(error) => error.into(),
     })?;
 
     // In a task of its own: the server drops a handler whose client disconnects, and a turn that has

@@ -77,7 +77,7 @@ pub struct KeyUsage {
 
 /// A user's allowances and usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct UsageOverview {
     /// The allowances that could pay for a turn now, in the order in which they do; the first is of the user's plan.
     pub allowances: Vec<Allowance>,
     /// The user's own key, if there is one.
@@ -90,7 +90,11 @@ pub struct Usage {
 
 impl Request<'_> {
     /// The user's allowances and usage. A day that has no row yet shows its whole grant.
-    pub async fn usage(&self, query: &UsageQuery, plans: &Plans) -> Result<Usage, StoreError> {
+    pub async fn usage(
+        &self,
+        query: &UsageQuery,
+        plans: &Plans,
+    ) -> Result<UsageOverview, StoreError> {
         let user = &self.session.user.0;
         let day_credits = i32::try_from(plans.free().credits.get()).unwrap_or(i32::MAX);
         let days = i32::try_from(query.days).unwrap_or(i32::MAX);
@@ -107,7 +111,7 @@ impl Request<'_> {
         let allowances = allowances.iter().map(|row| allowance(row, plans));
         let turns = turns.iter().map(turn).collect::<Result<_, _>>()?;
         let cursor = |last: &TurnUsage| Cursor { at: last.began_at, id: last.answer.clone() };
-        Ok(Usage {
+        Ok(UsageOverview {
             allowances: allowances.filter_map(Result::transpose).collect::<Result<_, _>>()?,
             key: key.first().map(key_usage).transpose()?,
             days: days.iter().map(day).collect::<Result<_, _>>()?,

@@ -16,13 +16,13 @@ const RESTORE: &str = "select restore_turn($1, $2, $3, $4) as result";
 
 /// What [`Jobs::store_finished`] did with a finished turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum StoreResult {
     /// It is stored.
-    Now,
+    Stored,
     /// It was stored before.
-    Already,
+    Duplicate,
     /// The chat or the user is deleted, so there is nowhere to store it. Its credits are not reserved any more.
-    Gone,
+    Deleted,
 }
 
 impl Jobs {
@@ -31,16 +31,16 @@ impl Jobs {
     /// restored in its place in the chat, and is free.
     ///
     /// Fails for good only if the user's client has reused the ids of a lost turn for another chat or message.
-    pub async fn store_finished(&self, turn: &FinishedTurn) -> Result<Stored, StoreError> {
+    pub async fn store_finished(&self, turn: &FinishedTurn) -> Result<StoreResult, StoreError> {
         let mut result = self.database.finish(turn.user, &turn.answer_id, end(turn), None).await?;
         if result == FinishResult::Unknown {
             result = self.database.restore(turn).await?;
         }
         Ok(match result {
-            FinishResult::Stored => Stored::Now,
-            FinishResult::Duplicate | FinishResult::Superseded => Stored::Already,
+            FinishResult::Stored => StoreResult::Stored,
+            FinishResult::Duplicate | FinishResult::Superseded => StoreResult::Duplicate,
             // Still unknown: its user is deleted.
-            FinishResult::Deleted { .. } | FinishResult::Unknown => Stored::Gone,
+            FinishResult::Deleted { .. } | FinishResult::Unknown => StoreResult::Deleted,
         })
     }
 }

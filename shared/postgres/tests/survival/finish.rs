@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use shared_core::chat::{Answer, ORPHANED_AFTER, Outcome};
-use shared_postgres::{BegunTurn, FinishTurnError, Stored};
+use shared_postgres::{BegunTurn, FinishTurnError, StoreResult};
 use testkit::{TestStack, answer_of, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack};
@@ -59,8 +59,8 @@ async fn of_two_interrupted_answers_the_longer_one_is_kept() {
         let late = begun.finished(&cut_off(whole), &Outcome::Interrupted, stack.clock.now());
         let interrupted = if partial.is_empty() { Answer::default() } else { cut_off(partial) };
         assert!(interrupt(&stack, &begun, &interrupted).await);
-        assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Now);
-        assert_eq!(jobs.store_finished(&late).await.unwrap(), Stored::Already);
+        assert_eq!(jobs.store_finished(&late).await.unwrap(), StoreResult::Stored);
+        assert_eq!(jobs.store_finished(&late).await.unwrap(), StoreResult::Duplicate);
         let ended = overview(&stack, turn.answer.as_str()).await;
         assert!(ended.starts_with(r#"interrupted "hello""#), "{ended}");
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared_core::chat::{FinishedTurn, NewTurn, Outcome, Placement};
 use shared_core::identity::Session;
-use shared_postgres::{BegunTurn, Stored};
+use shared_postgres::{BegunTurn, StoreResult};
 use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack, tree, value};
@@ -13,7 +13,7 @@ fn finished(stack: &TestStack, begun: &BegunTurn) -> FinishedTurn {
     begun.finished(&answer_of("hello"), &Outcome::Complete, stack.clock.now())
 }
 
-async fn store(stack: &TestStack, turn: &FinishedTurn) -> Stored {
+async fn store(stack: &TestStack, turn: &FinishedTurn) -> StoreResult {
     jobs(stack).store_finished(turn).await.unwrap()
 }
 
@@ -59,8 +59,8 @@ async fn a_turn_that_could_not_be_stored_is_stored_and_settled_later() {
     let stack = stack().await;
     let ada = stack.session("ada@example.com").await;
     let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
-    assert_eq!(store(&stack, &late).await, Stored::Now);
-    assert_eq!(store(&stack, &late).await, Stored::Already);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
+    assert_eq!(store(&stack, &late).await, StoreResult::Duplicate);
     assert_eq!(overview(&stack, "answer-01").await, r#"complete "hello" settled 7"#);
     assert_eq!(value(&stack, "select generation_id from turns").await, "gen-1");
 
@@ -68,7 +68,7 @@ async fn a_turn_that_could_not_be_stored_is_stored_and_settled_later() {
     let late = unstored(&stack, &ada, &next_turn("the-chat", 2)).await;
     let (database, now) = (stack.database(), stack.clock.now());
     database.interrupt_turn(late.user, &late.answer_id, &cut_off("hel"), now).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(overview(&stack, "answer-02").await, r#"complete "hello" settled 7"#);
     assert_eq!(
         tree(&stack, "the-chat").await,
@@ -84,7 +84,7 @@ async fn a_turn_that_has_ended_otherwise_stays_as_it_is() {
     let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
     let late = finished(&stack, &begun);
     finish(&stack, &begun, &answer_of("stopped"), &Outcome::Stopped).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Already);
+    assert_eq!(store(&stack, &late).await, StoreResult::Duplicate);
     assert_eq!(overview(&stack, "answer-01").await, r#"stopped "stopped" settled 7"#);
 }
 
@@ -95,14 +95,14 @@ async fn a_turn_whose_chat_is_deleted_is_settled_and_not_restored() {
     let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
     let owner = stack.owner().await;
     owner.execute("delete from chats", &[]).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Gone);
-    assert_eq!(store(&stack, &late).await, Stored::Gone);
+    assert_eq!(store(&stack, &late).await, StoreResult::Deleted);
+    assert_eq!(store(&stack, &late).await, StoreResult::Deleted);
     assert_eq!(overview(&stack, "answer-01").await, "settled 7");
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
     stack.assert_books_are_right().await;
 
     owner.execute("delete from users", &[]).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Gone);
+    assert_eq!(store(&stack, &late).await, StoreResult::Deleted);
     assert_eq!(count(&stack, "select count(*) from turns").await, 0);
 }
 
@@ -113,13 +113,16 @@ async fn a_lost_turn_is_restored_once_and_is_free() {
     let first = lost(&stack, &ada, &next_turn("the-chat", 1)).await;
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
     let (one, other) = tokio::join!(store(&stack, &first), store(&stack, &first));
-    assert!([one, other].contains(&Stored::Now) && [one, other].contains(&Stored::Already));
+    assert!(
+        [one, other].contains(&StoreResult::Stored)
+            && [one, other].contains(&StoreResult::Duplicate)
+    );
     assert_eq!(tree(&stack, "the-chat").await, ">question-1 question-1>answer-01*");
     let title = "select concat_ws(' / ', title, turns, created_at < updated_at) from chats";
     assert_eq!(value(&stack, title).await, "question of answer-01 / 1 / f");
 
     let second = lost(&stack, &ada, &next_turn("the-chat", 2)).await;
-    assert_eq!(store(&stack, &second).await, Stored::Now);
+    assert_eq!(store(&stack, &second).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02*"
@@ -130,7 +133,7 @@ async fn a_lost_turn_is_restored_once_and_is_free() {
 
     // It is not restored a second time.
     stack.owner().await.execute("delete from chats", &[]).await.unwrap();
-    assert_eq!(store(&stack, &first).await, Stored::Gone);
+    assert_eq!(store(&stack, &first).await, StoreResult::Deleted);
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
 }
 
@@ -167,7 +170,7 @@ async fn chat_and_lost_turn(place: Placement) -> (TestStack, Session, FinishedTu
 async fn a_lost_regeneration_is_restored_below_its_question() {
     let place = Placement::Regenerate { question: message_id("question-1") };
     let (stack, _, late) = chat_and_lost_turn(place).await;
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 question-1>answer-02*"
@@ -181,7 +184,7 @@ async fn a_lost_edit_replaces_its_question_unless_that_was_edited_again() {
         displaced_id: message_id("stepped-aside"),
     };
     let (stack, _, late) = chat_and_lost_turn(place()).await;
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">stepped-aside stepped-aside>answer-01 >question-1 question-1>answer-02*"
@@ -193,7 +196,7 @@ async fn a_lost_edit_replaces_its_question_unless_that_was_edited_again() {
         displaced_id: message_id("other-displaced"),
     };
     begin(&stack, &ada, &new_turn("the-chat", edit, "answer-03")).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">other-displaced other-displaced>answer-01 >stepped-aside stepped-aside>answer-02 \
@@ -207,7 +210,7 @@ async fn a_restored_turn_does_not_move_later_ones() {
     // Its user has asked something else.
     let (stack, ada, late) = chat_and_lost_turn(place()).await;
     begin(&stack, &ada, &next_turn("the-chat", 3)).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 answer-01>question-2 question-2>answer-02 \
@@ -216,7 +219,7 @@ async fn a_restored_turn_does_not_move_later_ones() {
     // Or the same question again: both answers are below it.
     let (stack, ada, late) = chat_and_lost_turn(place()).await;
     begin(&stack, &ada, &new_turn("the-chat", place(), "answer-03")).await.unwrap();
-    assert_eq!(store(&stack, &late).await, Stored::Now);
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     assert_eq!(
         tree(&stack, "the-chat").await,
         ">question-1 question-1>answer-01 question-2>answer-02 answer-01>question-2 \
@@ -239,7 +242,7 @@ async fn a_lost_edit_or_regeneration_restores_its_question_if_that_is_lost_too()
         let begun = begin(&stack, &ada, &next_turn("the-chat", 1)).await.unwrap();
         stack.owner().await.batch_execute("delete from chats; delete from turns").await.unwrap();
         let late = FinishedTurn { placement: place, ..finished(&stack, &begun) };
-        assert_eq!(store(&stack, &late).await, Stored::Now);
+        assert_eq!(store(&stack, &late).await, StoreResult::Stored);
         assert_eq!(tree(&stack, "the-chat").await, ">question-9 question-9>answer-01*");
     }
 }
