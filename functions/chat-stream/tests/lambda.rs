@@ -6,16 +6,18 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use fake_openrouter::Script;
 use fake_openrouter::script::{
-    cut, delta, done, error, pause, processing, role, status, stop, usage,
+    Gate, cut, delta, done, error, gate, pause, processing, role, status, stop, usage,
 };
 use runtime_api::{Chunk, Invocation, RuntimeApi};
 use testkit::{
-    Answer, CHAT, Function, QUESTION, Rie, SESSION, TestStack, event_json, question_json,
+    Answer, CHAT, Function, QUESTION, Rie, SESSION, TestStack, event_json, metronome, question_json,
 };
+use tokio::time::timeout;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chat-stream");
 /// The model in the events.
@@ -58,21 +60,27 @@ impl Environment {
     }
 }
 
-async fn chunks(mut invocation: Invocation) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    while let Some(chunk) = invocation.chunk().await.unwrap() {
-        chunks.push(chunk);
+/// The next chunk; fails if it is held back until something that comes only afterwards.
+async fn next(turn: &mut Invocation) -> Chunk {
+    let chunk = timeout(Duration::from_secs(30), turn.chunk()).await.expect("it is held back");
+    chunk.unwrap().expect("more")
+}
+
+/// Reads until the chunk that contains `what`; returns its arrival.
+async fn arrival(turn: &mut Invocation, what: &str) -> Instant {
+    loop {
+        let chunk = next(turn).await;
+        if String::from_utf8_lossy(&chunk.bytes).contains(what) {
+            return chunk.arrived;
+        }
     }
-    chunks
 }
 
-fn contains(chunk: &Chunk, what: &str) -> bool {
-    String::from_utf8_lossy(&chunk.bytes).contains(what)
-}
-
-/// When the chunk that contains `what` arrived.
-fn arrival(chunks: &[Chunk], what: &str) -> Instant {
-    chunks.iter().find(|chunk| contains(chunk, what)).expect(what).arrived
+/// Opens the gate, behind which the model says `what`; returns how much later it arrived.
+async fn delay(gate: &Gate, turn: &mut Invocation, what: &str) -> Duration {
+    let opened = Instant::now();
+    gate.open();
+    arrival(turn, what).await - opened
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -103,62 +111,60 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
 
 #[tokio::test]
 async fn each_chunk_is_sent_as_soon_as_the_model_produces_it() {
-    const DELTAS: u32 = 8;
-    const GAP: Duration = ms(30);
     let environment = Environment::start().await;
-    environment.script(Script::Paced { chunks: DELTAS, gap: GAP });
-    // On a busy machine some chunks may be late or merged, once; if the function buffered them, they
-    // would be in every try.
-    let mut tries = Vec::new();
-    for turn in 0..5 {
-        let mut chunks = chunks(environment.ask(turn)).await;
-        chunks.retain(|chunk| contains(chunk, "\"text-delta\""));
-        let gaps = chunks.windows(2).map(|pair| pair[1].arrived - pair[0].arrived);
-        let gaps: Vec<_> = gaps.collect();
-        if gaps.len() == DELTAS as usize - 1 && gaps.iter().all(|gap| gap.abs_diff(GAP) < ms(10)) {
-            return;
+    let words = ["one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight"];
+    let model = Gate::default();
+    let steps = words.iter().flat_map(|word| [gate(&model), delta(*word)]);
+    environment.script(steps.chain([stop(), done()]).collect::<Vec<_>>());
+    let mut turn = environment.ask(0);
+    let (late, mut delays) = (Cell::new(Duration::ZERO), Vec::new());
+    let reader = async {
+        // The model produces each one only after its predecessor was sent.
+        for word in words {
+            delays.push(delay(&model, &mut turn, word).await);
         }
-        tries.push(gaps);
+    };
+    tokio::select! {
+        () = reader => {}
+        never = metronome(&late) => match never {},
     }
-    panic!("not {GAP:?} apart: {tries:?}");
+    // A buffer that is flushed at intervals would delay even the quickest by about one of them.
+    let quickest = *delays.iter().min().expect("some");
+    assert!(quickest < ms(10) + late.get(), "{delays:?}, timers are late by {late:?}");
 }
 
 #[tokio::test]
 async fn the_prelude_is_sent_before_the_models_first_output() {
     let environment = Environment::start().await;
-    environment.script([processing(), pause(ms(300)), delta("at last"), stop(), done()]);
-    let chunks = chunks(environment.ask(0)).await;
-    assert!(chunks[0].bytes.starts_with(b"{\"statusCode\":200,"));
-    assert_eq!(chunks[1].bytes[..], [0; 8]);
-    assert!(arrival(&chunks, "at last") - chunks[0].arrived > ms(200));
+    let model = Gate::default();
+    environment.script([processing(), gate(&model), delta("at last"), stop(), done()]);
+    let mut turn = environment.ask(0);
+    assert!(next(&mut turn).await.bytes.starts_with(b"{\"statusCode\":200,"));
+    assert_eq!(next(&mut turn).await.bytes[..], [0; 8]);
+    delay(&model, &mut turn, "at last").await;
 }
 
 #[tokio::test]
-async fn the_first_chunks_are_not_delayed_by_nagles_algorithm() {
+async fn the_first_chunk_is_not_delayed_by_nagles_algorithm() {
     let environment = Environment::start().await;
-    environment.script([
-        processing(),
-        role(),
-        pause(ms(5)),
-        delta("one "),
-        pause(ms(25)),
-        delta("two"),
-        stop(),
-        done(),
-    ]);
-    // The model's output 0, 5 and 30 ms after it accepted, which is when the prelude leaves.
-    let due = [("\"start\"", ms(0)), ("one ", ms(5)), ("two", ms(30))];
-    let mut late = due.map(|_| Vec::new());
+    environment.script([processing(), role(), delta("Buoyancy."), stop(), done()]);
+    let mut delays = Vec::new();
     for turn in 0..9 {
-        let chunks = chunks(environment.ask(turn)).await;
-        let prelude = chunks[0].arrived;
-        for ((what, due), late) in due.iter().zip(&mut late) {
-            late.push((arrival(&chunks, what) - prelude).saturating_sub(*due));
-        }
+        let (mut turn, late) = (environment.ask(turn), Cell::new(Duration::ZERO));
+        let reader = async {
+            let prelude = next(&mut turn).await.arrived;
+            arrival(&mut turn, "\"start\"").await - prelude
+        };
+        let delay = tokio::select! {
+            delay = reader => delay,
+            never = metronome(&late) => match never {},
+        };
+        delays.push(delay.saturating_sub(late.get()));
+        while turn.chunk().await.unwrap().is_some() {}
     }
-    // Nagle's algorithm would delay all three until 40 ms after the prelude.
-    let late = late.map(median);
-    assert!(late.iter().all(|late| *late < ms(5)), "late by {late:?}");
+    // Nagle's algorithm would delay it until the prelude is acknowledged, which takes 40 ms.
+    let median = median(delays);
+    assert!(median < ms(5), "{median:?}");
 }
 
 #[tokio::test]
@@ -260,7 +266,7 @@ async fn a_turn_leaves_metrics_and_its_trace_id_in_every_log_line_and_upstream_r
         let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         lines.filter_map(|line| line[name].as_f64()).collect::<Vec<_>>()
     };
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if metric("PromptTokens").len() == 2 {
             break;
         }
@@ -280,7 +286,7 @@ async fn a_turn_leaves_metrics_and_its_trace_id_in_every_log_line_and_upstream_r
     environment.ask(2).collect().await.unwrap();
     environment.script([role(), delta("Because "), cut()]);
     environment.ask(3).collect().await.unwrap();
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if metric("TurnFailed").len() == 4 {
             break;
         }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::generation::{Identity, Progress};
 use crate::request::words;
-use crate::script::{Citation, ErrorCode, LineEnding, Step, Stream, Usage, Writes};
+use crate::script::{Citation, ErrorCode, Gate, LineEnding, Step, Stream, Usage, Writes};
 
 /// One action of the server in a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Write(Bytes, Progress),
     Wait(Duration),
+    Gate(Gate),
     Heartbeat(Duration, Bytes),
     Paced { frame: Bytes, gap: Duration, left: u32 },
     Cut(Bytes),
@@ -27,7 +28,7 @@ impl Act {
         match self {
             Self::Write(_, progress) => progress,
             Self::Paced { left, .. } => Progress::tokens(left),
-            Self::Wait(_) | Self::Heartbeat(..) | Self::Cut(_) | Self::Silent => {
+            Self::Wait(_) | Self::Gate(_) | Self::Heartbeat(..) | Self::Cut(_) | Self::Silent => {
                 Progress::default()
             }
         }
@@ -155,6 +156,7 @@ impl Form<'_> {
             Step::Done => self.event("data: [DONE]"),
             Step::Raw(bytes) => bytes.clone(),
             Step::Pause(time) => return Rendered::Act(Act::Wait(*time)),
+            Step::Gate(gate) => return Rendered::Act(Act::Gate(gate.clone())),
             Step::Heartbeat(every) => {
                 let beat = self.event(": OPENROUTER PROCESSING");
                 return Rendered::Act(Act::Heartbeat(*every, beat));

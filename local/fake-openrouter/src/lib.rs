@@ -66,6 +66,7 @@ mod completions;
 mod connection;
 mod errors;
 mod frames;
+mod gate;
 mod generation;
 mod memory;
 mod models;

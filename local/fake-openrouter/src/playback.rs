@@ -59,6 +59,7 @@ impl Playback {
                     return Some(bytes);
                 }
                 Act::Wait(time) => sleep(time).await,
+                Act::Gate(gate) => gate.passed().await,
                 Act::Heartbeat(every, beat) => {
                     sleep(every).await;
                     self.acts.push_front(Act::Heartbeat(every, beat.clone()));

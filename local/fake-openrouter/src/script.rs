@@ -14,6 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+pub use crate::gate::Gate;
+
 /// A model's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Script {
@@ -66,7 +68,7 @@ pub enum LineEnding {
 }
 
 /// How frames become writes. A write is one HTTP chunk, flushed before the next is made; frames on two sides
-/// of a pause never share a write.
+/// of a pause or a gate never share a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Writes {
     /// One write for each frame.
@@ -115,6 +117,8 @@ pub enum Step {
     Raw(Bytes),
     /// Nothing for this long.
     Pause(Duration),
+    /// Nothing until the gate is opened.
+    Gate(Gate),
     /// A comment at this interval, for ever.
     Heartbeat(Duration),
     /// The start of a chunk, then the end of the TCP connection.
@@ -170,7 +174,7 @@ impl Stream {
         self
     }
 
-    /// Sends everything between two pauses in one write.
+    /// Sends everything between two pauses or gates in one write.
     #[must_use]
     pub fn burst(mut self) -> Self {
         self.writes = Writes::Burst;
@@ -317,6 +321,11 @@ pub fn raw(bytes: impl Into<Bytes>) -> Step {
 /// A [`Step::Pause`].
 pub fn pause(time: Duration) -> Step {
     Step::Pause(time)
+}
+
+/// A [`Step::Gate`].
+pub fn gate(gate: &Gate) -> Step {
+    Step::Gate(gate.clone())
 }
 
 /// A [`Step::Heartbeat`].

@@ -126,15 +126,21 @@ async fn a_second_start_keeps_the_data_and_does_not_wait() {
     assert_eq!(ask(checkout.cache_port, "SET kept value"), "+OK");
     servers.stop().await;
 
-    let given = Instant::now();
     let servers = Servers::start(checkout.settings()).await.unwrap();
-    let taken = given.elapsed();
     assert_eq!(query(&url, "table kept").await.as_deref(), Some("a row"));
     assert_eq!(ask(checkout.cache_port, "GET kept"), "value");
     fs::write(servers.directory().join("dynamodb.sqlite"), "what others keep there").unwrap();
     servers.stop().await;
-    // The two-second delay of a restarted primary alone would take longer.
-    assert!(taken < Duration::from_secs(2), "{taken:?}");
+
+    // The two-second delay of a restarted primary would lengthen every start, a busy machine only some.
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        let began = Instant::now();
+        let servers = Servers::start(checkout.settings()).await.unwrap();
+        starts.push(began.elapsed());
+        servers.stop().await;
+    }
+    assert!(*starts.iter().min().unwrap() < Duration::from_secs(2), "{starts:?}");
 
     forget(checkout.settings()).await.unwrap();
     assert!(!checkout.directory.join("dev").exists());

@@ -32,7 +32,7 @@ pub use collector::{Collector, Export, attribute};
 pub use events::{CHAT, QUESTION, SESSION, event, event_json, question_json};
 pub use lambda::{Function, Rie};
 pub use mailbox::Mailbox;
-pub use metronome::metronome;
+pub use metronome::{Stopwatch, metronome};
 pub use repository::{repository, repository_file};
 pub use stack::{ORIGIN, TestStack};
 pub use template::{Deployed, deployed_variables, example_variables};

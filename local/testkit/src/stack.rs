@@ -216,14 +216,14 @@ impl TestStack {
     /// Polls until `sql` counts `expected`, for effects that follow the end of a response.
     pub async fn until_count(&self, expected: i64, sql: &str) {
         let owner = self.owner().await;
-        for _ in 0..200 {
+        for _ in 0..1500 {
             let count: i64 = owner.query_one(sql, &[]).await.unwrap().get(0);
             if count == expected {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("not {expected} within four seconds: {sql}");
+        panic!("not {expected} within half a minute: {sql}");
     }
 }
 

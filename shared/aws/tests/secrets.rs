@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_aws::{FakeAws, Trouble};
 use secrecy::ExposeSecret;
 use shared_aws::{Aws, Secrets, SecretsError, references};
 use shared_core::env::Env;
+use tokio::time::Instant;
 
 fn account(fake: &FakeAws) -> Aws {
     let variables = fake.variables();
@@ -155,7 +156,8 @@ async fn throttled_and_failed_calls_are_retried_twice_at_most() {
     assert_eq!(fake.calls().len(), 6);
 }
 
-#[tokio::test]
+// The clock is paused: the wait is virtual, and a busy machine adds nothing to it.
+#[tokio::test(start_paused = true)]
 async fn a_timeout_comes_within_six_seconds() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &Trouble::Slow(Duration::from_mins(1)));

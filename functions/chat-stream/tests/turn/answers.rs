@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use fake_openrouter::script::{comment, delta, done, pause, stop, usage};
+use fake_openrouter::script::{Gate, comment, delta, done, gate, stop, usage};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::{Answer, TestStack};
+use tokio::time::timeout;
 
 use crate::chat::{Chat, body};
+use crate::reading::{Reading, text_of};
 
 #[tokio::test]
 async fn an_answer_streams_and_is_stored() {
@@ -163,12 +165,12 @@ async fn however_the_provider_cuts_and_ends_its_lines_the_answer_is_the_same() {
 #[tokio::test]
 async fn each_chunk_is_sent_when_it_arrives() {
     let chat = Chat::start().await;
-    let gap = Duration::from_millis(100);
+    let provider = Gate::default();
     let steps = [
         delta("a"),
-        pause(gap),
+        gate(&provider),
         delta("b"),
-        pause(gap),
+        gate(&provider),
         comment("hm"),
         delta("c"),
         stop(),
@@ -176,42 +178,28 @@ async fn each_chunk_is_sent_when_it_arrives() {
         done(),
     ];
     chat.stack.provider.script("fake/mine", steps);
-    let request = body("the-chat", "fake/mine", "hi");
-    let request = chat.client.with_json("POST", "/api/chat", request.to_string());
-    let mut body = chat.client.open(request).await.into_body();
-    let mut arrivals = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let text = String::from_utf8(frame.unwrap().into_data().unwrap().to_vec()).unwrap();
-        let deltas = text.matches("text-delta").count();
-        assert!(deltas <= 1, "merged: {text}");
-        if deltas == 1 {
-            arrivals.push(tokio::time::Instant::now());
-        }
+    let mut reading = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
+    // The provider sends none before its predecessor has arrived here.
+    for delta in [r#""delta":"a""#, r#""delta":"b""#, r#""delta":"c""#] {
+        let arrives = reading.until(delta);
+        timeout(Duration::from_secs(30), arrives).await.expect("it is held back");
+        provider.open();
     }
-    assert_eq!(arrivals.len(), 3);
-    for pair in arrivals.windows(2) {
-        let gap = pair[1] - pair[0];
-        assert!((60..400).contains(&gap.as_millis()), "{gap:?}");
-    }
+    assert_eq!(text_of(&reading.rest().await), "abc");
 }
 
 #[tokio::test]
 async fn a_client_that_disconnects_loses_nothing() {
     let chat = Chat::start().await;
-    let steps = [
-        delta("one "),
-        pause(Duration::from_millis(200)),
-        delta("two"),
-        stop(),
-        usage(1, 2, 0.1),
-        done(),
-    ];
+    let end = Gate::default();
+    let steps = [delta("one "), gate(&end), delta("two"), stop(), usage(1, 2, 0.1), done()];
     chat.stack.provider.script("fake/mine", steps);
     let request =
         chat.client.with_json("POST", "/api/chat", body("the-chat", "fake/mine", "hi").to_string());
     let mut stream = chat.client.open(request).await.into_body();
     stream.frame().await.unwrap().unwrap();
     drop(stream);
+    end.open();
     chat.tasks.finish().await;
     assert_eq!(chat.stored().await, ("complete".into(), "one two".into(), None));
 }
@@ -223,7 +211,7 @@ async fn a_client_that_disconnects_before_the_model_accepts_loses_nothing_either
     let request =
         chat.client.with_json("POST", "/api/chat", body("the-chat", "fake/mine", "hi").to_string());
     // A server drops the handler of a client that disconnects; here after its first poll.
-    let response = tokio::time::timeout(Duration::from_micros(1), chat.client.open(request)).await;
+    let response = timeout(Duration::from_micros(1), chat.client.open(request)).await;
     drop(response);
     chat.tasks.finish().await;
     assert_eq!(chat.stored().await, ("complete".into(), "said".into(), None));

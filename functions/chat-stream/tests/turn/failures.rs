@@ -5,7 +5,8 @@ use std::time::Duration;
 use fake_openrouter::script::{delta, error, stop};
 use serde_json::json;
 use shared_lambda::Tasks;
-use testkit::{Client, TestStack};
+use testkit::{Client, Stopwatch, TestStack};
+use tokio::time::timeout;
 
 use crate::app::app;
 use crate::chat::{Chat, body};
@@ -91,17 +92,17 @@ async fn a_silent_model_gets_heartbeats_and_then_a_timeout() {
     stack.set("MODEL_IDLE_TIMEOUT_SECONDS", "3");
     let chat = Chat::on(stack).await;
     for model in ["fake/silent", "fake/comments"] {
-        let began = tokio::time::Instant::now();
+        let watch = Stopwatch::start();
         let answer = chat.ask(model, "hi").await;
         assert_eq!(answer.stream_error()["error"]["code"], "model_timed_out", "{model}");
         assert_eq!(answer.body.matches(": still here\n").count(), 2, "{model}");
-        let elapsed = began.elapsed().as_secs_f64();
-        assert!((2.9..4.5).contains(&elapsed), "{model} {elapsed}");
+        assert!(watch.elapsed() >= Duration::from_secs(3), "{model} {watch:?}");
+        let taken = watch.elapsed_on_time();
+        assert!(taken < Duration::from_millis(4500), "{model} {taken:?}");
     }
     // The request to the provider was cancelled.
-    tokio::time::timeout(Duration::from_secs(2), chat.stack.provider.wait_for_dropped_streams(2))
-        .await
-        .unwrap();
+    let cancelled = chat.stack.provider.wait_for_dropped_streams(2);
+    timeout(Duration::from_secs(30), cancelled).await.unwrap();
     assert_eq!(chat.ask("fake/hang", "hi").await.refusal(), (504, "model_timed_out".into()));
 }
 

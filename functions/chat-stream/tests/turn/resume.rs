@@ -1,13 +1,13 @@
 //! Streams that are followed at another process, or resumed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use fake_openrouter::Script;
-use fake_openrouter::script::{delta, done, pause, silent, stop};
+use fake_openrouter::script::{Gate, delta, done, gate, pause, silent, stop};
 use futures_util::future::join_all;
 use serde_json::json;
-use testkit::Client;
+use testkit::{Client, Stopwatch};
 
 use crate::app::app;
 use crate::chat::{Chat, body};
@@ -129,15 +129,16 @@ async fn of_fifty_followers_a_slow_one_delays_no_other() {
     // Reads one chunk, and then no more until all others are done.
     let mut slow = Reading::get(&elsewhere, STREAM).await;
     assert!(slow.more().await);
+    let watch = Stopwatch::start();
     let readers = join_all((0..READERS).map(async |_| {
         let reading = Reading::get(&elsewhere, STREAM).await.rest().await;
-        (reading, Instant::now())
+        (reading, watch.elapsed_on_time())
     }));
-    let first = async { (first.rest().await, Instant::now()) };
+    let first = async { (first.rest().await, watch.elapsed_on_time()) };
     let ((first, ended), readers) = tokio::join!(first, readers);
     for (reader, at) in readers {
         assert_eq!(frames(&reader), frames(&first));
-        let late = at.saturating_duration_since(ended);
+        let late = at.saturating_sub(ended);
         assert!(late < Duration::from_millis(500), "{late:?} behind");
     }
     assert_eq!(frames(&slow.rest().await), frames(&first));
@@ -161,7 +162,8 @@ async fn without_the_cache_a_turn_goes_on_and_cannot_be_followed_or_stopped() {
     let mut stack = testkit::TestStack::start().await;
     stack.set("CACHE_URL", "redis://127.0.0.1:1");
     let chat = Chat::on(stack).await;
-    let steps = [delta("one "), pause(Duration::from_millis(800)), delta("two"), stop(), done()];
+    let end = Gate::default();
+    let steps = [delta("one "), gate(&end), delta("two"), stop(), done()];
     chat.stack.provider.script("fake/mine", steps);
     let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     first.until("one ").await;
@@ -177,6 +179,7 @@ async fn without_the_cache_a_turn_goes_on_and_cannot_be_followed_or_stopped() {
     let mut again = body("the-chat", "fake/mine", "hi");
     again["message"]["id"] = json!("another-question");
     assert_eq!(chat.client.post("/api/chat", &again).await.refusal().1, "turn_running");
+    end.open();
     assert_eq!(text_of(&first.rest().await), "one two");
     assert_eq!(chat.stored().await.0, "complete");
 }

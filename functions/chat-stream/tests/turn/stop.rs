@@ -1,11 +1,12 @@
 //! Answers that the user stops, or a shutdown interrupts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use fake_openrouter::Script;
 use fake_openrouter::script::{delta, processing, silent};
 use serde_json::json;
+use testkit::Stopwatch;
 
 use crate::chat::{Chat, body};
 use crate::reading::{Reading, frames, text_of};
@@ -23,10 +24,10 @@ async fn a_stop_at_another_process_cancels_the_upstream_and_keeps_the_text() {
     let elsewhere = chat.elsewhere();
     let reader = Reading::get(&elsewhere, STREAM).await;
 
-    let asked = Instant::now();
+    let watch = Stopwatch::start();
     let upstream_gone = async {
         chat.stack.provider.wait_for_dropped_streams(1).await;
-        asked.elapsed()
+        watch.elapsed_on_time()
     };
     let request = elsewhere.request("POST", STOP, Body::empty());
     let (stopped, upstream_gone) = tokio::join!(elsewhere.send(request), upstream_gone);

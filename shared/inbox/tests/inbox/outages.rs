@@ -1,9 +1,12 @@
 //! Outages and errors of DynamoDB.
+//!
+//! Where the time matters the clock is paused: waits are virtual, and a busy machine adds nothing to them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_aws::{FakeAws, Trouble};
 use shared_inbox::InboxError;
+use tokio::time::{Instant, pause, resume};
 
 use crate::setup::{LETTERS, Stack, inbox, letter, now};
 
@@ -31,6 +34,7 @@ async fn a_refused_connection_fails_at_once_and_the_inbox_recovers() {
     let waiting = &stack.page().await.items[0];
 
     stack.dynamodb.stop().await;
+    pause();
     let began = Instant::now();
     let errors = [
         stack.inbox.put_item(&letter(2)).await.unwrap_err(),
@@ -44,12 +48,13 @@ async fn a_refused_connection_fails_at_once_and_the_inbox_recovers() {
         assert!(error.to_string().starts_with("DynamoDB: cannot be reached"), "{error}");
     }
 
+    resume();
     stack.dynamodb.start_again().await.unwrap();
     stack.inbox.put_item(&letter(2)).await.unwrap();
     assert_eq!(stack.page().await.items.len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_timeout_is_retried_and_comes_within_three_seconds() {
     let fake = FakeAws::start().await.unwrap();
     fake.script(9, &Trouble::Slow(Duration::from_mins(1)));

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
 use shared_core::env::Env;
@@ -10,6 +11,7 @@ use shared_openrouter::{OpenRouter, OpenRouterConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 
@@ -65,6 +67,34 @@ pub(crate) async fn answering(answer: String) -> (String, JoinSet<()>) {
         }
     });
     (base_url, server)
+}
+
+/// Asserts that `call` gives up after exactly `patience`; returns its result. Its server answers with these
+/// bytes and then nothing more. The clock is paused once they are sent: the wait is virtual, and a busy
+/// machine adds nothing to it.
+pub(crate) async fn gives_up_after<T>(
+    patience: Duration,
+    answer: &str,
+    call: impl AsyncFnOnce(String) -> T,
+) -> T {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let began = Instant::now();
+    let stalling = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await;
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        time::pause();
+        (Instant::now(), socket)
+    };
+    let call = time::timeout(Duration::from_hours(1), call(base_url));
+    let (result, (paused, _socket)) = tokio::join!(call, stalling);
+    assert!(began.elapsed() >= patience, "after {:?}", began.elapsed());
+    // Not all of `patience`: it began to wait before. A timer is rounded up to a millisecond.
+    let waited = paused.elapsed();
+    assert!(waited <= patience + Duration::from_millis(1), "after {waited:?}");
+    time::resume();
+    result.unwrap()
 }
 
 /// Captures all logs of this thread, libraries included, until it is dropped.

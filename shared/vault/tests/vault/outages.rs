@@ -1,13 +1,15 @@
 //! KMS unreachable, throttling or refusing.
+//!
+//! Where the time matters the clock is paused: waits are virtual, and a busy machine adds nothing to them.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_aws::{FakeAws, KeyState, Trouble};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use shared_vault::{Vault, VaultError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::setup::{SECRET, Stored, data_key};
 
@@ -53,7 +55,7 @@ async fn a_failure_is_not_reused_while_a_waiter_has_yet_to_see_it() {
     busy.await.unwrap_err();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_kms_timeout_comes_within_six_seconds_and_the_next_call_recovers() {
     let stored = Stored::new().await;
     let vault = stored.vault();
@@ -79,7 +81,7 @@ async fn a_refused_connection_is_unavailable() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_waiter_does_not_cancel_the_shared_call() {
     let stored = Stored::new().await;
     let vault = stored.vault();
@@ -91,7 +93,7 @@ async fn a_cancelled_waiter_does_not_cancel_the_shared_call() {
     assert_eq!(stored.unwrapped(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_abandoned_call_is_retried_by_the_next_request() {
     let stored = Stored::new().await;
     let vault = stored.vault();
