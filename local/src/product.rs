@@ -153,15 +153,15 @@ impl Product {
             self.tasks.finish().await;
             Ok(())
         };
-        let hurry = async {
+        let shutdown = async {
             let _ = is_stopping.await;
             sleep(patience).await;
-            self.tasks.hurry();
+            self.tasks.shut_down();
             std::future::pending().await
         };
         tokio::select! {
             served = serve => served,
-            never = hurry => never,
+            never = shutdown => never,
         }
     }
 }

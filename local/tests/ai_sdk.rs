@@ -34,7 +34,7 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     let mut stack = TestStack::start().await;
     stack.set("APP_ORIGIN", &origin);
     stack.set("MODEL_IDLE_TIMEOUT_SECONDS", IDLE_TIMEOUT_SECONDS);
-    stack.set("HEARTBEAT_SECONDS", "1");
+    stack.set("KEEP_ALIVE_SECONDS", "1");
     let ending = [End::ShutDown, End::Killed].map(|end| TurnEnd::start(&stack, end));
     let product = product(&stack.env());
 

@@ -15,9 +15,9 @@ pub struct ChatConfig {
     /// `BODY_LIMIT_BYTES`: the maximum size of a request body, 1 MiB by default; the AI SDK's client
     /// sends the whole history along.
     pub body_limit: usize,
-    /// `HEARTBEAT_SECONDS`: a stream without an event for this long sends a heartbeat comment, 10 s
+    /// `KEEP_ALIVE_SECONDS`: a stream without an event for this long sends a keep-alive comment, 10 s
     /// by default.
-    pub heartbeat: Duration,
+    pub keep_alive: Duration,
     /// `TURN_SECONDS`: the deadline of a turn, from its question on, 280 s by default; Lambda's timeout of
     /// the function is 300 s.
     pub longest_turn: Duration,
@@ -31,7 +31,7 @@ impl ChatConfig {
                 .optional("SYSTEM_PROMPT")
                 .unwrap_or_else(|| DEFAULT_SYSTEM_PROMPT.to_owned()),
             body_limit: env.parsed("BODY_LIMIT_BYTES", 1024 * 1024)?,
-            heartbeat: env.seconds("HEARTBEAT_SECONDS", 10)?,
+            keep_alive: env.seconds("KEEP_ALIVE_SECONDS", 10)?,
             longest_turn: env.seconds("TURN_SECONDS", 280)?,
         })
     }

@@ -1,7 +1,7 @@
 //! `POST /api/chat`: one turn, from the question to the end of the answer, as a stream; and beside it
 //! resuming a running turn (`GET /api/chat/{id}/stream`) and stopping it (`POST /api/chat/{id}/stop`).
 //!
-//! Start reading at [`turn`], which writes the live log; `reader` follows it.
+//! Start reading at [`turn`], which writes the live log; `live::reader` follows it.
 
 mod config;
 mod live;

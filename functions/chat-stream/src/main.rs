@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use chat_stream::{ChatConfig, Deps, app};
 use shared_cache::Cache;
-use shared_core::billing::Plans;
-use shared_core::models::ModelTable;
+use shared_core::{billing::Plans, models::ModelTable};
 use shared_http::{AppContext, Tokens};
 use shared_inbox::Inbox;
 use shared_lambda::{serve_streaming, start, system_clock, system_entropy};
@@ -20,7 +19,6 @@ fn main() -> ExitCode {
         let database = Database::from_env(init.env(), system_clock())?;
         init.early(cache.clone().warm());
         init.early(database.clone().warm_for_turns());
-
         let env = init.with_secrets().await?;
         let openrouter = OpenRouter::from_env(&env)?;
         init.tasks().spawn(openrouter.clone().warm());

@@ -14,7 +14,7 @@ use shared_cache::Subject;
 use shared_core::billing::PlanId;
 use shared_core::identity::Session;
 use shared_core::keys::{DataKeyId, KeyError, KeyPolicy, ProviderKey, Sealed, WrappedKey};
-use shared_http::{ApiError, CurrentUser, ErrorBody, Json, RateLimit, key_policy_schema};
+use shared_http::{ApiError, CurrentUser, ErrorBody, Json, RateLimitHeaders, key_policy_schema};
 use shared_postgres::{KeyChange, NewKey, StoredKey};
 use utoipa::ToSchema;
 
@@ -94,14 +94,14 @@ async fn take_change(
     session: &Session,
     plan: Option<&PlanId>,
     now: Timestamp,
-) -> Result<RateLimit, KeyError> {
+) -> Result<RateLimitHeaders, KeyError> {
     let limit = deps.plans.of(plan).key_change_limit();
     let subject = Subject::User(session.user);
     let permit = deps.cache.acquire_any(&subject, "key-changes", &[limit], now).await;
     let permit = permit.map_err(unavailable)?;
     let status = permit.statuses().first().ok_or_else(|| unavailable("a limit has no status"))?;
     status.allowed()?;
-    Ok(RateLimit::from(*status))
+    Ok(RateLimitHeaders::from(*status))
 }
 
 /// Checks, encrypts and stores the key.

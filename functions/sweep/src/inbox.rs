@@ -83,7 +83,7 @@ async fn rejected(
     waiting: &WaitingItem,
     error: StoreError,
 ) -> Result<(), WorkError> {
-    if !run.is_postgres_there().await {
+    if !run.can_reach_postgres().await {
         return Err(error.into());
     }
     let (item, attempts) = (&waiting.item.id, waiting.attempts() + 1);

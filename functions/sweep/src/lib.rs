@@ -8,7 +8,7 @@
 //! anywhere, because each step is one statement that changes a row only if it still is what was read
 //! (compare-and-set), and what was not reached is left to the next run.
 //!
-//! The inbox comes first: it has how turns really ended, of which their live logs have only the beginning.
+//! The inbox comes first: it has the true ends of turns, whose live logs may hold only the beginning.
 
 mod inbox;
 mod key_rotation;
@@ -34,8 +34,8 @@ use shared_vault::{Vault, VaultError};
 
 pub use report::SweepReport;
 
-/// Part of an invocation's time that is reserved for the last statement: as long as one may take.
-const LAST_STATEMENT: Duration = Duration::from_secs(20);
+/// Part of an invocation's time that is reserved for the last step: a look-up and a statement, with their retries.
+const LAST_STEP: Duration = Duration::from_secs(20);
 
 /// Dependencies of this function.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub async fn handle(
 ) -> Result<SweepReport, lambda_runtime::Error> {
     let now = u64::try_from(deps.clock.now().as_millisecond()).unwrap_or_default();
     let left = Duration::from_millis(event.context.deadline.saturating_sub(now));
-    let result = sweep(deps, left.saturating_sub(LAST_STATEMENT)).await;
+    let result = sweep(deps, left.saturating_sub(LAST_STEP)).await;
     let report = match &result {
         Ok(report) => report,
         Err(error) => &error.report,
@@ -111,7 +111,7 @@ pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepErro
     let results = [
         ("inbox", Box::pin(inbox::drain(&mut run)).await),
         ("orphaned turns", Box::pin(orphaned_turns::close(&mut run)).await),
-        ("missing usage", Box::pin(missing_usage::ask(&mut run)).await),
+        ("missing usage", Box::pin(missing_usage::backfill(&mut run)).await),
         ("key rotation", Box::pin(key_rotation::rotate_keys(&mut run)).await),
         // The next kind of work goes here.
     ];
@@ -143,8 +143,8 @@ impl Run<'_> {
         is_over
     }
 
-    /// Whether Postgres is available, so that the statement it just rejected says nothing about the next one.
-    async fn is_postgres_there(&self) -> bool {
+    /// Whether Postgres can be reached: then the fault is in the statement that it has just rejected.
+    async fn can_reach_postgres(&self) -> bool {
         self.deps.jobs.ping().await.is_ok()
     }
 }

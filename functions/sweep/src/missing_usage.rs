@@ -26,12 +26,12 @@ const PAGE: usize = 100;
 const KNOWN_AFTER: Duration = Duration::from_secs(5);
 /// Usage that is unknown by then is looked up once an hour, so that what will never be known does not take
 /// the time of each run.
-const ASKED_EACH_RUN_FOR: Duration = Duration::from_mins(15);
+const LOOKED_UP_EACH_RUN_FOR: Duration = Duration::from_mins(15);
 const GIVEN_UP_AFTER: Duration = Duration::from_hours(24);
 
-pub(crate) async fn ask(run: &mut Run<'_>) -> Result<(), WorkError> {
+pub(crate) async fn backfill(run: &mut Run<'_>) -> Result<(), WorkError> {
     let now = run.deps.clock.now();
-    let mut since = now - if begins_an_hour(now) { GIVEN_UP_AFTER } else { ASKED_EACH_RUN_FOR };
+    let mut since = now - if begins_an_hour(now) { GIVEN_UP_AFTER } else { LOOKED_UP_EACH_RUN_FOR };
     loop {
         let page = run.deps.jobs.missing_usage(since, now - KNOWN_AFTER, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
@@ -40,22 +40,22 @@ pub(crate) async fn ask(run: &mut Run<'_>) -> Result<(), WorkError> {
             if run.is_out_of_time() {
                 return Ok(());
             }
-            let is_known = price(run.deps, turn).await?;
+            let is_known = look_up(run.deps, turn).await?;
             run.report.add(BACKFILLED, u64::from(is_known));
         }
     }
 }
 
-/// The schedule runs once a minute.
+/// True for one run of each hour: the schedule runs once a minute.
 fn begins_an_hour(now: Timestamp) -> bool {
     now.as_second().rem_euclid(3600) < 60
 }
 
-/// Returns whether the usage is known now.
-async fn price(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
+/// Looks up the usage of a turn, and stores it; returns whether it is known now.
+async fn look_up(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
     let key = match &turn.byok {
         None => None,
-        Some(byok) => match opened(deps, turn.user, byok).await? {
+        Some(byok) => match decrypt_key(deps, turn.user, byok).await? {
             Some(key) => Some(key),
             None => return Ok(false),
         },
@@ -80,7 +80,7 @@ async fn price(deps: &Deps, turn: &MissingUsage) -> Result<bool, WorkError> {
 }
 
 /// Returns `None` if the key cannot be decrypted: a turn or the key rotation that needs it logs that.
-async fn opened(
+async fn decrypt_key(
     deps: &Deps,
     user: UserId,
     key: &EncryptedKey,

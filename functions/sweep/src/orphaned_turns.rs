@@ -24,10 +24,10 @@ pub(crate) const COUNTERS: [Counter; 3] = [CLOSED, KEPT, STUCK];
 
 const PAGE: usize = 100;
 
-/// A live log is kept for an hour after its last frame. Until then it may be readable once the cache is back.
+/// After this, a live log has expired, and the turn is closed without text. Before, the cache may come back with it.
 const LOG_IS_GONE_AFTER: Duration = Duration::from_mins(70);
 
-/// Each run retries. A turn that is open for so long cannot be closed.
+/// A turn that is open for so long, although each run retries, raises the alarm.
 const ALARM_AFTER: Duration = Duration::from_mins(10);
 
 pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
@@ -52,7 +52,7 @@ pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
     state.failure.map_or(Ok(()), Err)
 }
 
-/// Why turns stay open.
+/// State shared by the turns of one run.
 struct RunState {
     /// The live logs; `None` once the cache has failed: an unavailable one is slow to fail, so no retry.
     logs: Option<Cache>,
@@ -85,7 +85,7 @@ async fn close_one(
             Ok(false)
         }
         // Does not block the closing of turns that began later.
-        Err(error) if run.is_postgres_there().await => {
+        Err(error) if run.can_reach_postgres().await => {
             tracing::error!(answer = %turn.answer, %error, "an orphaned turn cannot be closed");
             state.failure = Some(error.into());
             Ok(true)
@@ -128,7 +128,7 @@ async fn close_unless_running(
     log: &LiveLog,
     interrupt: impl AsyncFnOnce(&Answer) -> Result<bool, StoreError>,
 ) -> Result<LogResult, CloseError> {
-    match log.read(u64::MAX).await?.state {
+    match log.state().await? {
         LogState::Running => Ok(LogResult::Running),
         // A turn whose log has ended could not be stored, not even in the inbox.
         LogState::Ended | LogState::Orphaned | LogState::Absent => {

@@ -58,9 +58,8 @@ impl SweepReport {
 
     /// Notes a number that was looked up.
     pub(crate) fn set(&mut self, counter: Counter, number: u64) {
-        match self.counts.iter_mut().find(|(known, _)| *known == counter) {
-            Some((_, count)) => *count = Some(number),
-            None => self.counts.push((counter, Some(number))),
+        if let Some((_, count)) = self.counts.iter_mut().find(|(known, _)| *known == counter) {
+            *count = Some(number);
         }
     }
 

@@ -9,14 +9,14 @@ mod codes;
 mod config;
 mod connection;
 mod keys;
-mod limits;
 mod live_log;
+mod rate_limit;
 mod serverless;
 
 pub use codes::Codes;
 pub use config::{CacheConfig, Pepper};
 pub use connection::{Cache, CacheError};
 pub use keys::Subject;
-pub use limits::Permit;
 pub use live_log::{Batch, LiveLog, LogContents, LogPage, LogState};
+pub use rate_limit::Permit;
 pub use serverless::{CacheState, DescribeError, Serverless};

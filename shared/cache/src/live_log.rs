@@ -253,6 +253,11 @@ impl LiveLog {
         Ok(LogPage { batches, state, has_more, generation })
     }
 
+    /// Reads the state of the log.
+    pub async fn state(&self) -> Result<LogState, CacheError> {
+        Ok(self.read(u64::MAX).await?.state)
+    }
+
     /// Reads the whole log, up to the first gap.
     pub async fn read_all(&self) -> Result<LogContents, CacheError> {
         let mut contents = LogContents::default();

@@ -10,7 +10,7 @@ use shared_lambda::{Metric, measure, system_clock, system_entropy};
 
 use crate::HttpConfig;
 
-/// Clock, randomness, and the middleware of every app. Cheap to clone.
+/// Configuration, clock and randomness of an app. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppContext {
     inner: Arc<Inner>,
@@ -31,7 +31,7 @@ impl AppContext {
         Ok(Self::new(&HttpConfig::from_env(env)?, system_clock(), system_entropy()))
     }
 
-    /// A context for one origin.
+    /// A context of these parts.
     pub fn new(config: &HttpConfig, clock: Clock, entropy: Entropy) -> Self {
         Self {
             inner: Arc::new(Inner {

@@ -17,7 +17,7 @@ use shared_core::models::{CatalogueError, ModelError};
 use shared_core::store::StoreError;
 use utoipa::ToSchema;
 
-use crate::{ErrorCode, RateLimit};
+use crate::{ErrorCode, RateLimitHeaders};
 
 /// `retry-after` while a store is away: an immediate retry would only add to its load.
 const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ pub struct ApiError {
     message: String,
     details: Option<Value>,
     retry_after: Option<Duration>,
-    rate_limit: Option<RateLimit>,
+    rate_limit: Option<RateLimitHeaders>,
 }
 
 /// The body of every error response, and the `errorText` of a stream that breaks off.

@@ -16,7 +16,7 @@ mod key_schemas;
 mod middleware;
 mod origin_secret;
 mod page;
-mod rate_limit;
+mod rate_limit_headers;
 mod token;
 mod user;
 
@@ -31,6 +31,6 @@ pub use json::{Empty, Json};
 pub use key_schemas::{KeyStatusSchema, key_policy_schema};
 pub use middleware::{app, wrap};
 pub use page::{PageBody, PageQuery, Paging, number_within};
-pub use rate_limit::RateLimit;
+pub use rate_limit_headers::RateLimitHeaders;
 pub use token::{SessionKeys, Tokens};
 pub use user::UserBody;

@@ -30,9 +30,8 @@ where
     wrap(routes.with_state(deps.clone()), &AppContext::from_ref(&deps))
 }
 
-/// Wraps `routes` in the common middleware: an id and a log line per request, refusal of requests
-/// from other sites or bypassing the distribution, and errors in one form, even for panics and unknown
-/// paths.
+/// Wraps `routes` in the common middleware: an id and a log line per request, rejection of cross-site requests and of
+/// requests that bypass the distribution, and errors in one form, even for panics and unknown paths.
 pub fn wrap(routes: Router, app: &AppContext) -> Router {
     routes
         .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"))

@@ -58,7 +58,7 @@ impl OriginSecret {
     }
 }
 
-/// Compares in constant time: the duration reveals the number of parts, and nothing of their content.
+/// Compares in constant time: the duration reveals the number of parts and their lengths, and nothing of their content.
 /// Both sides may be in the middle of a rotation, and the distribution sends `new,old` as it stands.
 fn have_one_in_common(secret: &str, sent: &[u8]) -> bool {
     let mut found = Choice::from(0);

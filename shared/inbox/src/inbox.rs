@@ -60,7 +60,7 @@ impl Inbox {
 
     /// Stores an item until it is [done](Self::done). Idempotent: a duplicate changes nothing.
     ///
-    /// Gives up after three seconds.
+    /// Gives up after 2.8 seconds.
     pub async fn put_item(&self, item: &InboxItem) -> Result<(), InboxError> {
         let pieces = body::pack(&item.body)?;
         let head = Head::new(item.kind, &item.id, pieces.len());

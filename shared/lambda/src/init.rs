@@ -9,7 +9,7 @@ use shared_core::env::{ConfigError, Env};
 
 use crate::{StartError, Tasks, otel, process_env};
 
-/// A function's initialization: its environment variables, and work that need not wait for them.
+/// A function's initialization: its environment variables, and work that need not wait for secrets.
 ///
 /// Secrets are fetched over the network. Work that needs none, such as connections with IAM
 /// authentication, starts before that and runs concurrently.
@@ -48,7 +48,7 @@ impl Init {
         }
     }
 
-    /// Tasks that outlive a response, and are awaited before the process ends.
+    /// Tasks that outlive a response. [`serve_streaming`](crate::serve_streaming) awaits them at its end.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }

@@ -68,8 +68,8 @@ where
 
 /// Serves responses chunk by chunk, for API Gateway's response streaming and Function URLs.
 ///
-/// Lambda goes on when a client has disconnected, but its runtime stops when a stream cannot be
-/// delivered: then running turns are awaited, so that they are persisted. Concurrency is as in
+/// The handler continues after a client has disconnected. If a chunk cannot be delivered, the runtime returns an error;
+/// running tasks are then awaited. Concurrency is as in
 /// [`serve_buffered`].
 pub async fn serve_streaming<App, B>(app: App, tasks: &Tasks) -> Result<(), StartError>
 where

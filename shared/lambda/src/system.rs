@@ -1,4 +1,4 @@
-//! The one place that asks the system for the time, for randomness and for its environment.
+//! The system's clock, randomness and environment variables.
 
 use shared_core::clock::Clock;
 use shared_core::env::Env;

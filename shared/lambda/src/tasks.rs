@@ -3,12 +3,12 @@
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Spawns tasks and can wait for them. Lambda freezes a function instance when a response has ended: a task
-/// either ends with its response, as a turn does, or may as well end during a later one.
+/// Spawns tasks and can wait for them. Lambda freezes a function instance when a response has ended: a task must end
+/// with its response, or tolerate a pause until the next request.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
-    hurry: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl Tasks {
@@ -25,12 +25,12 @@ impl Tasks {
     }
 
     /// Asks all tasks to end early with what they have (graceful shutdown).
-    pub fn hurry(&self) {
-        self.hurry.cancel();
+    pub fn shut_down(&self) {
+        self.shutdown.cancel();
     }
 
     /// Waits until tasks are asked to end early.
-    pub async fn hurried(&self) {
-        self.hurry.cancelled().await;
+    pub async fn shutdown_requested(&self) {
+        self.shutdown.cancelled().await;
     }
 }

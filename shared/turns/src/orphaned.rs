@@ -3,7 +3,7 @@
 use shared_cache::{Batch, CacheError, LiveLog};
 use shared_core::chat::{Answer, AnswerError};
 use shared_core::store::StoreError;
-use shared_ui_stream::{DONE, answer_of_frames, last_error};
+use shared_ui_stream::{DONE, answer_of_frames, final_error_frame};
 
 /// Why an orphaned turn could not be closed.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +25,8 @@ pub struct ClosedTurn {
     pub had_ended: bool,
 }
 
-/// Closes an orphaned turn with the text in its log, by `interrupt`, which stores the end unless the turn is closed, and
-/// returns whether it was open. The log gets the same end for its readers. `None` if another process was faster.
+/// Closes an orphaned turn with the text in its log. `interrupt` stores the end if the turn is still open, and returns
+/// whether it was; if so, the log gets the same end, for its readers. `None` if another process has closed it.
 pub async fn close_orphaned(
     log: &LiveLog,
     interrupt: impl AsyncFnOnce(&Answer) -> Result<bool, StoreError>,
@@ -39,7 +39,7 @@ pub async fn close_orphaned(
     let had_ended = logged.frames.ends_with(DONE.as_bytes());
     if !had_ended {
         let number = logged.last + 1;
-        let frames = last_error(number, &interrupted_text());
+        let frames = final_error_frame(number, &interrupted_text());
         let end = Batch { first: number, last: number, frames: &*frames };
         if let Err(error) = log.end(Some(end)).await {
             tracing::warn!(%error, "the live log of an orphaned turn could not be ended");

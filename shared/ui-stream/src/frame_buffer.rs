@@ -21,7 +21,7 @@ const CAPACITY: usize = 4096;
 pub struct Frames {
     /// The first one's number; numbers count from 1.
     pub first: u64,
-    /// The last one's number; 0 if there are none.
+    /// The last one's number. Both are meaningless if there are none.
     pub last: u64,
     /// The frames.
     pub bytes: BytesMut,
@@ -80,8 +80,8 @@ impl FrameBuffer {
     }
 }
 
-/// Creates a buffer whose reader is woken by `flush_bytes` bytes, and at the end: by 1, to get every write at once; by
-/// more where a wake-up per token would delay the writer.
+/// Creates a buffer whose reader wakes when `flush_bytes` are buffered, and at the end. With 1 it gets every write at
+/// once; with more, it is not woken per token, which would delay the writer.
 pub fn frame_buffer(flush_bytes: usize) -> (FrameWriter, FrameReader) {
     let frames = Frames { bytes: BytesMut::with_capacity(CAPACITY), ..Frames::default() };
     let state = State { frames, reader: None, is_over: false, is_reader_gone: false };
@@ -94,7 +94,7 @@ pub fn frame_buffer(flush_bytes: usize) -> (FrameWriter, FrameReader) {
 pub struct FrameWriter(Arc<FrameBuffer>);
 
 impl FrameWriter {
-    /// Appends frames, of which the numbered ones have the numbers `first` to `last`. Does nothing if the reader is gone.
+    /// Appends frames with the numbers `first` to `last` (comments have none). Does nothing if the reader is gone.
     pub fn append(&self, first: u64, last: u64, frames: &[u8]) {
         self.0.change(|state| {
             if state.is_reader_gone {

@@ -13,7 +13,7 @@ use crate::message_metadata::{MessageMetadata, TurnSummary};
 /// The end of a stream, after its last frame.
 pub const DONE: &str = "data: [DONE]\n\n";
 
-/// A heartbeat comment: keeps proxies from closing a quiet stream.
+/// A keep-alive comment: keeps proxies from closing a quiet stream.
 pub const COMMENT: &str = ": still here\n\n";
 
 /// Writes an answer as a stream of frames.
@@ -144,7 +144,7 @@ impl UiStream {
         self.done();
     }
 
-    /// Writes a heartbeat comment.
+    /// Writes a keep-alive comment.
     pub fn comment(&mut self) {
         self.frames.extend_from_slice(COMMENT.as_bytes());
     }
@@ -233,7 +233,7 @@ pub fn error_frame(error_text: &str) -> Vec<u8> {
 }
 
 /// The last frame of an orphaned turn's stream, an error with the number `number`, and the end.
-pub fn last_error(number: u64, error_text: &str) -> Vec<u8> {
+pub fn final_error_frame(number: u64, error_text: &str) -> Vec<u8> {
     let mut frames = Vec::new();
     let _ = writeln!(frames, "id: {number}");
     frames.extend_from_slice(&error_frame(error_text));

@@ -33,22 +33,24 @@ pub(crate) async fn close_if_orphaned(
     turn: &TurnRef,
 ) -> Result<bool, CloseError> {
     let log = deps.cache.live_log(user, &turn.answer);
-    for is_last_look in [false, true] {
-        let state = log.read(u64::MAX).await?.state;
-        let has_ended = state == LogState::Ended;
-        if !has_ended && !is_orphaned(turn, state, deps.app.clock().now()) {
-            return Ok(false);
-        }
-        if !is_last_look {
-            sleep(GRACE_PERIOD).await;
-        }
+    let can_close = async || {
+        let state = log.state().await?;
+        let now = deps.app.clock().now();
+        Ok::<_, CloseError>(state == LogState::Ended || is_orphaned(turn, state, now))
+    };
+    if !can_close().await? {
+        return Ok(false);
     }
-    close_orphaned(deps, user, turn, &log).await?;
+    sleep(GRACE_PERIOD).await;
+    if !can_close().await? {
+        return Ok(false);
+    }
+    close_and_report(deps, user, turn, &log).await?;
     Ok(true)
 }
 
-/// Closes an orphaned turn with the text in its log; returns whether it was still open.
-pub(crate) async fn close_orphaned(
+/// Closes an orphaned turn with the text in its log, and counts it; returns whether it was still open.
+pub(crate) async fn close_and_report(
     deps: &Deps,
     user: UserId,
     turn: &TurnRef,

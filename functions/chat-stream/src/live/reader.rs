@@ -24,7 +24,7 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{Instrument, Span};
 
 use crate::Deps;
-use crate::live::orphaned::{GRACE_PERIOD, close_orphaned, is_orphaned};
+use crate::live::orphaned::{GRACE_PERIOD, close_and_report, is_orphaned};
 
 /// How often a log is polled. With the writer's batch window, readers are some 50 ms behind.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(30);
@@ -94,7 +94,7 @@ struct LogReader {
 }
 
 impl LogReader {
-    /// Returns the next frames or a heartbeat, waiting for them; `None` after the end.
+    /// Returns the next frames or a keep-alive comment, waiting for them; `None` after the end.
     async fn next(&mut self) -> Option<Bytes> {
         if self.is_over {
             return None;
@@ -118,7 +118,7 @@ impl LogReader {
             if !is_orphaned(&self.turn, page.state, self.deps.app.clock().now()) {
                 self.orphaned_since = None;
             } else if self.orphaned_for() >= GRACE_PERIOD {
-                match close_orphaned(&self.deps, self.user, &self.turn, &self.log).await {
+                match close_and_report(&self.deps, self.user, &self.turn, &self.log).await {
                     // Its log has an end now.
                     Ok(true) => continue,
                     // Race: another process has just closed it, and is about to end its log.
@@ -134,7 +134,7 @@ impl LogReader {
                     }
                 }
             }
-            if self.sent_at.elapsed() >= self.deps.config.heartbeat {
+            if self.sent_at.elapsed() >= self.deps.config.keep_alive {
                 return Some(self.sent(Bytes::from_static(COMMENT.as_bytes())));
             }
             sleep(POLL_INTERVAL).await;

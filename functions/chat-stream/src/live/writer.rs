@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 /// Frames within this window are written as one batch.
 const BATCH_WINDOW: Duration = Duration::from_millis(20);
-/// So many bytes are written earlier.
+/// This many bytes are written without waiting for the window.
 const FLUSH_BYTES: usize = 4096;
 /// How often a quiet turn renews its liveness key and checks for a stop request.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
@@ -160,13 +160,13 @@ impl LogWriterTask {
                     self.unwritten = Frames::default();
                 }
                 self.is_identified |= identifies;
-                self.is_behind(None);
+                self.set_behind(None);
                 if is_stop_requested {
                     self.shared.stop.cancel();
                 }
             }
             Err(error) => {
-                self.is_behind(Some(&error));
+                self.set_behind(Some(&error));
                 if self.unwritten.bytes.len() > MAX_UNWRITTEN_BYTES && !self.is_lost {
                     self.lose();
                 }
@@ -186,14 +186,14 @@ impl LogWriterTask {
         for _ in 0..END_TRIES {
             match self.log.end(batch(&self.unwritten)).await {
                 Ok(()) => return,
-                Err(error) => self.is_behind(Some(&error)),
+                Err(error) => self.set_behind(Some(&error)),
             }
             sleep(BATCH_WINDOW).await;
         }
     }
 
-    /// Logs the beginning and the end of an outage, once each.
-    fn is_behind(&mut self, why: Option<&shared_cache::CacheError>) {
+    /// Notes an outage, or its end, and logs each once.
+    fn set_behind(&mut self, why: Option<&shared_cache::CacheError>) {
         let was_behind = self.shared.is_behind.swap(why.is_some(), Ordering::Relaxed);
         match why {
             Some(error) if !was_behind => {

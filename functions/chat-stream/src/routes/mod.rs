@@ -4,4 +4,4 @@ mod request;
 pub(crate) mod resume;
 pub(crate) mod send;
 pub(crate) mod stop;
-mod turn_ref;
+mod turn_selector;

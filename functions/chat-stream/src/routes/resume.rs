@@ -8,7 +8,7 @@ use shared_http::{ApiError, CurrentUser, ErrorBody};
 
 use crate::Deps;
 use crate::live::reader::follow;
-use crate::routes::turn_ref::{TurnQuery, TurnSelector};
+use crate::routes::turn_selector::{TurnQuery, TurnSelector};
 
 /// Resume a running answer
 ///

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::Deps;
 use crate::live::orphaned::close_if_orphaned;
 use crate::live::reader::POLL_INTERVAL;
-use crate::routes::turn_ref::TurnSelector;
+use crate::routes::turn_selector::TurnSelector;
 
 /// How long to wait for the end: a user who stops an answer wants to ask something else.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ pub(crate) async fn stop(
 async fn has_ended(log: &LiveLog) -> bool {
     let began = Instant::now();
     while began.elapsed() < END_WITHIN {
-        match log.read(u64::MAX).await.map(|page| page.state) {
+        match log.state().await {
             Ok(LogState::Ended) => return true,
             // No process is left that could end it.
             Ok(LogState::Orphaned) => return false,

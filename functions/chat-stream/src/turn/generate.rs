@@ -33,7 +33,7 @@ pub(super) enum Interruption {
 pub(super) async fn interrupted(writer: &LogWriter, tasks: &Tasks) -> Interruption {
     tokio::select! {
         () = writer.stop_requested() => Interruption::Stop,
-        () = tasks.hurried() => Interruption::Shutdown,
+        () = tasks.shutdown_requested() => Interruption::Shutdown,
     }
 }
 
@@ -53,11 +53,11 @@ impl StreamResult {
     }
 }
 
-/// The heartbeat and the deadline of a turn.
+/// The keep-alive interval and the deadline of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamTimeouts {
-    /// The interval of heartbeat comments in a quiet stream.
-    pub(super) heartbeat: Duration,
+    /// The interval of keep-alive comments in a quiet stream.
+    pub(super) keep_alive: Duration,
     /// Lambda kills the function instance soon after, and unsaved output would be lost.
     pub(super) deadline: Instant,
 }
@@ -70,11 +70,11 @@ pub(super) async fn generate(
     out: &mut UiStream,
     writer: &LogWriter,
     interrupted: impl Future<Output = Interruption>,
-    StreamTimeouts { heartbeat, deadline }: StreamTimeouts,
+    StreamTimeouts { keep_alive, deadline }: StreamTimeouts,
 ) -> StreamResult {
     let mut result = StreamResult::nothing(StreamEnd::Done);
     let mut failure = None;
-    let quiet = sleep(heartbeat);
+    let quiet = sleep(keep_alive);
     let late = sleep_until(deadline);
     tokio::pin!(quiet, interrupted, late);
     loop {
@@ -106,7 +106,7 @@ pub(super) async fn generate(
         let is_flushed = out.flush();
         let now = Instant::now();
         if is_flushed {
-            quiet.as_mut().reset(now + heartbeat);
+            quiet.as_mut().reset(now + keep_alive);
             result.longest_delay = result.longest_delay.max(now - stream.received_at());
         }
         if result.first_word.is_none() && !answer.is_empty() {

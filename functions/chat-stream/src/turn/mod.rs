@@ -1,18 +1,18 @@
 //! A chat turn.
 //!
 //! ```text
-//!            ┌─ cache: the user's rate limit                             ┐ at once,
+//!            ┌─ cache: the user's rate limit                                 ┐ at once,
 //!  begin ────┤─ postgres: who pays? question and open answer in, context out │ one round
-//!            └─ openrouter: a connection, if none is open                ┘ trip each
-//!                │  duplicate request? ──▶ follow its turn (deduplicate.rs)
+//!            └─ openrouter: a connection, if none is open                    ┘ trip each (begin.rs)
+//!                │  duplicate request? ──▶ follow its turn (deduplicate.rs, live/reader.rs)
 //!                ▼
-//!  prepare ── system prompt + summary + context + question (prepare.rs)
+//!  prepare ── system prompt + summary + context + question; the user's own key (prepare.rs, byok.rs)
 //!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
 //!                │
-//!   run ─────────┤  each chunk: parsed, sent to the browser, kept      (from here, an event)
+//!  generate ─────┤  each chunk: parsed, sent to the browser, kept (generate.rs)   (from here, an event)
 //!                │      └─ copied to the live log, which receives stop requests (live/writer.rs)
 //!                ▼
-//!            postgres: answer, usage, charge ──▶ `finish`, [DONE]
+//!  persist ── postgres: answer, usage, charge ──▶ `finish`, [DONE]
 //!                └─ unavailable? to the inbox instead (persist.rs)
 //! ```
 //!
@@ -31,7 +31,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use shared_cache::{CacheError, Permit};
 use shared_core::chat::{Answer, AnswerError, FinishReason, NewTurn, Outcome};
-use shared_http::{ApiError, RateLimit};
+use shared_http::{ApiError, RateLimitHeaders};
 use shared_openrouter::{CompletionRequest, ModelStream};
 use shared_postgres::BegunTurn;
 use shared_ui_stream::{TurnSummary, UiStream, event_stream};
@@ -75,8 +75,8 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
             writer.finish().await;
         }
         Err(error) => {
-            // For clients that already follow this turn. First, because Lambda may freeze the process after the
-            // response.
+            // For clients that already follow this turn. Before the response, because Lambda may freeze the process
+            // after it.
             out.error(&error.to_json(), None);
             out.flush();
             writer.finish().await;
@@ -85,10 +85,10 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
     }
 }
 
-/// A turn that was sent to the provider, or interrupted before that.
+/// A turn that the provider has accepted, or that was interrupted while waiting for it.
 struct Prepared {
     stream: Result<ModelStream, Interruption>,
-    rate_limit: RateLimit,
+    rate_limit: RateLimitHeaders,
 }
 
 /// Sends the stored question to the provider. An error here is still an HTTP status.
@@ -141,7 +141,7 @@ async fn run(
     let result = match stream {
         Ok(mut stream) => {
             let timeouts = StreamTimeouts {
-                heartbeat: deps.config.heartbeat,
+                keep_alive: deps.config.keep_alive,
                 deadline: began + deps.config.longest_turn,
             };
             let cut = interrupted(writer, &deps.tasks);

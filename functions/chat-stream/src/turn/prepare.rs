@@ -6,7 +6,7 @@ use shared_core::billing::{Plan, TurnDenied, Upgrade};
 use shared_core::chat::{PromptMessage, SendError, estimated_tokens, prompt};
 use shared_core::keys::ProviderKey;
 use shared_core::store::StoreError;
-use shared_http::RateLimit;
+use shared_http::RateLimitHeaders;
 use shared_postgres::{BegunTurn, Request};
 
 use super::byok::decrypt_key;
@@ -17,7 +17,7 @@ pub(super) struct Input {
     pub(super) prompt: Vec<PromptMessage>,
     /// The user's own key (BYOK), for this turn only.
     pub(super) key: Option<ProviderKey>,
-    pub(super) rate_limit: RateLimit,
+    pub(super) rate_limit: RateLimitHeaders,
 }
 
 /// Checks whether the turn may be sent. `permit` is the cache's result from while Postgres began the turn.
@@ -43,7 +43,7 @@ async fn within_limit(
     database: &Request<'_>,
     plan: &Plan,
     permit: Result<Permit, CacheError>,
-) -> Result<RateLimit, SendError> {
+) -> Result<RateLimitHeaders, SendError> {
     let limit = plan.turn_limit();
     let permit = match permit {
         Ok(permit) => permit,

@@ -88,7 +88,7 @@ async fn a_stream_that_ends_without_a_finish_reason_was_truncated() {
 #[tokio::test]
 async fn a_silent_model_gets_heartbeats_and_then_a_timeout() {
     let mut stack = TestStack::start().await;
-    stack.set("HEARTBEAT_SECONDS", "1");
+    stack.set("KEEP_ALIVE_SECONDS", "1");
     stack.set("MODEL_IDLE_TIMEOUT_SECONDS", "3");
     let chat = Chat::on(stack).await;
     for model in ["fake/silent", "fake/comments"] {

@@ -147,7 +147,7 @@ async fn of_fifty_followers_a_slow_one_delays_no_other() {
 #[tokio::test]
 async fn a_quiet_stream_sends_heartbeats() {
     let mut stack = testkit::TestStack::start().await;
-    stack.set("HEARTBEAT_SECONDS", "1");
+    stack.set("KEEP_ALIVE_SECONDS", "1");
     let chat = Chat::on(stack).await;
     chat.stack.provider.script("fake/mine", [delta("one "), silent()]);
     let mut first = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;

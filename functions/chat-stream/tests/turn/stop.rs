@@ -99,7 +99,7 @@ async fn a_process_that_shuts_down_closes_its_turns_with_their_text() {
     chat.stack.provider.script("fake/mine", [delta("as far as this"), silent()]);
     let mut running = Reading::question(&chat.client, &body("the-chat", "fake/mine", "hi")).await;
     running.until("as far as this").await;
-    chat.tasks.hurry();
+    chat.tasks.shut_down();
     let result = running.rest().await;
     assert!(
         result.contains("answer_interrupted") && result.ends_with("data: [DONE]\n\n"),

@@ -12,7 +12,7 @@ use shared_core::limits::{LimitReached, LimitStatus, whole_seconds};
 
 /// The state of a rate limit. Can be added to any response: `(rate_limit, response).into_response()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub struct RateLimitHeaders {
     /// Requests allowed within the window.
     pub limit: u32,
     /// Requests left.
@@ -21,20 +21,20 @@ pub struct RateLimit {
     pub reset: Duration,
 }
 
-impl From<LimitStatus> for RateLimit {
+impl From<LimitStatus> for RateLimitHeaders {
     fn from(status: LimitStatus) -> Self {
         let LimitStatus { limit, remaining, reset_after, reached: _ } = status;
         Self { limit: limit.count, remaining, reset: reset_after }
     }
 }
 
-impl From<LimitReached> for RateLimit {
+impl From<LimitReached> for RateLimitHeaders {
     fn from(LimitReached { limit, retry_after }: LimitReached) -> Self {
         Self { limit: limit.count, remaining: 0, reset: retry_after }
     }
 }
 
-impl IntoResponseParts for RateLimit {
+impl IntoResponseParts for RateLimitHeaders {
     type Error = Infallible;
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
@@ -79,7 +79,8 @@ mod tests {
             reset_after: Duration::from_millis(41_001),
             reached: false,
         };
-        let response = (RateLimit::from(status), StatusCode::OK.into_response()).into_response();
+        let response =
+            (RateLimitHeaders::from(status), StatusCode::OK.into_response()).into_response();
         insta::assert_snapshot!(
             headers_of(&response),
             @"200, ratelimit-limit: 10, ratelimit-remaining: 7, ratelimit-reset: 42"
@@ -106,7 +107,8 @@ mod tests {
 
     #[test]
     fn any_error_can_carry_a_rate_limit() {
-        let rate_limit = RateLimit { limit: 10, remaining: 3, reset: Duration::from_mins(1) };
+        let rate_limit =
+            RateLimitHeaders { limit: 10, remaining: 3, reset: Duration::from_mins(1) };
         let response = (rate_limit, ApiError::from(TurnLookupError::ChatNotFound)).into_response();
         insta::assert_snapshot!(
             headers_of(&response),
