@@ -339,7 +339,7 @@ mod tests {
         let model = ModelError::RateLimited { retry_after: IN_10_S };
         assert_eq!(meanings(&error(429, "x", Value::Null)), [model.clone(), model.clone()]);
 
-        let headers = json!({ "headers": { "X-RateLimitHeaders-Limit": "50" } });
+        let headers = json!({ "headers": { "X-RateLimit-Limit": "50" } });
         let key = ModelError::KeyBusy { retry_after: IN_10_S };
         assert_eq!(meanings(&error(429, "x", headers)), [model, key]);
 

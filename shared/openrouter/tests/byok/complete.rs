@@ -146,7 +146,7 @@ async fn a_failure_in_the_stream_never_refuses_the_key() {
         assert_eq!(asked(&client, "fake/mine", Some(&own)).await, Err(mine), "{code}");
         assert_eq!(asked(&client, "fake/mine", None).await, Err(platforms), "{code}");
     }
-    let limited = r#"data: {"error":{"code":429,"message":"x","metadata":{"headers":{"X-RateLimitHeaders-Limit":"50"}}}}"#;
+    let limited = r#"data: {"error":{"code":429,"message":"x","metadata":{"headers":{"X-RateLimit-Limit":"50"}}}}"#;
     fake.script("fake/mine", [delta("half"), script::raw(format!("{limited}\n\n"))]);
     let mine = asked(&client, "fake/mine", Some(&own)).await;
     assert!(matches!(mine, Err(ModelError::KeyBusy { .. })), "{mine:?}");
