@@ -37,7 +37,10 @@ pub(crate) async fn close(run: &mut Run<'_>) -> Result<(), WorkError> {
         let now = run.deps.clock.now();
         let orphaned_before = now - ORPHANED_AFTER;
         let page = run.deps.jobs.orphaned_turns(orphaned_before, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else {
+            run.deps.jobs.note_orphan_sweep(orphaned_before).await?;
+            break;
+        };
         after = Some(last.cursor());
         for turn in &page {
             if run.is_out_of_time() {

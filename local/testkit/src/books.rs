@@ -3,7 +3,7 @@
 use crate::TestStack;
 
 /// The invariants, each with a query that counts its violations.
-const RULES: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 6] = [
     (
         "a balance is the sum of its ledger",
         "select count(*)
@@ -28,11 +28,11 @@ const RULES: [(&str, &str); 5] = [
                                          and (t.user_id, t.plan, t.starts_at) = (a.user_id, a.plan, a.starts_at))",
     ),
     (
-        "a turn that credits pay has one reserve, and one ending once it is not open",
+        "a turn that credits pay has one reserve, and one release unless it is open or settled",
         "select count(*)
            from turns t
           where paid_by = 'credits'
-            and (1, case state when 'open' then 0 else 1 end) <>
+            and (1, case when state in ('open', 'settled') then 0 else 1 end) <>
                 (select count(*) filter (where kind = 'reserve'), count(*) filter (where kind <> 'reserve')
                    from credit_ledger l where (l.user_id, l.reference) = (t.user_id, t.answer_id))",
     ),
@@ -42,6 +42,14 @@ const RULES: [(&str, &str); 5] = [
            from credit_ledger l
           where kind = 'reserve'
             and not exists (select from turns t where (t.user_id, t.answer_id) = (l.user_id, l.reference))",
+    ),
+    (
+        "a month's spending of a user's own key is the sum of its turns",
+        "select count(*)
+           from (select user_id, date_trunc('month', began_at, 'UTC') as month, sum(cost_nano_usd) as cost_nano_usd
+                   from turns where paid_by = 'byok' and cost_nano_usd > 0 group by 1, 2) t
+           full join byok_spending s using (user_id, month)
+          where s.cost_nano_usd is distinct from t.cost_nano_usd",
     ),
 ];
 

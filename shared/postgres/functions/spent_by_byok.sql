@@ -2,7 +2,6 @@
 create or replace function spent_by_byok(of_user uuid, at timestamptz) returns bigint
   language sql stable
   return (select coalesce(sum(cost_nano_usd), 0)::bigint
-            from turns
+            from byok_spending
            where user_id = of_user
-             and paid_by = 'byok'
-             and began_at >= date_trunc('month', at, 'UTC'));
+             and month = date_trunc('month', at, 'UTC'));

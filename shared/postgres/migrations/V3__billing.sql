@@ -2,6 +2,9 @@
 --
 -- Figures of plans are in the operator's table, plans.toml; an entitlement keeps the figures of the day it was bought.
 
+create domain ledger_kind as text check (value in ('grant', 'reserve', 'release', 'refund'));
+
+
 -- A paid period of a plan. Periods of one user follow each other.
 create table entitlements (
   id          uuid        primary key,
@@ -20,8 +23,8 @@ create index entitlements_by_user on entitlements (user_id, ends_at);
 alter table entitlements enable row level security;
 alter table entitlements force row level security;
 create policy entitlements_own on entitlements
-  using (user_id = (select current_user_id()))
-  with check (user_id = (select current_user_id()));
+  using (user_id = current_user_id())
+  with check (user_id = current_user_id());
 
 
 -- The credits of one day or one paid period. The row is created when its first credit is spent, so that no job has to
@@ -39,25 +42,19 @@ create table allowances (
 alter table allowances enable row level security;
 alter table allowances force row level security;
 create policy allowances_own on allowances
-  using (user_id = (select current_user_id()))
-  with check (user_id = (select current_user_id()));
+  using (user_id = current_user_id())
+  with check (user_id = current_user_id());
 
 
 -- Append-only: every change of an allowance's balance. No role may update or delete. `reference` is the answer that
--- was paid for. A settled turn keeps what it reserved, so the amount of `settle` is what it gives back: 0.
+-- was paid for. A settled turn keeps what it reserved, and changes no balance: that it is settled is in `turns`.
 create table credit_ledger (
   user_id     uuid        not null,
   plan        text        not null,
   starts_at   timestamptz not null,
   reference   text        not null,
-  kind        text        not null check (kind in ('grant', 'reserve', 'settle', 'release', 'refund')),
-  amount      integer     not null check (case kind
-                                            when 'grant'   then amount > 0
-                                            when 'reserve' then amount < 0
-                                            when 'settle'  then amount >= 0
-                                            when 'release' then amount > 0
-                                            else true
-                                          end),
+  kind        ledger_kind not null,
+  amount      integer     not null check (case kind when 'reserve' then amount < 0 when 'refund' then true else amount > 0 end),
   created_at  timestamptz not null,
   primary key (user_id, plan, starts_at, reference, kind),
   constraint ledger_allowance foreign key (user_id, plan, starts_at) references allowances on delete cascade
@@ -66,8 +63,8 @@ create table credit_ledger (
 alter table credit_ledger enable row level security;
 alter table credit_ledger force row level security;
 create policy ledger_own on credit_ledger
-  using (user_id = (select current_user_id()))
-  with check (user_id = (select current_user_id()));
+  using (user_id = current_user_id())
+  with check (user_id = current_user_id());
 
 
 grant select on entitlements to app_user;

@@ -32,8 +32,8 @@ create index provider_keys_by_data_key on provider_keys (data_key);
 alter table provider_keys enable row level security;
 alter table provider_keys force row level security;
 create policy provider_keys_own on provider_keys
-  using (user_id = (select current_user_id()))
-  with check (user_id = (select current_user_id()));
+  using (user_id = current_user_id())
+  with check (user_id = current_user_id());
 
 
 grant select, insert on data_keys to app_user;

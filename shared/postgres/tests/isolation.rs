@@ -14,7 +14,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 /// Tables whose rows belong to no user.
-const SHARED_TABLES: [&str; 3] = ["refinery_schema_history", "sql_functions", "data_keys"];
+const SHARED_TABLES: [&str; 4] =
+    ["refinery_schema_history", "sql_functions", "data_keys", "orphan_sweep"];
 
 async fn tenant_tables(owner: &Client) -> Vec<String> {
     let sql = "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace";
@@ -38,6 +39,10 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
                insert into provider_keys (user_id, data_key, nonce, ciphertext, masked, policy, usage_nano_usd, checked_at)
                select $1, id, 'twelve bytes', '', 'sk-or-...abcd', 'always', 0, now() from new_data_key";
     stack.owner().await.execute(key, &[&session.user.0]).await.unwrap();
+    let usage = "insert into missing_usage values ($1, $2 || '-a', now())";
+    stack.owner().await.execute(usage, &[&session.user.0, &chat]).await.unwrap();
+    let spending = "insert into byok_spending values ($1, now(), 1)";
+    stack.owner().await.execute(spending, &[&session.user.0]).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
                    values (gen_random_uuid(), $1, $2, $1 || '-q', 'so far', now())";
     stack.owner().await.execute(summary, &[&chat, &session.user.0]).await.unwrap();

@@ -195,6 +195,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
     assert_eq!(
         signatures.lines().collect::<Vec<_>>(),
         [
+            "add_byok_spending(uuid,timestamp with time zone,bigint)",
             "add_data_key(uuid,text,bytea,timestamp with time zone)",
             "backfill_turn_usage(uuid,text,jsonb,text)",
             "backfill_usage(uuid,text,jsonb)",
@@ -208,13 +209,15 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "end_turn(uuid,text,timestamp with time zone,text,jsonb,text)",
             "enter_session(uuid,uuid,timestamp with time zone,timestamp with time zone)",
             "finish_turn(uuid,text,timestamp with time zone,jsonb)",
+            "is_attempted(uuid,text)",
             "keep_longer_parts()",
             "month_end(timestamp with time zone)",
-            "pay_for_turn(uuid,timestamp with time zone,record,integer)",
-            "reserve_credits(uuid,text,timestamp with time zone,timestamp with time zone,integer,integer,text,text,text,timestamp with time zone)",
+            "pay_for_turn(uuid,timestamp with time zone,jsonb,record,text,integer)",
+            "reserve_credits(uuid,text,timestamp with time zone,timestamp with time zone,integer,integer,timestamp with time zone)",
             "restore_turn(uuid,timestamp with time zone,jsonb,jsonb)",
             "sign_in(text,uuid,uuid,text,timestamp with time zone,timestamp with time zone)",
             "spent_by_byok(uuid,timestamp with time zone)",
+            "store_turn(uuid,timestamp with time zone,jsonb,text,integer,text,timestamp with time zone)",
             "withdraw_turn(uuid,timestamp with time zone,text,jsonb)",
         ]
     );

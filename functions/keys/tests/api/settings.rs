@@ -117,9 +117,9 @@ async fn the_spending_is_that_of_byok_turns_in_this_month() {
     let stack = TestStack::start().await;
     stack.clock.set("2031-05-31T23:59:59Z".parse().unwrap());
     let (ada, eve) = (User::new(&stack, "ada").await, User::new(&stack, "eve").await);
-    let turn = "insert into turns (answer_id, user_id, chat_id, model, paid_by, plan, starts_at, credits, state,
-                                   cost_nano_usd, began_at)
-                values ($1, $2, 'a-chat', 'fake/echo', $3, $4, $5, $6, 'settled', $7, $8)";
+    let turn = "insert into turns (answer_id, user_id, chat_id, model, paid_by, plan, starts_at, credits, state, began_at)
+                values ($1, $2, 'a-chat', 'fake/echo', $3::text, $4, $5, $6, 'open', $7)";
+    let end = "select end_turn($1, $2, $3, 'settled', jsonb_build_object('cost_nano_usd', $4::bigint), null)";
     let owner = stack.owner().await;
     let now = stack.clock.now();
     let before = "2031-04-30T23:59:59Z".parse().unwrap();
@@ -135,9 +135,10 @@ async fn the_spending_is_that_of_byok_turns_in_this_month() {
         let id: &str = id;
         let user = user.session.user.0;
         owner
-            .execute(turn, &[&id, &user, &paid_by, &plan, &starts_at, &credits, &cost, &at])
+            .execute(turn, &[&id, &user, &paid_by, &plan, &starts_at, &credits, &at])
             .await
             .unwrap();
+        owner.execute(end, &[&user, &id, &now, &cost]).await.unwrap();
     }
     let spent = json!(1.250_005);
     assert_eq!(ada.put_key(KEY).await.json()["spentThisMonthUsd"], spent);

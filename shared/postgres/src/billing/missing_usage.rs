@@ -16,17 +16,14 @@ use crate::{EncryptedKey, Jobs};
 const MISSING_USAGE: &str = "
     select t.user_id, t.answer_id, t.generation_id, t.ended_at,
            d.id as data_key, k.nonce, k.ciphertext, d.master, d.wrapped
-      from turns t
+      from missing_usage m
+      join turns t on t.user_id = m.user_id and t.answer_id = m.answer_id
       left join provider_keys k on t.paid_by = 'byok' and k.user_id = t.user_id
       left join data_keys d on d.id = k.data_key
-     where t.state in ('settled', 'released')
-       and t.generation_id is not null
-       and t.prompt_tokens is null
-       and t.cost_nano_usd is null
-       and t.ended_at > $1
-       and t.ended_at < $2
+     where m.ended_at > $1
+       and m.ended_at < $2
        and (t.paid_by = 'credits' or d.id is not null)
-     order by t.ended_at
+     order by m.ended_at
      limit $3";
 
 const BACKFILL: &str = "select backfill_usage($1, $2, $3)";

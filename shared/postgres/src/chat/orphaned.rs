@@ -15,9 +15,20 @@ const ORPHANED: &str = "
       from turns
      where state = 'open'
        and began_at < $1
+       and began_at >= (select open_since from orphan_sweep)
        and (began_at, user_id, answer_id) > ($2, $3, $4)
      order by began_at, user_id, answer_id
      limit $5";
+
+/// The oldest open turn, or what was looked through.
+const ADVANCE: &str = "
+    update orphan_sweep
+       set open_since = coalesce(
+             (select min(began_at)
+                from turns
+               where state = 'open' and began_at >= orphan_sweep.open_since and began_at < $1),
+             $1)
+     where open_since < $1";
 
 /// An open turn that began so long ago that its process must be gone. Its chat may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +75,13 @@ impl Jobs {
         let rows =
             self.query(ORPHANED, &[&orphaned_before, &began_at, &user, &answer, &limit]).await?;
         Ok(rows.iter().map(orphaned_turn).collect::<Result<_, _>>()?)
+    }
+
+    /// Notes that all turns which began before `orphaned_before` were looked at, so that the next run does not read those
+    /// that have ended again.
+    pub async fn note_orphan_sweep(&self, orphaned_before: Timestamp) -> Result<(), StoreError> {
+        self.query(ADVANCE, &[&orphaned_before]).await?;
+        Ok(())
     }
 
     /// Closes an orphaned turn, as [`Database::interrupt_turn`](crate::Database::interrupt_turn) does.

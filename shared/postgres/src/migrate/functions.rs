@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 19] = functions![
+const FUNCTIONS: [(&str, &str); 22] = functions![
     "enter_session",
     "sign_in",
     "add_data_key",
@@ -27,9 +27,12 @@ const FUNCTIONS: [(&str, &str); 19] = functions![
     "deny_for_credits",
     "month_end",
     "spent_by_byok",
+    "store_turn",
     "pay_for_turn",
+    "is_attempted",
     "begin_turn",
     "keep_longer_parts",
+    "add_byok_spending",
     "backfill_turn_usage",
     "end_turn",
     "finish_turn",

@@ -132,7 +132,8 @@ async fn racing_ends_of_one_turn_store_its_true_end_once() {
         let ended = overview(&stack, turn.answer.as_str()).await;
         assert_eq!(ended, r#"complete "hello" settled 7"#);
     }
-    assert_eq!(count(&stack, "select count(*) from credit_ledger where kind = 'settle'").await, 5);
+    assert_eq!(count(&stack, "select count(*) from turns where state = 'settled'").await, 5);
+    assert_eq!(count(&stack, "select count(*) from credit_ledger where kind = 'release'").await, 0);
     stack.assert_books_are_right().await;
 }
 
@@ -179,15 +180,57 @@ async fn the_queries_of_the_sweep_use_an_index() {
     let owner = stack.owner().await;
     owner.batch_execute("set role app_job; set enable_seqscan = off").await.unwrap();
     for (sql, index) in [
-        ("select answer_id from turns where state = 'open' and began_at < now()", "turns_open"),
         (
-            "select answer_id from turns where state in ('settled', 'released') and generation_id is not null
-                and prompt_tokens is null and cost_nano_usd is null and ended_at < now()",
-            "turns_missing_usage",
+            "select answer_id from turns where state = 'open' and began_at < now()
+                and began_at >= (select open_since from orphan_sweep)",
+            "turns_by_begin",
         ),
+        ("select answer_id from missing_usage where ended_at < now()", "missing_usage_by_end"),
     ] {
         let rows = owner.query(&format!("explain {sql}"), &[]).await.unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         assert!(plan.join("\n").contains(index), "{plan:?}");
     }
+}
+
+#[tokio::test]
+async fn a_noted_sweep_skips_ended_turns_and_no_open_one() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let (jobs, began) = (jobs(&stack), stack.clock.now());
+    let first = begin(&stack, &ada, &next_turn("the-chat", 0)).await.unwrap();
+    let second = begin(&stack, &ada, &next_turn("other-chat", 1)).await.unwrap();
+    let later = began + Duration::from_secs(400);
+    finish(&stack, &first, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    jobs.note_orphan_sweep(later).await.unwrap();
+    let open = jobs.orphaned_turns(later, None, 10).await.unwrap();
+    assert_eq!(open.iter().map(|turn| &turn.answer).collect::<Vec<_>>(), [&second.answer]);
+    assert_eq!(since(&stack).await, second.began_at);
+
+    finish(&stack, &second, &answer_of("hello"), &Outcome::Complete).await.unwrap();
+    jobs.note_orphan_sweep(later).await.unwrap();
+    assert_eq!(since(&stack).await, later);
+    // A run that is late does not turn it back.
+    jobs.note_orphan_sweep(began).await.unwrap();
+    assert_eq!(since(&stack).await, later);
+}
+
+async fn since(stack: &TestStack) -> jiff::Timestamp {
+    let owner = stack.owner().await;
+    owner.query_one("select open_since from orphan_sweep", &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn the_end_of_a_turn_is_a_heap_only_update() {
+    let stack = stack().await;
+    // It is, because no index names a column that it changes.
+    let owner = stack.owner().await;
+    let columns = "select string_agg(distinct a.attname, ' ')
+                     from pg_index i
+                     join pg_attribute a on a.attrelid = i.indrelid
+                      and (a.attnum = any (i.indkey)
+                           or pg_get_expr(i.indpred, i.indrelid) ~ ('\\m' || a.attname || '\\M'))
+                    where i.indrelid = 'turns'::regclass";
+    let columns: String = owner.query_one(columns, &[]).await.unwrap().get(0);
+    assert_eq!(columns, "answer_id began_at idempotency_key user_id");
 }
