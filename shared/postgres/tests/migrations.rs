@@ -213,6 +213,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "keep_longer_parts()",
             "month_end(timestamp with time zone)",
             "pay_for_turn(uuid,timestamp with time zone,jsonb,record,text,integer)",
+            "rehearse_turn()",
             "reserve_credits(uuid,text,timestamp with time zone,timestamp with time zone,integer,integer,timestamp with time zone)",
             "restore_turn(uuid,timestamp with time zone,jsonb,jsonb)",
             "sign_in(text,uuid,uuid,text,timestamp with time zone,timestamp with time zone)",

@@ -27,6 +27,8 @@ const BEGIN: &str = "
     select kind, body, encrypted_key
       from begin_turn($1, $2, $3, $4, $5)";
 
+const REHEARSE: &str = "select rehearse_turn()";
+
 /// For the limit on turns while the cache is away.
 const COUNT_SINCE: &str = "
     select count(*) as turns, min(began_at) as oldest
@@ -149,7 +151,7 @@ fn count_and_oldest(row: &Row) -> Result<(i64, Option<Timestamp>), DatabaseError
 }
 
 impl Database {
-    /// Connects and prepares the statements of a turn, so that the first turn costs no more than others.
+    /// Connects, prepares the statements of a turn and rehearses one, so that the first turn costs no more than others.
     pub async fn warm_for_turns(self) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let prepared = tokio::try_join!(
@@ -158,6 +160,7 @@ impl Database {
             client.prepare_cached(FINISH),
         );
         prepared.map_err(DatabaseError::from)?;
+        client.batch_execute(REHEARSE).await.map_err(DatabaseError::from)?;
         Ok(())
     }
 }

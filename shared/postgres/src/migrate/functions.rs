@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 22] = functions![
+const FUNCTIONS: [(&str, &str); 23] = functions![
     "enter_session",
     "sign_in",
     "add_data_key",
@@ -39,6 +39,7 @@ const FUNCTIONS: [(&str, &str); 22] = functions![
     "backfill_usage",
     "withdraw_turn",
     "restore_turn",
+    "rehearse_turn",
 ];
 
 /// The hashes of the functions that a database has.
