@@ -50,16 +50,20 @@ begin
    where c.user_id = of_user and c.id = in_chat
      for update;
   if not found then
-    perform enter_session(of_user, with_session, at, idle_since);
     insert into chats (user_id, id, title, created_at, updated_at)
     values (of_user, in_chat, turn ->> 'title', at, at)
     on conflict do nothing;
-    select c.head_id, c.turns into above, turns_held
-      from chats c
-     where c.user_id = of_user and c.id = in_chat
-       for update;
-    if not found then
-      raise exception 'chat not found' using errcode = 'US002';
+    if found then
+      turns_held := 0;
+    else
+      -- Race: another turn has just created it.
+      select c.head_id, c.turns into above, turns_held
+        from chats c
+       where c.user_id = of_user and c.id = in_chat
+         for update;
+      if not found then
+        raise exception 'chat not found' using errcode = 'US002';
+      end if;
     end if;
   end if;
 
