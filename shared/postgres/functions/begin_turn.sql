@@ -69,27 +69,26 @@ begin
 
   -- A statement of its own, so that its snapshot includes what the previous holder of the lock has committed. Each table
   -- is looked up by its key alone: a second condition would let the planner choose another index while the table is empty.
-  select s.last_seen_at,
+  select s.is_touch_due,
          p.plan, p.starts_at, p.ends_at, p.credits,
          k.policy, k.cap_nano_usd, k.refused_at, k.nonce, k.ciphertext, d.wrapped, d.id as data_key, d.master,
          h.id as head, h.status as head_status, h.created_at as head_at,
          q.chat_id = in_chat and q.role = 'user' as is_stored, q.parent_id
     into own
-    from sessions s
+    from valid_session(with_session, at, idle_since) s
     left join current_period(of_user, at) p on true
     left join provider_keys k on k.user_id = of_user
     left join data_keys d on d.id = k.data_key
     left join messages h on h.user_id = of_user and h.id = above
-    left join messages q on q.user_id = of_user and q.id = question
-   where s.id = with_session and s.revoked_at is null and s.expires_at > at and s.last_seen_at > idle_since;
+    left join messages q on q.user_id = of_user and q.id = question;
   if not found then
     raise exception 'session has ended' using errcode = 'US001';
   end if;
-  if own.last_seen_at < at - interval '10 minutes' then
+  if own.is_touch_due then
     update sessions set last_seen_at = at where id = with_session;
   end if;
 
-  if attempt_key is not null and is_attempted(of_user, attempt_key) then
+  if attempt_key is not null and not free_idempotency_key(of_user, attempt_key) then
     raise exception 'duplicate turn' using errcode = 'US006';
   elsif placement = 'append' and own.is_stored then
     raise exception 'duplicate turn' using errcode = 'US006';

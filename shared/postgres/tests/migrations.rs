@@ -209,7 +209,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "end_turn(uuid,text,timestamp with time zone,text,jsonb,text)",
             "enter_session(uuid,uuid,timestamp with time zone,timestamp with time zone)",
             "finish_turn(uuid,text,timestamp with time zone,jsonb)",
-            "is_attempted(uuid,text)",
+            "free_idempotency_key(uuid,text)",
             "keep_longer_parts()",
             "month_end(timestamp with time zone)",
             "pay_for_turn(uuid,timestamp with time zone,jsonb,record,text,integer)",
@@ -219,6 +219,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "sign_in(text,uuid,uuid,text,timestamp with time zone,timestamp with time zone)",
             "spent_by_byok(uuid,timestamp with time zone)",
             "store_turn(uuid,timestamp with time zone,jsonb,text,integer,text,timestamp with time zone)",
+            "valid_session(uuid,timestamp with time zone,timestamp with time zone)",
             "withdraw_turn(uuid,timestamp with time zone,text,jsonb)",
         ]
     );

@@ -16,7 +16,8 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 23] = functions![
+const FUNCTIONS: [(&str, &str); 24] = functions![
+    "valid_session",
     "enter_session",
     "sign_in",
     "add_data_key",
@@ -29,7 +30,7 @@ const FUNCTIONS: [(&str, &str); 23] = functions![
     "spent_by_byok",
     "store_turn",
     "pay_for_turn",
-    "is_attempted",
+    "free_idempotency_key",
     "begin_turn",
     "keep_longer_parts",
     "add_byok_spending",

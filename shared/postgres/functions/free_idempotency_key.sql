@@ -1,6 +1,6 @@
--- Whether a turn has begun under this idempotency key. A turn that broke off without a word is as good as none: its key is
--- free for the next attempt.
-create or replace function is_attempted(of_user uuid, attempt_key text) returns boolean
+-- Frees an idempotency key whose turn broke off without a word: that is as good as none, and the next attempt may use the
+-- key. Returns whether the key is free; if not, a turn has begun under it.
+create or replace function free_idempotency_key(of_user uuid, attempt_key text) returns boolean
   language plpgsql
 as $$
 begin
@@ -15,6 +15,6 @@ begin
      and m.status in ('failed', 'interrupted')
      and m.parts = '[]';
   perform from turns t where t.user_id = of_user and t.idempotency_key = attempt_key;
-  return found;
+  return not found;
 end
 $$;
