@@ -19,7 +19,9 @@
 --   already_deleted  the message was deleted, and its turn had ended
 --   unknown          there is no such turn
 --
--- Race: the second of two concurrent calls waits for the first at the message's lock, and then sees its result.
+-- Races: the second of two concurrent calls waits for the first at the message's lock, and then sees its result. A
+-- concurrent `restore_turn` adds turn and message together, so that one statement has to read both: read one after the
+-- other, a message that was restored in between would be taken for a deleted one.
 create or replace function finish_turn(of_user uuid, answer text, at timestamptz, turn_end jsonb) returns text
   language plpgsql
 as $$
@@ -60,13 +62,15 @@ begin
   if found then
     result := 'stored';
   else
-    select m.status, m.finished_at into stored from messages m where m.user_id = of_user and m.id = answer;
-    if found then
-      return case when (stored.status, stored.finished_at) = (e.status, at) then 'duplicate' else 'superseded' end;
-    end if;
-    perform from turns t where t.user_id = of_user and t.answer_id = answer;
+    select m.id is not null as has_answer, (m.status, m.finished_at) = (e.status, at) as is_same into stored
+      from turns t
+      left join messages m on m.user_id = of_user and m.id = answer
+     where t.user_id = of_user and t.answer_id = answer;
     if not found then
       return 'unknown';
+    end if;
+    if stored.has_answer then
+      return case when stored.is_same then 'duplicate' else 'superseded' end;
     end if;
     result := 'deleted';
   end if;

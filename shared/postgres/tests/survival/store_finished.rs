@@ -155,6 +155,40 @@ async fn finishing_a_lost_turn_restores_it_too() {
     assert_eq!(count(&stack, "select count(*) from chats").await, 0);
 }
 
+/// Race: another job restores the turn while `finish_turn` looks for it. Locking `turns` holds the call in the middle.
+#[tokio::test]
+async fn a_turn_that_is_restored_meanwhile_is_not_taken_for_a_deleted_one() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let late = unstored(&stack, &ada, &next_turn("the-chat", 1)).await;
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
+
+    let mut owner = stack.owner().await;
+    let lose = "create temp table lost_chats as table chats;
+                update lost_chats set head_id = null;
+                create temp table lost_messages as table messages;
+                create temp table lost_turns as table turns;
+                delete from chats;
+                delete from turns";
+    owner.batch_execute(lose).await.unwrap();
+    let restoring = owner.transaction().await.unwrap();
+    restoring.batch_execute("lock table turns").await.unwrap();
+    let restore = async {
+        let blocked =
+            "select count(*) from pg_locks where relation = 'turns'::regclass and not granted";
+        while restoring.query_one(blocked, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let restored = "insert into turns table lost_turns;
+                        insert into chats table lost_chats;
+                        insert into messages table lost_messages";
+        restoring.batch_execute(restored).await.unwrap();
+        restoring.commit().await.unwrap();
+    };
+    let (result, ()) = tokio::join!(store(&stack, &late), restore);
+    assert_eq!(result, StoreResult::Duplicate);
+}
+
 /// A chat of one turn, and a second turn of that chat that is lost.
 async fn chat_and_lost_turn(place: Placement) -> (TestStack, Session, FinishedTurn) {
     let stack = stack().await;
