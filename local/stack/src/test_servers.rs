@@ -4,7 +4,7 @@ use tokio::sync::OnceCell;
 
 use crate::blocking::{blocking, both};
 use crate::home::Home;
-use crate::ports::{free_port, is_free};
+use crate::ports::free_port;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::server::{Data, Server};
@@ -95,7 +95,13 @@ impl Kind {
     fn started(&self, home: &Home) -> Result<u16, StackError> {
         // Ended here and not only by the start, so that its port counts as free.
         home.end(self.name)?;
-        let port = if is_free(self.port) { self.port } else { free_port()? };
+        match self.start(home, self.port) {
+            Err(StackError::PortTaken { .. }) => self.start(home, free_port()?),
+            started => started,
+        }
+    }
+
+    fn start(&self, home: &Home, port: u16) -> Result<u16, StackError> {
         let server = (self.make)(home, port)?;
         server.start_here()?;
         server.release();
