@@ -45,7 +45,7 @@ async fn orphan_turn(stack: &TestStack, number: usize) {
     let ada = stack.session("ada@example.com").await;
     let (database, plans) = (stack.database(), stack.plans());
     let turn = next_turn(&format!("chat-{number:04}"), number);
-    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans).await.unwrap();
+    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans, None).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER + Duration::from_secs(1));
 }
 

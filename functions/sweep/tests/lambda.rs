@@ -20,7 +20,7 @@ async fn with_an_orphaned_turn() -> TestStack {
     let ada = stack.session("ada@example.com").await;
     let (database, plans) = (stack.database(), stack.plans());
     let turn = next_turn("chat-0001", 1);
-    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans).await.unwrap();
+    database.request(&ada, stack.clock.now()).begin_turn(&turn, &plans, None).await.unwrap();
     stack
 }
 

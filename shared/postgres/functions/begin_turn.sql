@@ -1,7 +1,7 @@
--- Begins a turn: everything before the model is asked, in one statement, so that it costs one round trip and is one
--- transaction. Enters the session, decides who pays, reserves, stores the question and an open answer, and returns what
--- the prompt needs. Runs with the caller's rights, so row-level security holds inside. It precedes every first word, so it
--- is few statements: each costs some 30 µs, whatever it does.
+-- Begins a turn, in one statement, so that it costs one round trip. Enters the session, decides who pays, reserves, stores
+-- the question and an open answer, and returns what the prompt needs. Runs with the caller's rights, so row-level security
+-- holds inside. Every first word waits for it, so it is few statements: each costs some 30 µs, whatever it does.
+-- `predict_turn` runs before it in the same transaction, and decides nothing here.
 --
 -- `turn` is an object:
 --
@@ -15,8 +15,8 @@
 --   idempotency_key              the client's name for the attempt, or nothing
 --   orphaned_before              a streaming answer older than this is orphaned and blocks nothing
 --
--- Rows, by `kind`: one `payment` with the decision; the earlier messages of the branch as `user` and `assistant`,
--- nearest first (for regenerate, the question itself comes first); `summary` with the branch's newest, if there is one.
+-- Rows, by `kind`: one `payment` with the decision; then those of `turn_context` (for regenerate, the question itself comes
+-- first).
 --
 -- Errors: US001 the session has ended; US002 no such chat; US003 no such question; US004 payment denied; US005 another
 -- turn of the chat is running, whose answer is the error's detail; US006 duplicate: the attempt was made before, by its
@@ -67,20 +67,8 @@ begin
     end if;
   end if;
 
-  -- A statement of its own, so that its snapshot includes what the previous holder of the lock has committed. Each table
-  -- is looked up by its key alone: a second condition would let the planner choose another index while the table is empty.
-  select s.is_touch_due,
-         p.plan, p.starts_at, p.ends_at, p.credits,
-         k.policy, k.cap_nano_usd, k.refused_at, k.nonce, k.ciphertext, d.wrapped, d.id as data_key, d.master,
-         h.id as head, h.status as head_status, h.created_at as head_at,
-         q.chat_id = in_chat and q.role = 'user' as is_stored, q.parent_id
-    into own
-    from valid_session(with_session, at, idle_since) s
-    left join current_period(of_user, at) p on true
-    left join provider_keys k on k.user_id = of_user
-    left join data_keys d on d.id = k.data_key
-    left join messages h on h.user_id = of_user and h.id = above
-    left join messages q on q.user_id = of_user and q.id = question;
+  -- A statement of its own, so that its snapshot includes what the previous holder of the lock has committed.
+  select * into own from turn_inputs(of_user, with_session, at, idle_since, in_chat, above, question);
   if not found then
     raise exception 'session has ended' using errcode = 'US001';
   end if;
@@ -93,7 +81,7 @@ begin
   elsif placement = 'append' and own.is_stored then
     raise exception 'duplicate turn' using errcode = 'US006';
   elsif own.head_status = 'streaming' and own.head_at > (turn ->> 'orphaned_before')::timestamptz then
-    raise exception 'turn running' using errcode = 'US005', detail = own.head;
+    raise exception 'turn running' using errcode = 'US005', detail = above;
   end if;
   if placement <> 'append' then
     if own.is_stored is not true then
@@ -108,24 +96,6 @@ begin
   encrypted_key := paid.encrypted_key;
   return next;
   return query
-    with recursive branch as (
-      select m.parent_id, m.role, m.parts, 1 as depth
-        from messages m
-       where m.user_id = of_user and m.id = above
-      union all
-      select m.parent_id, m.role, m.parts, b.depth + 1
-        from branch b
-        cross join lateral (
-               select p.parent_id, p.role, p.parts from messages p where p.user_id = of_user and p.id = b.parent_id offset 0
-             ) m
-       where b.depth < (turn ->> 'context_size')::integer
-    )
-    (select branch.role::text, branch.parts, null::bytea[] from branch order by branch.depth)
-    union all
-    (select 'summary', to_jsonb(s.content), null::bytea[]
-       from summaries s
-      where s.user_id = of_user and s.chat_id = in_chat
-      order by s.created_at desc
-      limit 1);
+    select c.kind, c.body, null::bytea[] from turn_context(of_user, in_chat, above, (turn ->> 'context_size')::integer) c;
 end
 $$;

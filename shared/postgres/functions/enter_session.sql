@@ -1,6 +1,6 @@
 -- Enters the session of a user's request: sets the user for row-level security until the transaction ends, and raises
 -- US001 if the session is not valid any more. An error, and not a result, so that statements that are pipelined behind it
--- fail with it. (`begin_turn` does the same, within the one statement that reads all it has to know.)
+-- fail with it. (`begin_turn` does the same with what `turn_inputs` returns.)
 create or replace function enter_session(of_user uuid, with_session uuid, at timestamptz, idle_since timestamptz)
   returns void
   language plpgsql

@@ -16,7 +16,9 @@ begin
     from jsonb_to_record(turn) as fields (chat text, answer text, placement text, question text, displaced_id text);
   added := case t.placement when 'regenerate' then array[t.answer] else array[t.question, t.answer] end;
 
-  -- The update locks the chat, as `begin_turn` does.
+  -- The transaction that begins the turn may still run, though its connection is dead. Waiting for it here, and not at the
+  -- chat's row, lets the statements below see what it has stored.
+  perform queue_turns(of_user);
   update chats c
      set turns = case when exists (select from messages m where m.user_id = of_user and m.id = t.answer)
                       then greatest(c.turns - 1, 0) else c.turns end,

@@ -170,7 +170,7 @@ impl World {
         };
         let turn = NewTurn { pricing, ..next_turn(&chat, number) };
         let request = self.database.request(&self.session, self.stack.clock.now());
-        match request.begin_turn(&turn, &self.stack.plans()).await {
+        match request.begin_turn(&turn, &self.stack.plans(), None).await {
             Ok(begun) => Some(begun),
             Err(BeginTurnError::PaymentDenied(_) | BeginTurnError::Running(_)) => None,
             Err(other) => unreachable!("{other}"),

@@ -40,7 +40,7 @@ async fn begin(
     turn: &NewTurn,
 ) -> Result<BegunTurn, BeginTurnError> {
     let database = stack.database();
-    database.request(session, stack.clock.now()).begin_turn(turn, &stack.plans()).await
+    database.request(session, stack.clock.now()).begin_turn(turn, &stack.plans(), None).await
 }
 
 async fn finish(
@@ -94,7 +94,7 @@ async fn of_two_hundred_concurrent_turns_five_are_paid_for() {
     for number in 0..200 {
         let (database, plans) = (functions[number % functions.len()].clone(), plans.clone());
         requests.spawn(async move {
-            database.request(&ada, now).begin_turn(&turn(number), &plans).await.map(|_| ())
+            database.request(&ada, now).begin_turn(&turn(number), &plans, None).await.map(|_| ())
         });
     }
     let mut paid = 0;
@@ -139,7 +139,8 @@ async fn a_daily_allowance_is_granted_once_at_midnight_utc_and_does_not_accumula
     for number in 10..14 {
         let (database, plans) = (functions[number % 2].clone(), plans.clone());
         at_once.spawn(async move {
-            let begun = database.request(&ada, midnight).begin_turn(&turn(number), &plans).await;
+            let begun =
+                database.request(&ada, midnight).begin_turn(&turn(number), &plans, None).await;
             left(&begun.unwrap())
         });
     }

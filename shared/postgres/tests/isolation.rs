@@ -31,7 +31,7 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
     let now = stack.clock.clock().now();
     let place = Placement::Append { question: message_id(&format!("{chat}-q")) };
     let turn = new_turn(chat, place, &format!("{chat}-a"));
-    stack.database().request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+    stack.database().request(session, now).begin_turn(&turn, &stack.plans(), None).await.unwrap();
     stack.premium(session).await;
     let key = "with new_data_key as (
                  insert into data_keys values (gen_random_uuid(), $1::uuid::text, '', now()) returning id
@@ -164,7 +164,7 @@ async fn two_users_can_use_the_same_ids() {
     for session in [&ada, &eve] {
         let turn = next_turn("the-chat", 1);
         let request = database.request(session, stack.clock.now());
-        begun.push(request.begin_turn(&turn, &plans).await.unwrap());
+        begun.push(request.begin_turn(&turn, &plans, None).await.unwrap());
     }
     let at = stack.clock.now();
     let end = TurnEnd { answer: &answer_of("for Ada"), outcome: &Outcome::Complete, at };

@@ -1,8 +1,10 @@
-//! Retries after a transaction that was committed, but whose acknowledgement was lost with its connection.
+//! Retries after a transaction whose acknowledgement was lost with its connection, although it was committed, or is about
+//! to be.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use shared_core::chat::{IdempotencyKey, NewTurn, Outcome};
 use shared_postgres::{Payer, TurnEnd};
@@ -11,13 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// The kind of the row with the payment decision: the server sends it once the transaction has committed.
+/// The kind of the row with the payment decision. A turn that begins has two: its prediction's, and the one that begins
+/// its acknowledgement.
 const PAYMENT: &[u8] = b"payment";
 
-/// A proxy that drops the first acknowledgement of a begun turn, and its connection.
-async fn drop_first_acknowledgement(listener: TcpListener, server: SocketAddr) {
+/// A proxy that drops a connection instead of passing on the `nth` row of kind `payment`.
+async fn drop_payment(nth: usize, listener: TcpListener, server: SocketAddr) {
     let mut connections = JoinSet::new();
-    let mut has_dropped = false;
+    let (mut payments, mut has_dropped) = (0, false);
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(server).await.unwrap();
@@ -36,7 +39,8 @@ async fn drop_first_acknowledgement(listener: TcpListener, server: SocketAddr) {
                 },
                 read = server.read(&mut response) => {
                     let response = &response[..read.unwrap()];
-                    if response.windows(PAYMENT.len()).any(|bytes| bytes == PAYMENT) {
+                    payments += response.windows(PAYMENT.len()).filter(|bytes| *bytes == PAYMENT).count();
+                    if payments >= nth {
                         has_dropped = true;
                         break;
                     }
@@ -48,7 +52,17 @@ async fn drop_first_acknowledgement(listener: TcpListener, server: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_turn_that_is_retried_after_a_lost_acknowledgement_reserves_once() {
+async fn a_turn_whose_acknowledgement_is_lost_is_retried_and_reserves_once() {
+    retry(2, Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_turn_whose_connection_is_lost_while_it_begins_is_retried_and_reserves_once() {
+    retry(1, Duration::from_millis(300)).await;
+}
+
+/// Begins a turn through [`drop_payment`]; the server can begin none before `delay` has passed.
+async fn retry(nth_payment: usize, delay: Duration) {
     let mut stack = TestStack::start().await;
     let ada = stack.session("ada@example.com").await;
     let database = stack.database();
@@ -56,7 +70,8 @@ async fn a_turn_that_is_retried_after_a_lost_acknowledgement_reserves_once() {
     // One credit is left: the retry needs the one that the first attempt has reserved.
     for number in 1..=4 {
         let turn = next_turn("the-chat", number);
-        let begun = database.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+        let begun =
+            database.request(&ada, now).begin_turn(&turn, &stack.plans(), None).await.unwrap();
         let (answer, outcome) = (answer_of("hello"), Outcome::Complete);
         let end = TurnEnd { answer: &answer, outcome: &outcome, at: now };
         database.finish_turn(&begun, end).await.unwrap();
@@ -69,12 +84,21 @@ async fn a_turn_that_is_retried_after_a_lost_acknowledgement_reserves_once() {
     stack.set("DATABASE_URL", url.replace(&server, &through));
     let unreliable = stack.database();
     let mut proxy = JoinSet::new();
-    proxy.spawn(drop_first_acknowledgement(listener, server.parse().unwrap()));
+    proxy.spawn(drop_payment(nth_payment, listener, server.parse().unwrap()));
+    let mut owner = stack.owner().await;
+    let lock = owner.transaction().await.unwrap();
+    lock.batch_execute("lock table chats in exclusive mode").await.unwrap();
+    let unlock = async {
+        tokio::time::sleep(delay).await;
+        lock.commit().await.unwrap();
+    };
 
     // Neither the question nor the key makes the second attempt a duplicate of the first.
     let key = IdempotencyKey::parse("the fifth").unwrap();
     let turn = NewTurn { idempotency_key: Some(key), ..next_turn("the-chat", 5) };
-    let begun = unreliable.request(&ada, now).begin_turn(&turn, &stack.plans()).await.unwrap();
+    let (request, plans) = (unreliable.request(&ada, now), stack.plans());
+    let (begun, ()) = tokio::join!(request.begin_turn(&turn, &plans, None), unlock);
+    let begun = begun.unwrap();
     assert!(matches!(begun.payer, Payer::Credits { credits: 1, left: 0, .. }), "{begun:?}");
     assert_eq!(begun.answer.as_str(), "answer-05-2");
     stack.assert_books_are_right().await;

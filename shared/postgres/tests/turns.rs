@@ -18,7 +18,7 @@ async fn begin(
     stack
         .database()
         .request(session, stack.clock.clock().now())
-        .begin_turn(&turn, &stack.plans())
+        .begin_turn(&turn, &stack.plans(), None)
         .await
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn turn(number: usize) -> NewTurn {
 
 pub(crate) async fn begin(stack: &TestStack, session: &Session, turn: &NewTurn) -> BegunTurn {
     let (database, plans) = (stack.database(), stack.plans());
-    database.request(session, stack.clock.now()).begin_turn(turn, &plans).await.unwrap()
+    database.request(session, stack.clock.now()).begin_turn(turn, &plans, None).await.unwrap()
 }
 
 pub(crate) async fn finish(stack: &TestStack, begun: &BegunTurn, answer: &Answer) {

@@ -4,25 +4,41 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use axum::response::Response;
+use futures_util::FutureExt as _;
+use futures_util::future::join;
 use shared_cache::{CacheError, Permit, Subject};
 use shared_core::billing::{Plan, Plans};
 use shared_core::chat::{NewTurn, SendError, TurnLookupError};
 use shared_core::models::ModelPricing;
 use shared_postgres::{BeginTurnError, BegunTurn};
+use tokio::sync::oneshot;
 
 use super::TurnContext;
 use super::deduplicate::resolve;
+use super::speculate::{Speculation, meanwhile};
+use super::upstream::UpstreamRequest;
 use crate::Deps;
 
 /// How a request began a turn.
 pub(super) enum Beginning {
-    /// The question is stored and its answer is open; with the user's rate limit permit.
-    New(Box<BegunTurn>, Result<Permit, CacheError>),
+    /// The question is stored and its answer is open.
+    New(NewBeginning),
     /// A duplicate request: the stream of the turn that the first one began.
     Duplicate(Response),
 }
 
+/// A turn that has begun, and what was found out meanwhile.
+pub(super) struct NewBeginning {
+    pub(super) turn: Box<BegunTurn>,
+    /// The user's rate limit permit.
+    pub(super) permit: Result<Permit, CacheError>,
+    /// Sent to the provider already, if the turn was predicted.
+    pub(super) request: Option<UpstreamRequest>,
+}
+
 /// Makes one round trip to each system, concurrently.
+///
+/// Postgres' response begins with a prediction of the turn, on which the model is asked already.
 pub(super) async fn begin(
     deps: &Deps,
     context: &TurnContext,
@@ -33,12 +49,32 @@ pub(super) async fn begin(
     }
     let user = Subject::User(context.session.user);
     let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
-    let (permit, stored) = tokio::join!(
-        deps.cache.acquire_any(&user, "turns", &limits, context.now),
-        store_question(deps, context, turn),
-    );
+    let acquire = deps.cache.acquire_any(&user, "turns", &limits, context.now);
+    let (predict, predicted) = oneshot::channel();
+    let storing = store_question(deps, context, turn, predict).boxed();
+    let (storing, (permit, predicted)) = meanwhile(storing, join(acquire, predicted)).await;
+    let (storing, speculation) = match (&permit, predicted) {
+        (Ok(permit), Ok(predicted)) => {
+            meanwhile(storing, Speculation::new(deps, context, predicted, permit)).await
+        }
+        (Err(_), _) | (_, Err(_)) => (storing, None),
+    };
+    let (stored, request) = match speculation {
+        Some(speculation) => {
+            let (stored, speculation) = speculation.send_during(storing).await;
+            let begun = match &stored {
+                Ok(ControlFlow::Continue(begun)) => Some(&**begun),
+                Ok(ControlFlow::Break(_)) | Err(_) => None,
+            };
+            let request = speculation.confirm(deps, begun);
+            (stored, request)
+        }
+        None => (storing.await, None),
+    };
     match (stored, permit) {
-        (Ok(ControlFlow::Continue(begun)), permit) => Ok(Beginning::New(begun, permit)),
+        (Ok(ControlFlow::Continue(turn)), permit) => {
+            Ok(Beginning::New(NewBeginning { turn, permit, request }))
+        }
         (Ok(ControlFlow::Break(response)), permit) => {
             // A duplicate request does not count against the rate limit.
             if let Ok(permit) = permit {
@@ -58,17 +94,19 @@ const TRIES: usize = 3;
 /// Stores the question; breaks with the first turn's stream if the request is a duplicate.
 ///
 /// An edit or a regeneration of a question that is not in the chat becomes a new question: its first request was
-/// refused, and this is the client's retry.
+/// refused, and this is the client's retry. `predict` receives a prediction of the first try.
 async fn store_question(
     deps: &Deps,
     context: &TurnContext,
     turn: &NewTurn,
+    predict: oneshot::Sender<BegunTurn>,
 ) -> Result<ControlFlow<Response, Box<BegunTurn>>, SendError> {
     let database = deps.database.request(&context.session, context.now);
     let mut turn = Cow::Borrowed(turn);
+    let mut predict = Some(predict);
     let mut tries = 1;
     loop {
-        let error = match database.begin_turn(&turn, &deps.plans).await {
+        let error = match database.begin_turn(&turn, &deps.plans, predict.take()).await {
             Ok(begun) => return Ok(ControlFlow::Continue(begun.into())),
             Err(error) => error,
         };

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use shared_core::chat::SendError;
+use shared_core::ids::UserId;
 use shared_core::keys::{KeyError, ProviderKey};
 use shared_core::models::ModelError;
 use shared_core::store::StoreError;
-use shared_postgres::{BegunTurn, EncryptedKey};
+use shared_postgres::EncryptedKey;
 use shared_vault::VaultError;
 
 use crate::Deps;
@@ -14,10 +15,10 @@ use crate::Deps;
 /// Decrypts the user's key.
 pub(super) async fn decrypt_key(
     deps: &Deps,
-    begun: &BegunTurn,
+    user: UserId,
     key: &EncryptedKey,
 ) -> Result<ProviderKey, SendError> {
-    let decrypted = deps.vault.open(&key.data_key, begun.user, &key.sealed).await;
+    let decrypted = deps.vault.open(&key.data_key, user, &key.sealed).await;
     let decrypted = decrypted.map_err(|error| match error {
         VaultError::Forged => SendError::KeyUnreadable(error.into()),
         // The master key's errors pass, or the operator can fix them: the user's key is not lost.

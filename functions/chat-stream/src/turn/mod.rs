@@ -5,9 +5,10 @@
 //!  begin ────┤─ postgres: who pays? question and open answer in, context out │ one round
 //!            └─ openrouter: a connection, if none is open                    ┘ trip each (begin.rs)
 //!                │  duplicate request? ──▶ follow its turn (deduplicate.rs, live/reader.rs)
+//!                │  predicted? ──▶ the model is asked meanwhile (speculate.rs)
 //!                ▼
 //!  prepare ── system prompt + summary + context + question; the user's own key (prepare.rs, byok.rs)
-//!            openrouter accepts ──▶ 200, `start`          (until here, an error is a status)
+//!            openrouter accepts ──▶ 200, `start` (upstream.rs)    (until here, an error is a status)
 //!                │
 //!  generate ─────┤  each chunk: parsed, sent to the browser, kept (generate.rs)   (from here, an event)
 //!                │      └─ copied to the live log, which receives stop requests (live/writer.rs)
@@ -25,26 +26,29 @@ mod deduplicate;
 mod generate;
 mod persist;
 mod prepare;
+mod speculate;
 mod telemetry;
+mod upstream;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
 use shared_cache::{CacheError, Permit};
 use shared_core::chat::{Answer, AnswerError, FinishReason, NewTurn, Outcome};
 use shared_http::{ApiError, RateLimitHeaders};
-use shared_openrouter::{CompletionRequest, ModelStream};
+use shared_openrouter::ModelStream;
 use shared_postgres::BegunTurn;
 use shared_ui_stream::{TurnSummary, UiStream, event_stream};
 use tokio::time::Instant;
 
-use self::begin::{Beginning, begin};
+use self::begin::{Beginning, NewBeginning, begin};
 use self::byok::verify_refusal;
 use self::generate::{
     Interruption, StreamEnd, StreamResult, StreamTimeouts, generate, interrupted,
 };
 use self::persist::{NotStored, failed, store, withdraw};
-use self::prepare::{Input, prepare_input};
+use self::prepare::prepare_input;
 use self::telemetry::{Times, report, report_refusal};
+use self::upstream::{UpstreamRequest, UpstreamResponse};
 use crate::Deps;
 use crate::live::new_stream;
 use crate::live::writer::LogWriter;
@@ -55,8 +59,8 @@ pub use self::context::{Respond, TurnContext};
 /// has accepted the question.
 pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
-    let (begun, permit) = match begin(&deps, &context, &turn).await {
-        Ok(Beginning::New(begun, permit)) => (begun, permit),
+    let NewBeginning { turn: begun, permit, request } = match begin(&deps, &context, &turn).await {
+        Ok(Beginning::New(beginning)) => beginning,
         Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
         Err(error) => return drop(respond.send(Err(error.into()))),
     };
@@ -64,7 +68,7 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
     let (out, body) = new_stream();
     let mut out = out.with_copy(frames);
-    match prepare(&deps, &context, &begun, permit, &writer).await {
+    match prepare(&deps, &context, &begun, permit, request, &writer).await {
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
@@ -91,35 +95,33 @@ struct Prepared {
     rate_limit: RateLimitHeaders,
 }
 
-/// Sends the stored question to the provider. An error here is still an HTTP status.
+/// Sends the stored question to the provider, unless a prediction has done so. An error here is still an HTTP status.
 async fn prepare(
     deps: &Deps,
-    TurnContext { session, trace, now }: &TurnContext,
+    context: &TurnContext,
     begun: &BegunTurn,
     permit: Result<Permit, CacheError>,
+    request: Option<UpstreamRequest>,
     writer: &LogWriter,
 ) -> Result<Prepared, ApiError> {
-    let database = deps.database.request(session, *now);
-    let Input { prompt, key, rate_limit } =
-        match prepare_input(deps, &database, begun, permit).await {
-            Ok(input) => input,
-            Err(error) => return Err(withdraw(deps, begun, error.into(), *now).await),
-        };
-    let request = CompletionRequest {
-        model: &begun.model,
-        messages: &prompt,
-        user: session.user,
-        trace: *trace,
-        key: key.as_ref(),
+    let now = context.now;
+    let UpstreamRequest { rate_limit, response } = match request {
+        Some(request) => request,
+        None => match prepare_input(deps, context, begun, permit).await {
+            Ok(input) => UpstreamRequest::new(deps, context, begun, input),
+            Err(error) => return Err(withdraw(deps, begun, error.into(), now).await),
+        },
     };
-    let asked = tokio::select! {
-        asked = deps.openrouter.complete(&request) => asked,
-        cut = interrupted(writer, &deps.tasks) => return Ok(Prepared { stream: Err(cut), rate_limit }),
+    let UpstreamResponse { accepted, key } = tokio::select! {
+        response = response => response,
+        cut = interrupted(writer, &deps.tasks) => {
+            return Ok(Prepared { stream: Err(cut), rate_limit });
+        }
     };
-    match asked {
+    match accepted {
         Ok(stream) => Ok(Prepared { stream: Ok(stream), rate_limit }),
         Err(failure) => {
-            let error = ApiError::from(verify_refusal(deps, failure, key.as_ref(), *now).await);
+            let error = ApiError::from(verify_refusal(deps, failure, key.as_ref(), now).await);
             report_refusal(deps, begun, &error);
             store(deps, begun, &Answer::default(), &failed(&error)).await.ok();
             Err(error)

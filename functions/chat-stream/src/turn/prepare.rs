@@ -5,10 +5,12 @@ use shared_cache::{CacheError, Permit};
 use shared_core::billing::{Plan, TurnDenied, Upgrade};
 use shared_core::chat::{PromptMessage, SendError, estimated_tokens, prompt};
 use shared_core::keys::ProviderKey;
+use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;
 use shared_http::RateLimitHeaders;
-use shared_postgres::{BegunTurn, Request};
+use shared_postgres::BegunTurn;
 
+use super::TurnContext;
 use super::byok::decrypt_key;
 use crate::Deps;
 
@@ -23,45 +25,66 @@ pub(super) struct Input {
 /// Checks whether the turn may be sent. `permit` is the cache's result from while Postgres began the turn.
 pub(super) async fn prepare_input(
     deps: &Deps,
-    database: &Request<'_>,
+    context: &TurnContext,
     begun: &BegunTurn,
     permit: Result<Permit, CacheError>,
 ) -> Result<Input, SendError> {
-    let plan = deps.plans.of(Some(&begun.plan));
-    let rate_limit = within_limit(deps, database, plan, permit).await?;
-    let prompt = prompt(&deps.config.system_prompt, &begun.context, &begun.question);
-    within_context(deps, plan, &prompt)?;
-    let key = match begun.payer.key() {
-        Some(key) => Some(decrypt_key(deps, begun, key).await?),
+    let limit = deps.plans.of(Some(&begun.plan)).turn_limit();
+    let status = within_limit(deps, context, limit, permit).await?;
+    input(deps, begun, status).await
+}
+
+/// The input of a predicted turn, if nothing stands against sending it. A refusal is left to
+/// [`prepare_input`], once the turn has begun.
+pub(super) async fn predicted_input(
+    deps: &Deps,
+    predicted: &BegunTurn,
+    permit: &Permit,
+) -> Option<Input> {
+    let limit = deps.plans.of(Some(&predicted.plan)).turn_limit();
+    let status = status_of(permit, limit)?;
+    status.allowed().ok()?;
+    input(deps, predicted, status).await.ok()
+}
+
+async fn input(deps: &Deps, turn: &BegunTurn, status: LimitStatus) -> Result<Input, SendError> {
+    let prompt = prompt(&deps.config.system_prompt, &turn.context, &turn.question);
+    within_context(deps, deps.plans.of(Some(&turn.plan)), &prompt)?;
+    let key = match turn.payer.key() {
+        Some(key) => Some(decrypt_key(deps, turn.user, key).await?),
         None => None,
     };
-    Ok(Input { prompt, key, rate_limit })
+    Ok(Input { prompt, key, rate_limit: status.into() })
+}
+
+fn status_of(permit: &Permit, limit: Limit) -> Option<LimitStatus> {
+    permit.statuses().iter().find(|status| status.limit == limit).copied()
 }
 
 async fn within_limit(
     deps: &Deps,
-    database: &Request<'_>,
-    plan: &Plan,
+    context: &TurnContext,
+    limit: Limit,
     permit: Result<Permit, CacheError>,
-) -> Result<RateLimitHeaders, SendError> {
-    let limit = plan.turn_limit();
+) -> Result<LimitStatus, SendError> {
     let permit = match permit {
         Ok(permit) => permit,
         Err(error) => {
             tracing::warn!(%error, "without the cache, postgres counts turns");
+            let database = deps.database.request(&context.session, context.now);
             let status = database.turn_limit(limit).await?;
             status.allowed()?;
-            return Ok(status.into());
+            return Ok(status);
         }
     };
-    let own = permit.statuses().iter().find(|status| status.limit == limit).copied();
-    let status = own.ok_or_else(|| StoreError::Unavailable("a plan without a limit".into()))?;
+    let status = status_of(&permit, limit);
+    let status = status.ok_or_else(|| StoreError::Unavailable("a plan without a limit".into()))?;
     if let Err(reached) = status.allowed() {
         // A refused turn does not count; if the cache is unavailable now, it counts for a minute.
         deps.cache.release(permit).await.ok();
         return Err(reached.into());
     }
-    Ok(status.into())
+    Ok(status)
 }
 
 fn within_context(deps: &Deps, plan: &Plan, prompt: &[PromptMessage]) -> Result<(), SendError> {

@@ -20,7 +20,7 @@ id: 2\ndata: {\"type\":\"text-start\",\"id\":\"0\"}\n\nid: 3\ndata: {\"type\":\"
 async fn turn(chat: &Chat, has_log: bool) -> LiveLog {
     let database = chat.stack.database();
     let request = database.request(&chat.session, chat.stack.clock.now());
-    request.begin_turn(&next_turn("the-chat", 1), &chat.stack.plans()).await.unwrap();
+    request.begin_turn(&next_turn("the-chat", 1), &chat.stack.plans(), None).await.unwrap();
     let log = chat.stack.cache().live_log(chat.session.user, &answer());
     if has_log {
         log.append(None, None).await.unwrap();

@@ -145,7 +145,7 @@ pub(crate) async fn count(stack: &TestStack, sql: &str) -> i64 {
 pub(crate) async fn begun(stack: &TestStack, session: &Session, number: usize) -> BegunTurn {
     let turn = next_turn(&format!("chat-{number:04}"), number);
     let (database, now) = (stack.database(), stack.clock.now());
-    database.request(session, now).begin_turn(&turn, &stack.plans()).await.unwrap()
+    database.request(session, now).begin_turn(&turn, &stack.plans(), None).await.unwrap()
 }
 
 /// Text, one row and column.

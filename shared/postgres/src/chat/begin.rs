@@ -1,8 +1,7 @@
 //! How a turn begins: the transaction before the model is asked. [`finish`](super::finish) has the one after.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use deadpool_postgres::Object;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_core::billing::Plans;
@@ -13,12 +12,13 @@ use shared_core::chat::{
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;
+use tokio::sync::oneshot;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 
 use super::finish::FINISH;
 use super::placement::PlacementFields;
-use super::withdraw::Withdrawal;
+use super::withdraw::{WITHDRAW, Withdrawal};
 use crate::billing::payment::{PaymentDecision, PlanRules, plan_rules};
 use crate::error::{BeginTurnError, DatabaseError};
 use crate::{BegunTurn, Database, Request};
@@ -26,6 +26,10 @@ use crate::{BegunTurn, Database, Request};
 const BEGIN: &str = "
     select kind, body, encrypted_key
       from begin_turn($1, $2, $3, $4, $5)";
+
+const PREDICT: &str = "
+    select kind, body, encrypted_key
+      from predict_turn($1, $2, $3, $4, $5)";
 
 const REHEARSE: &str = "select rehearse_turn()";
 
@@ -37,7 +41,7 @@ const COUNT_SINCE: &str = "
        and began_at > $2
        and state <> 'withdrawn'";
 
-/// The `turn` of `begin_turn`.
+/// The `turn` of `begin_turn` and `predict_turn`.
 #[derive(Debug, Serialize)]
 struct NewTurnFields<'a> {
     chat: &'a ChatId,
@@ -54,47 +58,14 @@ struct NewTurnFields<'a> {
     orphaned_before: Timestamp,
 }
 
-impl Request<'_> {
-    /// Decides who pays, stores the question and an open answer, and reads the earlier messages: one statement, one
-    /// round trip. The rules that two concurrent turns could break are the database's: an id is used once, a credit is
-    /// spent once, a message belongs to its chat and the chat's owner, and turns of one chat queue for its head.
-    ///
-    /// A chat has one turn at a time, and a turn begins once: a duplicate is [`BeginTurnError::Duplicate`],
-    /// whatever else could be said against it, and [`Request::duplicate_of`] finds the turn that it repeats.
-    ///
-    /// Retry: a first attempt whose connection died may have been committed all the same. It is withdrawn before the
-    /// second attempt, or its credits would be reserved twice. The second answer has an id of its own.
-    pub async fn begin_turn(
-        &self,
-        turn: &NewTurn,
-        plans: &Plans,
-    ) -> Result<BegunTurn, BeginTurnError> {
-        let (is_retry, second) = (&AtomicBool::new(false), &turn.retried());
-        let begin = |client: Object| async move {
-            if !is_retry.swap(true, Ordering::Relaxed) {
-                return self.begin_on(&client, turn, plans).await;
-            }
-            let first = Withdrawal::of_attempt(turn, self.session.user);
-            first.run(&client, "unavailable", self.now).await?;
-            self.begin_on(&client, second, plans).await
-        };
-        Ok(self.database.retrying(begin).await?)
-    }
-
-    async fn begin_on(
-        &self,
-        client: &Object,
-        turn: &NewTurn,
-        plans: &Plans,
-    ) -> Result<BegunTurn, DatabaseError> {
-        let begin = client.prepare_cached(BEGIN).await?;
+impl<'a> NewTurnFields<'a> {
+    fn new(turn: &'a NewTurn, plans: &'a Plans, now: Timestamp) -> Self {
         let context_size = match &turn.placement {
             Placement::Append { .. } | Placement::Edit { .. } => CONTEXT_MESSAGES,
             // The question itself is read too.
             Placement::Regenerate { .. } => CONTEXT_MESSAGES + 1,
         };
-        let (user, session) = (self.session.user, self.session.id);
-        let fields = Json(NewTurnFields {
+        Self {
             chat: &turn.chat,
             title: title_of(turn.question.as_str()),
             answer: &turn.answer,
@@ -105,17 +76,129 @@ impl Request<'_> {
             price: turn.pricing.credits,
             plan_rules: plan_rules(turn, plans),
             idempotency_key: turn.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-            orphaned_before: self.now - ORPHANED_AFTER,
-        });
-        let rows = client
-            .query(&begin, &[&user.0, &session.0, &self.now, &self.idle_since(), &fields])
-            .await?;
+            orphaned_before: now - ORPHANED_AFTER,
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Decides who pays, stores the question and an open answer, and reads the earlier messages: one transaction, one
+    /// round trip. The rules that two concurrent turns could break are the database's: an id is used once, a credit is
+    /// spent once, a message belongs to its chat and the chat's owner, and turns of one chat queue for its head.
+    ///
+    /// A chat has one turn at a time, and a turn begins once: a duplicate is [`BeginTurnError::Duplicate`],
+    /// whatever else could be said against it, and [`Request::duplicate_of`] finds the turn that it repeats.
+    ///
+    /// Retry: a first attempt whose connection died may have been committed all the same, or may still be. It is withdrawn
+    /// with the second attempt, or its credits would be reserved twice. The second answer has an id of its own.
+    ///
+    /// Prediction: `predicted` receives what the turn will probably be, as soon as that is read and before anything is
+    /// stored; it is dropped instead if the turn will probably be refused. A prediction decides nothing:
+    /// [`BegunTurn::has_same_input`] says whether it came true. It takes no further round trip.
+    pub async fn begin_turn(
+        &self,
+        turn: &NewTurn,
+        plans: &Plans,
+        mut predicted: Option<oneshot::Sender<BegunTurn>>,
+    ) -> Result<BegunTurn, BeginTurnError> {
+        let (mut is_retry, second) = (false, &turn.retried());
+        let begin = |client: Object| {
+            let (is_retry, predicted) = (std::mem::replace(&mut is_retry, true), predicted.take());
+            async move {
+                if is_retry {
+                    let first = Withdrawal::of_attempt(turn, self.session.user);
+                    self.begin_again(&client, second, plans, &first).await
+                } else {
+                    self.begin_first(&client, turn, plans, predicted).await
+                }
+            }
+        };
+        Ok(self.database.retrying(begin).await?)
+    }
+
+    async fn begin_first(
+        &self,
+        client: &Object,
+        turn: &NewTurn,
+        plans: &Plans,
+        predicted: Option<oneshot::Sender<BegunTurn>>,
+    ) -> Result<BegunTurn, DatabaseError> {
+        prepare(client, [PREDICT, BEGIN]).await?;
+        let fields = Json(NewTurnFields::new(turn, plans, self.now));
+        let predict = async {
+            let rows = self.query_turn(client, PREDICT, &fields).await?;
+            if let (Some(predicted), Ok(turn)) = (predicted, self.read_turn(turn, &rows)) {
+                let _ = predicted.send(turn);
+            }
+            Ok(())
+        };
+        self.begin_after(predict, client, turn, &fields).await
+    }
+
+    /// Withdraws the `first` attempt and begins the second in one transaction, so that the first cannot begin between
+    /// the two: its statements may still be on their way.
+    async fn begin_again(
+        &self,
+        client: &Object,
+        turn: &NewTurn,
+        plans: &Plans,
+        first: &Withdrawal<'_>,
+    ) -> Result<BegunTurn, DatabaseError> {
+        prepare(client, [WITHDRAW, BEGIN]).await?;
+        let fields = Json(NewTurnFields::new(turn, plans, self.now));
+        let withdraw = || first.run(client, "unavailable", self.now);
+        let begun = self.begin_after(withdraw(), client, turn, &fields).await;
+        if begun.is_err() {
+            // The refusal has rolled the withdrawal back.
+            withdraw().await?;
+        }
+        begun
+    }
+
+    /// Runs `first` and then `begin_turn`, in one transaction and one write.
+    async fn begin_after(
+        &self,
+        first: impl Future<Output = Result<(), DatabaseError>>,
+        client: &Object,
+        turn: &NewTurn,
+        fields: &Json<NewTurnFields<'_>>,
+    ) -> Result<BegunTurn, DatabaseError> {
+        let (begun, first, rows, committed) = tokio::join!(
+            biased;
+            client.batch_execute("begin"),
+            first,
+            self.query_turn(client, BEGIN, fields),
+            client.batch_execute("commit"),
+        );
+        // In the order of sending: the first error is the cause of those after it.
+        begun?;
+        first?;
+        let turn = self.read_turn(turn, &rows?)?;
+        committed?;
+        Ok(turn)
+    }
+
+    /// Queries `begin_turn` or `predict_turn`. A statement that is prepared already is sent when this is first polled.
+    async fn query_turn(
+        &self,
+        client: &Object,
+        statement: &str,
+        fields: &Json<NewTurnFields<'_>>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let statement = client.prepare_cached(statement).await?;
+        let (user, session, idle_since) = (self.session.user, self.session.id, self.idle_since());
+        let params: &[&(dyn ToSql + Sync)] = &[&user.0, &session.0, &self.now, &idle_since, fields];
+        Ok(client.query(&statement, params).await?)
+    }
+
+    /// Reads the rows of `begin_turn` or `predict_turn`.
+    fn read_turn(&self, turn: &NewTurn, rows: &[Row]) -> Result<BegunTurn, DatabaseError> {
         let (payment, messages) =
             rows.split_first().ok_or_else(|| DatabaseError::unexpected("no payment"))?;
         let payment = PaymentDecision::read(payment)?;
         let (question, context) = question_and_context(turn, messages)?;
         Ok(BegunTurn {
-            user,
+            user: self.session.user,
             chat: turn.chat.clone(),
             answer: turn.answer.clone(),
             model: turn.model.clone(),
@@ -146,6 +229,15 @@ impl Request<'_> {
     }
 }
 
+/// Prepares statements, in one round trip.
+async fn prepare<const COUNT: usize>(
+    client: &Object,
+    statements: [&str; COUNT],
+) -> Result<(), DatabaseError> {
+    try_join_all(statements.map(|statement| client.prepare_cached(statement))).await?;
+    Ok(())
+}
+
 fn count_and_oldest(row: &Row) -> Result<(i64, Option<Timestamp>), DatabaseError> {
     Ok((row.try_get("turns")?, row.try_get("oldest")?))
 }
@@ -154,12 +246,7 @@ impl Database {
     /// Connects, prepares the statements of a turn and rehearses one, so that the first turn costs no more than others.
     pub async fn warm_for_turns(self) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        let prepared = tokio::try_join!(
-            biased;
-            client.prepare_cached(BEGIN),
-            client.prepare_cached(FINISH),
-        );
-        prepared.map_err(DatabaseError::from)?;
+        prepare(&client, [PREDICT, BEGIN, FINISH]).await?;
         client.batch_execute(REHEARSE).await.map_err(DatabaseError::from)?;
         Ok(())
     }

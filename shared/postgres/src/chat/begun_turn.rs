@@ -32,3 +32,13 @@ pub struct BegunTurn {
     /// Its placement, for withdrawing it.
     pub(crate) placement: Placement,
 }
+
+impl BegunTurn {
+    /// Whether a model would be asked the same, for the same payer's key: the question, the context and the plan.
+    pub fn has_same_input(&self, other: &Self) -> bool {
+        self.question == other.question
+            && self.context == other.context
+            && self.plan == other.plan
+            && self.payer.key() == other.payer.key()
+    }
+}

@@ -12,7 +12,7 @@ use super::placement::PlacementFields;
 use crate::error::DatabaseError;
 use crate::{BegunTurn, Database};
 
-const WITHDRAW: &str = "select withdraw_turn($1, $2, $3, $4)";
+pub(super) const WITHDRAW: &str = "select withdraw_turn($1, $2, $3, $4)";
 
 /// The turn to withdraw.
 pub(super) struct Withdrawal<'a> {

@@ -118,11 +118,14 @@ impl Database {
         target = "otel", name = "transaction", skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub(crate) async fn retrying<T, F>(&self, run: impl Fn(Object) -> F) -> Result<T, DatabaseError>
+    pub(crate) async fn retrying<T, F>(
+        &self,
+        mut run: impl FnMut(Object) -> F,
+    ) -> Result<T, DatabaseError>
     where
         F: Future<Output = Result<T, DatabaseError>>,
     {
-        let run = async || {
+        let mut run = async || {
             let connection = self.connection().await?;
             let Ok(result) = timeout(TRANSACTION_WITHIN, run(connection)).await else {
                 // The connection's state is unknown: do not reuse it.

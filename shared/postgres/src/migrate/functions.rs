@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 24] = functions![
+const FUNCTIONS: [(&str, &str); 28] = functions![
     "valid_session",
     "enter_session",
     "sign_in",
@@ -31,6 +31,10 @@ const FUNCTIONS: [(&str, &str); 24] = functions![
     "store_turn",
     "pay_for_turn",
     "free_idempotency_key",
+    "queue_turns",
+    "turn_inputs",
+    "turn_context",
+    "predict_turn",
     "begin_turn",
     "keep_longer_parts",
     "add_byok_spending",

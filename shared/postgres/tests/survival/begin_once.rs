@@ -15,7 +15,7 @@ async fn at_once(stack: &TestStack, turns: &[NewTurn]) -> (usize, usize, usize) 
     let functions: Vec<Database> = turns.iter().map(|_| stack.database()).collect();
     let (plans, now) = (stack.plans(), stack.clock.now());
     let begun = turns.iter().zip(&functions).map(async |(turn, database)| {
-        database.request(&ada, now).begin_turn(turn, &plans).await.map(drop)
+        database.request(&ada, now).begin_turn(turn, &plans, None).await.map(drop)
     });
     let mut counts = (0, 0, 0);
     for begun in join_all(begun).await {

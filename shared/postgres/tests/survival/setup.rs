@@ -26,7 +26,7 @@ pub(crate) async fn begin(
 ) -> Result<BegunTurn, BeginTurnError> {
     stack.clock.advance(Duration::from_secs(1));
     let (database, plans) = (stack.database(), stack.plans());
-    database.request(session, stack.clock.now()).begin_turn(turn, &plans).await
+    database.request(session, stack.clock.now()).begin_turn(turn, &plans, None).await
 }
 
 /// Finishes a turn a second later.
