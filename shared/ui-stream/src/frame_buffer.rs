@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
 /// Initial capacity, in bytes: room for some frames, so that most writes need no allocation of their own.
-const CAPACITY: usize = 4096;
+const CAPACITY: usize = 1024;
 
 /// Consecutive frames, as they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

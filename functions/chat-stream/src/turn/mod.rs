@@ -32,6 +32,7 @@ mod upstream;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
+use futures_util::FutureExt as _;
 use shared_cache::{CacheError, Permit};
 use shared_core::chat::{Answer, AnswerError, FinishReason, NewTurn, Outcome};
 use shared_http::{ApiError, RateLimitHeaders};
@@ -57,25 +58,30 @@ pub use self::context::{Respond, TurnContext};
 
 /// Runs a turn from its beginning to its end. Sends the response to `respond` as soon as the model
 /// has accepted the question.
+///
+/// Its phases are boxed: while an answer is generated, which is nearly all of a turn's time, it takes no memory for the
+/// others.
 pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
-    let NewBeginning { turn: begun, permit, request } = match begin(&deps, &context, &turn).await {
-        Ok(Beginning::New(beginning)) => beginning,
-        Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
-        Err(error) => return drop(respond.send(Err(error.into()))),
-    };
+    let NewBeginning { turn: begun, permit, request } =
+        match begin(&deps, &context, &turn).boxed().await {
+            Ok(Beginning::New(beginning)) => beginning,
+            Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
+            Err(error) => return drop(respond.send(Err(error.into()))),
+        };
     let (writer, frames) =
         LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
     let (out, body) = new_stream();
     let mut out = out.with_copy(frames);
-    match prepare(&deps, &context, &begun, permit, request, &writer).await {
+    let prepared = prepare(&deps, &context, &begun, permit, request, &writer).boxed().await;
+    match prepared {
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
             out.flush();
             // Ignore a closed channel: the client may have disconnected.
             let response = event_stream(Body::new(body));
             let _ = respond.send(Ok((rate_limit, response).into_response()));
-            run(&deps, &begun, stream, &mut out, &writer, began).await;
+            run(&deps, &begun, stream, &mut out, &writer, began).boxed().await;
             writer.finish().await;
         }
         Err(error) => {
@@ -172,7 +178,7 @@ async fn run(
             (failed(&error), Some(error))
         }
     };
-    let stored = store(deps, begun, &answer, &outcome).await;
+    let stored = store(deps, begun, &answer, &outcome).boxed().await;
     let summary = TurnSummary {
         model: answer.model().unwrap_or(begun.model.as_str()),
         usage: answer.usage(),

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use chat_stream::turn::{TurnContext, turn};
 use fake_openrouter::script::{Gate, comment, delta, done, gate, stop, usage};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use testkit::{Answer, TestStack};
+use testkit::{Answer, TestStack, next_turn};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::app::deps;
 use crate::chat::{Chat, body};
 use crate::reading::{Reading, text_of};
 
@@ -287,4 +290,14 @@ async fn the_gateways_trace_id_is_passed_to_the_provider() {
     traced.post("/api/chat", &body("the-chat", "fake/echo", "hello")).await;
     let requests = chat.stack.provider.requests();
     assert_eq!(requests[0].body["trace"]["trace_id"], "692227c65a3b1c7e2f4d6a8b9c0d1e2f");
+}
+
+#[tokio::test]
+async fn a_turn_holds_no_memory_for_the_phases_that_it_is_not_in() {
+    let chat = Chat::start().await;
+    let (session, now) = (chat.session, chat.stack.clock.now());
+    let context = TurnContext { session, trace: session.id.0.into(), now };
+    let (respond, _) = oneshot::channel();
+    let turn = turn(deps(&chat.stack, &chat.tasks), context, next_turn("the-chat", 1), respond);
+    assert!(size_of_val(&turn) < 4096, "{} bytes", size_of_val(&turn));
 }

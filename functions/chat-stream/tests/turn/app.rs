@@ -8,7 +8,11 @@ use shared_lambda::Tasks;
 use testkit::TestStack;
 
 pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> Router {
-    chat_stream(Deps {
+    chat_stream(deps(stack, tasks))
+}
+
+pub(crate) fn deps(stack: &TestStack, tasks: &Tasks) -> Deps {
+    Deps {
         app: stack.app_context(),
         tokens: stack.tokens(),
         cache: stack.cache(),
@@ -20,5 +24,5 @@ pub(crate) fn app(stack: &TestStack, tasks: &Tasks) -> Router {
         vault: stack.vault(),
         tasks: tasks.clone(),
         config: Arc::new(ChatConfig::from_env(&stack.env()).unwrap()),
-    })
+    }
 }
