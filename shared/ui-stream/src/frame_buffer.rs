@@ -47,9 +47,17 @@ impl Frames {
 #[derive(Debug)]
 struct State {
     frames: Frames,
+    /// How many buffered bytes wake the reader: one until the first frames are taken.
+    wakes_at: usize,
     reader: Option<Waker>,
     is_over: bool,
     is_reader_gone: bool,
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.is_over || self.frames.bytes.len() >= self.wakes_at
+    }
 }
 
 #[derive(Debug)]
@@ -68,23 +76,19 @@ impl FrameBuffer {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        let reader = if self.is_ready(&state) { state.reader.take() } else { None };
+        let reader = if state.is_ready() { state.reader.take() } else { None };
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
     }
-
-    fn is_ready(&self, state: &State) -> bool {
-        state.is_over || state.frames.bytes.len() >= self.flush_bytes
-    }
 }
 
-/// Creates a buffer whose reader wakes when `flush_bytes` are buffered, and at the end. With 1 it gets every write at
-/// once; with more, it is not woken per token, which would delay the writer.
+/// Creates a buffer whose reader wakes at the first frames, then when `flush_bytes` are buffered, and at the end. With
+/// 1 it gets every write at once; with more, it is not woken per token, which would delay the writer.
 pub fn frame_buffer(flush_bytes: usize) -> (FrameWriter, FrameReader) {
     let frames = Frames { bytes: BytesMut::with_capacity(CAPACITY), ..Frames::default() };
-    let state = State { frames, reader: None, is_over: false, is_reader_gone: false };
+    let state = State { frames, wakes_at: 1, reader: None, is_over: false, is_reader_gone: false };
     let buffer = Arc::new(FrameBuffer { state: Mutex::new(state), flush_bytes });
     (FrameWriter(Arc::clone(&buffer)), FrameReader(buffer))
 }
@@ -125,17 +129,20 @@ impl FrameReader {
     pub fn take(&mut self) -> (Frames, bool) {
         let mut state = self.0.lock();
         let bytes = state.frames.bytes.split();
+        if !bytes.is_empty() {
+            state.wakes_at = self.0.flush_bytes;
+        }
         (Frames { first: state.frames.first, last: state.frames.last, bytes }, state.is_over)
     }
 
-    /// Waits until enough bytes are buffered, or the stream is over.
+    /// Waits until enough bytes are buffered, or the stream is over. Cancel-safe.
     pub async fn wait_for_flush(&mut self) {
         poll_fn(|context| self.poll_flush(context)).await;
     }
 
     fn poll_flush(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
-        if self.0.is_ready(&state) {
+        if state.is_ready() {
             return Poll::Ready(());
         }
         if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
@@ -249,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_is_woken_by_a_full_buffer_and_by_the_end() {
+    fn the_reader_is_woken_by_the_first_frames_a_full_buffer_and_the_end() {
         let (writer, mut reader) = frame_buffer(3);
         let woken = Arc::new(Woken::default());
         let waker = Arc::clone(&woken).into();
@@ -257,14 +264,22 @@ mod tests {
         let times = || woken.0.load(Ordering::Relaxed);
 
         let mut flush = Box::pin(reader.wait_for_flush());
+        assert!(flush.poll_unpin(&mut context).is_pending());
         writer.append(1, 1, b"a");
+        assert_eq!(times(), 1, "the first frames");
+        assert!(flush.poll_unpin(&mut context).is_ready());
+
+        drop(flush);
+        reader.take();
+        let mut flush = Box::pin(reader.wait_for_flush());
         assert!(flush.poll_unpin(&mut context).is_pending());
         writer.append(2, 2, b"b");
-        assert_eq!(times(), 0, "a token");
         writer.append(3, 3, b"c");
-        assert_eq!(times(), 1, "a full buffer");
+        assert_eq!(times(), 1, "a token");
         writer.append(4, 4, b"d");
-        assert_eq!(times(), 1, "it is woken already");
+        assert_eq!(times(), 2, "a full buffer");
+        writer.append(5, 5, b"e");
+        assert_eq!(times(), 2, "it is woken already");
         assert!(flush.poll_unpin(&mut context).is_ready());
 
         drop(flush);
@@ -272,7 +287,7 @@ mod tests {
         let mut flush = Box::pin(reader.wait_for_flush());
         assert!(flush.poll_unpin(&mut context).is_pending());
         drop(writer);
-        assert_eq!(times(), 2, "the end");
+        assert_eq!(times(), 3, "the end");
         assert!(flush.poll_unpin(&mut context).is_ready());
     }
 
