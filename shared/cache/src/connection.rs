@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{ErrorKind, RedisError, Script, ScriptInvocation};
+use redis::{Cmd, ErrorKind, RedisError, Script, ScriptInvocation};
 use secrecy::ExposeSecret;
 use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
@@ -111,26 +111,38 @@ impl Cache {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, CacheError> {
-        match self.run_once(script).await {
+        self.call(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    }
+
+    /// Sends a command, as [`run_often`](Self::run_often) runs a script.
+    pub(crate) async fn send_often<T: redis::FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<T, CacheError> {
+        self.call(|mut connection| async move { command.query_async(&mut connection).await }).await
+    }
+
+    async fn call<T, F: Future<Output = Result<T, RedisError>>>(
+        &self,
+        call: impl Fn(ClusterConnection) -> F,
+    ) -> Result<T, CacheError> {
+        match self.call_once(&call).await {
             // Retry once: without it, every first request after a freeze fails. Rarely the script had run
             // before the connection broke; then a limit counts twice, or a code is used up.
             Err(error) if error.is_dead_connection() => {
                 tracing::info!(%error, "the connection to the cache was dead, reconnecting");
-                self.run_once(script).await
+                self.call_once(&call).await
             }
             result => result,
         }
     }
 
-    async fn run_once<T: redis::FromRedisValue>(
+    async fn call_once<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
-        script: &ScriptInvocation<'_>,
+        call: &impl Fn(ClusterConnection) -> F,
     ) -> Result<T, CacheError> {
         let shared = self.shared().clone();
-        let run = async {
-            let mut connection = self.connected(&shared).await?;
-            Ok(script.invoke_async(&mut connection).await?)
-        };
+        let run = async { Ok(call(self.connected(&shared).await?).await?) };
         let result = tokio::time::timeout(PATIENCE, run).await.unwrap_or(Err(CacheError::TimedOut));
         // The driver would keep using an unresponsive peer; the next call reconnects.
         let is_lost = |error: &CacheError| {

@@ -2,16 +2,17 @@
 //! up and follows.
 //!
 //! ```text
-//!  producer ── append ──▶ log (stream) · alive · generation       reader ── read(after) ──▶ LogPage
-//!           ◀── stop? ───  stop ◀── request_stop ── any process
+//!  producer ── append ───────▶ log (stream)               reader ── read(after) ──▶ LogPage
+//!           ── heartbeat ────▶ log · alive · generation
+//!           ◀── stop? ───────  stop ◀── request_stop ── any process
 //! ```
 //!
 //! The log knows frames by their sequence numbers only, which count from 1; their content is the
-//! caller's. A batch's id in the stream is the number of its last frame, so an append is idempotent: a
-//! batch that is retried because its acknowledgement was lost is already there. The end is the greatest
-//! possible id: nothing can come after it.
+//! caller's. A batch's id in the stream is the number of its last frame, so writing it is idempotent: the
+//! server refuses an id that is not greater than the last one, so a batch that is retried because its
+//! acknowledgement was lost is already there. The end is the greatest possible id: nothing can come after it.
 //!
-//! The cache may lose a log; the next append then begins a new one in the middle: see [`LogPage::batches`].
+//! The cache may lose a log; the next heartbeat then begins a new one in the middle: see [`LogPage::batches`].
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -35,10 +36,9 @@ macro_rules! script {
             local function has_ended()
               return #redis.call('xrange', log, THE_END, THE_END) > 0
             end
-            local function append(keep, last, first, frames)
+            local function append(last, first, frames)
               if last and #redis.call('xrange', log, last, '+', 'COUNT', 1) == 0 then
                 redis.call('xadd', log, last .. '-0', 'first', first, 'frames', frames)
-                redis.call('pexpire', log, keep)
               end
             end
             ",
@@ -48,17 +48,17 @@ macro_rules! script {
     };
 }
 
-/// The first append creates the log, with a batch or without one: a turn that is orphaned before its first
+/// The first heartbeat creates the log, with a batch or without one: a turn that is orphaned before its first
 /// frame leaves an empty log, and one that never began leaves none.
 ///
 /// ARGV TTL of the log and of the alive key (ms), the generation or nothing, and last, first, frames of the
 /// batch if there is one. Returns whether a stop was requested.
-static APPEND: LazyLock<Script> = script!(
+static HEARTBEAT: LazyLock<Script> = script!(
     r"
     local keep, lives, named = ARGV[1], ARGV[2], ARGV[3]
     if has_ended() then return 0 end
-    append(keep, ARGV[4], ARGV[5], ARGV[6])
-    if redis.call('exists', log) == 0 then
+    append(ARGV[4], ARGV[5], ARGV[6])
+    if redis.call('pexpire', log, keep) == 0 then
       redis.call('xadd', log, '0-1', 'begun', '')
       redis.call('pexpire', log, keep)
     end
@@ -72,8 +72,8 @@ static APPEND: LazyLock<Script> = script!(
 static END: LazyLock<Script> = script!(
     r"
     local keep = ARGV[1]
-    append(keep, ARGV[2], ARGV[3], ARGV[4])
     if not has_ended() then
+      append(ARGV[2], ARGV[3], ARGV[4])
       redis.call('xadd', log, THE_END, 'end', '')
       redis.call('pexpire', log, keep)
       redis.call('pexpire', generation, keep)
@@ -107,7 +107,7 @@ static READ: LazyLock<Script> = script!(
 /// ARGV TTL of the stop request (ms).
 static STOP: LazyLock<Script> = script!("redis.call('set', stop, '', 'PX', ARGV[1])");
 
-/// TTL of a log after its last batch, within which a client may resume.
+/// TTL of a log after its last heartbeat or its end, within which a client may resume.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// TTL of a stop request, whose turn may not have begun: longer than any turn.
@@ -202,24 +202,38 @@ impl Cache {
 }
 
 impl LiveLog {
-    /// TTL of a heartbeat: how long a turn counts as alive after an append. The producer appends more
-    /// often, also when it has no batch.
+    /// TTL of a heartbeat: how long a turn counts as alive after one. The producer sends them more often.
     pub const ALIVE_FOR: Duration = Duration::from_secs(5);
 
-    /// Sends a heartbeat, and appends a batch, if there is one. Returns whether a stop was requested.
+    /// Renews the turn's lease, and appends a batch, if there is one. Returns whether a stop was requested.
     ///
     /// Idempotent: after an error, the same batch, or a longer one that begins with the same frame, may be
     /// retried. A log that has ended ignores it; that is no error. `generation` is kept as long as the log,
-    /// from the last append that passed it.
-    pub async fn append(
+    /// from the last heartbeat that passed it.
+    pub async fn heartbeat(
         &self,
         batch: Option<Batch<&[u8]>>,
         generation: Option<&str>,
     ) -> Result<bool, CacheError> {
-        let mut script = self.invoke(&APPEND);
+        let mut script = self.invoke(&HEARTBEAT);
         script.arg(millis(KEPT_FOR)).arg(millis(Self::ALIVE_FOR)).arg(generation.unwrap_or(""));
         add_batch(&mut script, batch);
         self.cache.run_often(&script).await
+    }
+
+    /// Appends a batch between two heartbeats: one command, which costs the server a fraction of their script.
+    /// Idempotent like a heartbeat. Returns whether there is a log: if not, the cache has lost it, and a
+    /// heartbeat with the same batch begins it again.
+    pub async fn append(&self, batch: Batch<&[u8]>) -> Result<bool, CacheError> {
+        let Batch { first, last, frames } = batch;
+        let mut command = redis::cmd("XADD");
+        command.arg(&self.keys[0]).arg("NOMKSTREAM").arg(last);
+        command.arg("first").arg(first).arg("frames").arg(frames);
+        match self.cache.send_often::<Option<String>>(&command).await {
+            Ok(id) => Ok(id.is_some()),
+            Err(CacheError::Redis(error)) if is_repeat(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Appends the last batch, if there is one, and ends the log: readers stop there, and the alive key and
@@ -275,7 +289,7 @@ impl LiveLog {
         }
     }
 
-    /// Requests the producer to stop; its next append returns the request. May be called before the turn
+    /// Requests the producer to stop; its next heartbeat returns the request. May be called before the turn
     /// begins, and repeated.
     pub async fn request_stop(&self) -> Result<(), CacheError> {
         self.cache.run(self.invoke(&STOP).arg(millis(STOP_ASKED_FOR))).await
@@ -290,6 +304,14 @@ fn add_batch(script: &mut ScriptInvocation<'_>, batch: Option<Batch<&[u8]>>) {
     if let Some(Batch { first, last, frames }) = batch {
         script.arg(last).arg(first).arg(frames);
     }
+}
+
+/// Whether an id was refused because it is not greater than the log's last one: the batch is there already, or the
+/// log has ended.
+fn is_repeat(refusal: &RedisError) -> bool {
+    refusal
+        .detail()
+        .is_some_and(|detail| detail.contains("equal or smaller than the target stream"))
 }
 
 /// Parses the frame number of a stream id, `<last>-0`.

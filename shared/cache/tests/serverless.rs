@@ -93,7 +93,7 @@ async fn the_templates_acl_allows_all_commands_of_the_functions() {
     let log = cache.live_log(UserId(Uuid::from_u128(1)), &MessageId::parse("answer-1").unwrap());
     let batch = |frame| Some(Batch { first: frame, last: frame, frames: &b"frame"[..] });
     log.request_stop().await.unwrap();
-    assert!(log.append(batch(1), Some("gen-1")).await.unwrap());
+    assert!(log.heartbeat(batch(1), Some("gen-1")).await.unwrap());
     log.end(batch(2)).await.unwrap();
     let page = log.read(0).await.unwrap();
     assert_eq!((page.batches.len(), page.state), (2, LogState::Ended));

@@ -26,7 +26,7 @@ use tracing::{Instrument, Span};
 use crate::Deps;
 use crate::live::orphaned::{GRACE_PERIOD, close_and_report, is_orphaned};
 
-/// How often a log is polled. With the writer's batch window, readers are some 50 ms behind.
+/// How often a log is polled. With the writer's batch window, readers are some 40 ms behind.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(30);
 /// Rate limit of follows per user. Each occupies a function instance for as long as the answer runs.
 const FOLLOWS: Limit = Limit::per_minute(120);

@@ -4,24 +4,26 @@
 //! In a task of its own: the client of the response never waits for the cache. Failed writes are retried
 //! from a bounded buffer; beyond it the log has a gap, which readers detect by the frames' numbers.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use shared_cache::{Batch, Cache, LiveLog};
+use shared_cache::{Batch, Cache, CacheError, LiveLog};
 use shared_core::ids::{MessageId, UserId};
 use shared_http::AppContext;
 use shared_lambda::{Metric, Tasks};
 use shared_ui_stream::{FrameReader, FrameWriter, Frames, frame_buffer};
 use tokio::sync::oneshot;
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Frames within this window are written as one batch.
-const BATCH_WINDOW: Duration = Duration::from_millis(20);
+/// Frames within this window are written as one batch. With the duration of a write, this is what a killed process
+/// loses: 50 ms.
+const BATCH_WINDOW: Duration = Duration::from_millis(40);
 /// This many bytes are written without waiting for the window.
 const FLUSH_BYTES: usize = 4096;
-/// How often a quiet turn renews its liveness key and checks for a stop request.
+/// How often a turn renews its liveness key and checks for a stop request, on average: at the end of a window.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 /// The size limit of one answer's log. More than a hundred thousand words.
 const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
@@ -118,22 +120,29 @@ struct LogWriterTask {
 
 impl LogWriterTask {
     async fn run(mut self) {
-        self.write().await;
-        let mut written_at = Instant::now();
+        self.heartbeat().await;
+        let mut heartbeat_at = Instant::now() + HEARTBEAT_INTERVAL;
+        let mut window = pin!(sleep_until(window_end()));
         loop {
-            let _ = timeout(BATCH_WINDOW, self.frames.wait_for_flush()).await;
+            tokio::select! {
+                biased;
+                () = self.frames.wait_for_flush() => {}
+                () = &mut window => {}
+            }
             let (frames, is_over) = self.frames.take();
             self.keep(frames);
             if is_over {
                 return self.end().await;
             }
-            // After a failed write, wait for the heartbeat before the retry.
-            let is_behind = self.shared.is_behind.load(Ordering::Relaxed) || self.is_lost;
-            let has_news = !self.unwritten.is_empty() && !is_behind;
-            if has_news || written_at.elapsed() >= HEARTBEAT_INTERVAL {
-                self.write().await;
-                written_at = Instant::now();
+            if Instant::now() >= heartbeat_at {
+                self.heartbeat().await;
+                // A window that ended late does not delay the next heartbeat; a slow cache does.
+                let soonest = Instant::now() + HEARTBEAT_INTERVAL - BATCH_WINDOW;
+                heartbeat_at = soonest.max(heartbeat_at + HEARTBEAT_INTERVAL);
+            } else if !self.is_behind() && !self.is_lost {
+                self.append().await;
             }
+            window.as_mut().reset(window_end());
         }
     }
 
@@ -149,15 +158,15 @@ impl LogWriterTask {
         }
     }
 
-    async fn write(&mut self) {
+    /// Renews the lease, and writes what is unwritten; after a failed write this is the retry.
+    async fn heartbeat(&mut self) {
         let batch = batch(&self.unwritten).filter(|_| !self.is_lost);
         let generation = self.shared.generation.get().filter(|_| !self.is_identified);
         let (has_batch, identifies) = (batch.is_some(), generation.is_some());
-        match self.log.append(batch, generation.map(String::as_str)).await {
+        match self.log.heartbeat(batch, generation.map(String::as_str)).await {
             Ok(is_stop_requested) => {
                 if has_batch {
-                    self.written += self.unwritten.bytes.len();
-                    self.unwritten = Frames::default();
+                    self.note_written();
                 }
                 self.is_identified |= identifies;
                 self.set_behind(None);
@@ -165,12 +174,30 @@ impl LogWriterTask {
                     self.shared.stop.cancel();
                 }
             }
-            Err(error) => {
-                self.set_behind(Some(&error));
-                if self.unwritten.bytes.len() > MAX_UNWRITTEN_BYTES && !self.is_lost {
-                    self.lose();
-                }
-            }
+            Err(error) => self.note_failure(&error),
+        }
+    }
+
+    /// Writes what is unwritten, if there is any.
+    async fn append(&mut self) {
+        let Some(batch) = batch(&self.unwritten) else { return };
+        match self.log.append(batch).await {
+            Ok(true) => self.note_written(),
+            // The cache has lost the log: a heartbeat begins it again.
+            Ok(false) => self.heartbeat().await,
+            Err(error) => self.note_failure(&error),
+        }
+    }
+
+    fn note_written(&mut self) {
+        self.written += self.unwritten.bytes.len();
+        self.unwritten = Frames::default();
+    }
+
+    fn note_failure(&mut self, error: &CacheError) {
+        self.set_behind(Some(error));
+        if self.unwritten.bytes.len() > MAX_UNWRITTEN_BYTES && !self.is_lost {
+            self.lose();
         }
     }
 
@@ -192,8 +219,12 @@ impl LogWriterTask {
         }
     }
 
+    fn is_behind(&self) -> bool {
+        self.shared.is_behind.load(Ordering::Relaxed)
+    }
+
     /// Notes an outage, or its end, and logs each once.
-    fn set_behind(&mut self, why: Option<&shared_cache::CacheError>) {
+    fn set_behind(&mut self, why: Option<&CacheError>) {
         let was_behind = self.shared.is_behind.swap(why.is_some(), Ordering::Relaxed);
         match why {
             Some(error) if !was_behind => {
@@ -209,3 +240,14 @@ fn batch(frames: &Frames) -> Option<Batch<&[u8]>> {
     let Frames { first, last, bytes } = frames;
     (!frames.is_empty()).then_some(Batch { first: *first, last: *last, frames: bytes })
 }
+
+/// Returns the end of the current window. The windows of all turns lie on one grid: their batches leave the process in
+/// one wake-up, and share a write to the socket.
+fn window_end() -> Instant {
+    static GRID: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let windows = GRID.elapsed().as_millis() / BATCH_WINDOW.as_millis();
+    *GRID + BATCH_WINDOW * u32::try_from(windows + 1).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ async fn turn(chat: &Chat, has_log: bool) -> LiveLog {
     request.begin_turn(&next_turn("the-chat", 1), &chat.stack.plans(), None).await.unwrap();
     let log = chat.stack.cache().live_log(chat.session.user, &answer());
     if has_log {
-        log.append(None, None).await.unwrap();
+        log.heartbeat(None, None).await.unwrap();
     }
     log
 }
@@ -43,7 +43,7 @@ fn question() -> serde_json::Value {
 async fn the_text_of_an_orphaned_turn_is_replayed_to_every_reader() {
     let chat = Chat::start().await;
     let log = turn(&chat, true).await;
-    log.append(Some(Batch { first: 1, last: 3, frames: LOGGED }), Some("gen-1")).await.unwrap();
+    log.heartbeat(Some(Batch { first: 1, last: 3, frames: LOGGED }), Some("gen-1")).await.unwrap();
     chat.forget("alive").await;
 
     let readers = join_all((0..5).map(async |_| chat.elsewhere().get(STREAM).await.body)).await;

@@ -85,7 +85,12 @@ async fn a_refusal_that_comes_after_the_model_was_asked_cancels_the_request() {
     ] {
         let chat = Chat::with_silent_model().await;
         let another = testkit::message_id("another-1");
-        chat.stack.cache().live_log(chat.session.user, &another).append(None, None).await.unwrap();
+        chat.stack
+            .cache()
+            .live_log(chat.session.user, &another)
+            .heartbeat(None, None)
+            .await
+            .unwrap();
         let answer = chat.ask_while(&question("question-2"), sql, None).await;
         assert_eq!(answer.refusal(), (expected.0, expected.1.to_owned()));
         chat.until_no_stream_is_active().await;

@@ -61,7 +61,7 @@ async fn append(log: &LiveLog, words: &[&str]) {
     let frames = frames(words);
     let last = u64::try_from(frames.matches("id: ").count()).unwrap();
     let batch = Batch { first: 1, last, frames: frames.as_bytes() };
-    log.append(Some(batch), Some("gen-1")).await.unwrap();
+    log.heartbeat(Some(batch), Some("gen-1")).await.unwrap();
 }
 
 /// Waits for longer than a turn counts as running, by the servers' clock.
@@ -87,7 +87,7 @@ async fn the_text_of_an_orphaned_turn_is_kept_and_charged_and_one_without_text_i
     append(&log(&stack, &ada, 4), &["not "]).await;
     until_orphaned().await;
     // 3 has no live log, and 4 is not orphaned.
-    log(&stack, &ada, 4).append(None, None).await.unwrap();
+    log(&stack, &ada, 4).heartbeat(None, None).await.unwrap();
     stack.clock.advance(ORPHANED_AFTER + Duration::from_mins(5));
 
     let report = swept(&stack, vault(&[A])).await;

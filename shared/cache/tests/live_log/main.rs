@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
+mod writing;
+
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
@@ -40,8 +42,15 @@ fn batch(frames: &[u8], first: u64, last: u64) -> Batch<&[u8]> {
     Batch { first, last, frames }
 }
 
+/// Appends as a producer does between heartbeats.
 async fn append(log: &LiveLog, batch: Batch<&[u8]>) {
-    assert!(!log.append(Some(batch), None).await.unwrap(), "a stop that was not requested");
+    if !log.append(batch).await.unwrap() {
+        heartbeat(log, batch).await;
+    }
+}
+
+async fn heartbeat(log: &LiveLog, batch: Batch<&[u8]>) {
+    assert!(!log.heartbeat(Some(batch), None).await.unwrap(), "a stop that was not requested");
 }
 
 /// First frame, last frame and text of each batch.
@@ -66,6 +75,12 @@ impl Keys {
     fn delete(&mut self, what: &str) {
         let deleted: u32 = self.server.del(format!("{}{what}", self.prefix)).unwrap();
         assert_eq!(deleted, 1, "there was no {what}");
+    }
+
+    /// Removes a key's TTL.
+    fn persist(&mut self, what: &str) {
+        let had_ttl: bool = self.server.persist(format!("{}{what}", self.prefix)).unwrap();
+        assert!(had_ttl, "{what} had no TTL");
     }
 
     /// Sets a key's TTL to a minute.
@@ -99,7 +114,7 @@ async fn a_reader_follows_what_another_process_writes() {
     let (producer, reader) = (log(&server), log(&server));
     assert_eq!(reader.read(0).await.unwrap().state, LogState::Absent);
 
-    assert!(!producer.append(None, None).await.unwrap());
+    assert!(!producer.heartbeat(None, None).await.unwrap());
     let page = reader.read(0).await.unwrap();
     assert_eq!((batches(&page), page.state, page.has_more), (vec![], LogState::Running, false));
 
@@ -137,41 +152,6 @@ async fn a_batch_is_found_by_any_of_its_frames() {
 }
 
 #[tokio::test]
-async fn a_retried_append_is_idempotent() {
-    let server = TestCache::create().await;
-    let log = log(&server);
-    for _ in 0..2 {
-        append(&log, batch(b"a", 1, 2)).await;
-    }
-    append(&log, batch(b"b", 3, 4)).await;
-    // Even if the retry comes late, whatever its content is now.
-    append(&log, batch(b"x", 1, 2)).await;
-    assert_eq!(batches(&log.read(0).await.unwrap()), [(1, 2, "a"), (3, 4, "b")]);
-    // The acknowledgement was lost, and the retry holds more.
-    append(&log, batch(b"bc", 3, 5)).await;
-    assert_eq!(batches(&log.read(4).await.unwrap()), [(3, 5, "bc")]);
-
-    for _ in 0..2 {
-        log.end(Some(batch(b"d", 6, 6))).await.unwrap();
-    }
-    assert_eq!(batches(&log.read(5).await.unwrap()), [(6, 6, "d")]);
-}
-
-#[tokio::test]
-async fn nothing_comes_after_the_end() {
-    let server = TestCache::create().await;
-    let (log, mut keys) = (log(&server), Keys::of(&server));
-    append(&log, batch(b"a", 1, 1)).await;
-    log.end(None).await.unwrap();
-    append(&log, batch(b"late", 2, 2)).await;
-    keys.assert_live(&[("log", AN_HOUR)]);
-    log.end(Some(batch(b"later", 3, 3))).await.unwrap();
-    let page = log.read(0).await.unwrap();
-    assert_eq!((batches(&page), page.state), (vec![(1, 1, "a")], LogState::Ended));
-    keys.assert_live(&[("log", AN_HOUR)]);
-}
-
-#[tokio::test]
 async fn a_log_may_end_before_its_first_append() {
     let server = TestCache::create().await;
     let log = log(&server);
@@ -182,50 +162,17 @@ async fn a_log_may_end_before_its_first_append() {
 }
 
 #[tokio::test]
-async fn every_key_expires() {
-    let server = TestCache::create().await;
-    let (log, mut keys) = (log(&server), Keys::of(&server));
-    log.request_stop().await.unwrap();
-    keys.assert_live(&[("stop", TEN_MINUTES)]);
-    log.append(None, None).await.unwrap();
-    keys.assert_live(&[("alive", FIVE_SECONDS), ("log", AN_HOUR), ("stop", TEN_MINUTES)]);
-    log.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
-    let all =
-        [("alive", FIVE_SECONDS), ("generation", AN_HOUR), ("log", AN_HOUR), ("stop", TEN_MINUTES)];
-    keys.assert_live(&all);
-
-    // The log's TTL of an hour begins with its last batch, not with the last heartbeat.
-    keys.age("log");
-    keys.age("generation");
-    log.append(None, None).await.unwrap();
-    keys.assert_live(&[
-        ("alive", FIVE_SECONDS),
-        ("generation", 50..=60),
-        ("log", 50..=60),
-        ("stop", TEN_MINUTES),
-    ]);
-    log.append(Some(batch(b"b", 2, 2)), Some("gen-1")).await.unwrap();
-    keys.assert_live(&all);
-
-    keys.age("log");
-    keys.age("generation");
-    log.end(Some(batch(b"c", 3, 3))).await.unwrap();
-    keys.assert_live(&[("generation", AN_HOUR), ("log", AN_HOUR)]);
-    assert_eq!(log.read(3).await.unwrap().generation.as_deref(), Some("gen-1"));
-}
-
-#[tokio::test]
-async fn a_stop_is_seen_by_the_next_append() {
+async fn a_stop_is_seen_by_the_next_heartbeat() {
     let server = TestCache::create().await;
     let (producer, other) = (log(&server), log(&server));
     append(&producer, batch(b"a", 1, 1)).await;
     for _ in 0..2 {
         other.request_stop().await.unwrap();
     }
-    assert!(producer.append(None, None).await.unwrap());
-    assert!(producer.append(Some(batch(b"b", 2, 2)), None).await.unwrap());
+    assert!(producer.heartbeat(None, None).await.unwrap());
+    assert!(producer.heartbeat(Some(batch(b"b", 2, 2)), None).await.unwrap());
     producer.end(None).await.unwrap();
-    assert!(!producer.append(None, None).await.unwrap(), "it has stopped");
+    assert!(!producer.heartbeat(None, None).await.unwrap(), "it has stopped");
 }
 
 #[tokio::test]
@@ -234,7 +181,7 @@ async fn a_stop_may_come_before_the_turn() {
     let log = log(&server);
     log.request_stop().await.unwrap();
     assert_eq!(log.read(0).await.unwrap().state, LogState::Absent);
-    assert!(log.append(None, None).await.unwrap());
+    assert!(log.heartbeat(None, None).await.unwrap());
 }
 
 #[tokio::test]
@@ -243,10 +190,10 @@ async fn logs_of_different_answers_are_independent() {
     let cache = cache(server.cache_url(), server.key_prefix());
     let [one, two] =
         ["answer-1", "answer-2"].map(|id| cache.live_log(USER, &MessageId::parse(id).unwrap()));
-    one.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
+    one.heartbeat(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
     one.request_stop().await.unwrap();
     assert_eq!(two.read(0).await.unwrap().state, LogState::Absent);
-    assert!(!two.append(None, None).await.unwrap());
+    assert!(!two.heartbeat(None, None).await.unwrap());
     two.end(None).await.unwrap();
     let page = one.read(0).await.unwrap();
     assert_eq!((page.state, page.generation.as_deref()), (LogState::Running, Some("gen-1")));
@@ -258,11 +205,11 @@ async fn a_log_whose_producer_is_gone_is_orphaned() {
     let server = TestCache::create().await;
     let (log, mut keys) = (log(&server), Keys::of(&server));
     // The producer is gone before its first batch.
-    log.append(None, None).await.unwrap();
+    log.heartbeat(None, None).await.unwrap();
     keys.delete("alive");
     assert_eq!(log.read(0).await.unwrap().state, LogState::Orphaned);
 
-    log.append(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
+    log.heartbeat(Some(batch(b"a", 1, 1)), Some("gen-1")).await.unwrap();
     keys.delete("alive");
     for after in [0, 1] {
         let page = log.read(after).await.unwrap();
@@ -270,7 +217,7 @@ async fn a_log_whose_producer_is_gone_is_orphaned() {
         assert_eq!(page.generation.as_deref(), Some("gen-1"));
     }
     // The producer was only slow.
-    append(&log, batch(b"b", 2, 2)).await;
+    heartbeat(&log, batch(b"b", 2, 2)).await;
     assert_eq!(log.read(0).await.unwrap().state, LogState::Running);
 
     keys.delete("alive");
@@ -364,25 +311,14 @@ async fn frame_numbers_are_exact_beyond_luas_doubles() {
 }
 
 #[tokio::test]
-async fn frames_that_the_cache_has_lost_are_a_gap() {
-    let server = TestCache::create().await;
-    let (log, mut keys) = (log(&server), Keys::of(&server));
-    append(&log, batch(b"a", 1, 4)).await;
-    keys.delete("log");
-    let page = log.read(2).await.unwrap();
-    assert_eq!((batches(&page), page.state), (vec![], LogState::Running));
-    append(&log, batch(b"b", 5, 8)).await;
-    assert_eq!(batches(&log.read(2).await.unwrap()), [(5, 8, "b")]);
-}
-
-#[tokio::test]
 async fn calls_fail_fast_while_the_server_is_away_and_then_reconnect() {
     let servers = PrivateServers::start().await.unwrap();
     let log = cache(&servers.cache_url(), "").live_log(USER, &answer());
     append(&log, batch(b"a", 1, 1)).await;
     servers.cache().stop().await;
     let watch = Stopwatch::start();
-    log.append(Some(batch(b"b", 2, 2)), None).await.unwrap_err();
+    log.heartbeat(Some(batch(b"b", 2, 2)), None).await.unwrap_err();
+    log.append(batch(b"b", 2, 2)).await.unwrap_err();
     log.read(0).await.unwrap_err();
     log.request_stop().await.unwrap_err();
     log.end(None).await.unwrap_err();
@@ -391,7 +327,7 @@ async fn calls_fail_fast_while_the_server_is_away_and_then_reconnect() {
 
     servers.cache().start().await.unwrap();
     let mut tries = 0;
-    while log.append(Some(batch(b"b", 2, 2)), None).await.is_err() {
+    while log.heartbeat(Some(batch(b"b", 2, 2)), None).await.is_err() {
         tries += 1;
         assert!(tries < 40, "the client does not reconnect");
         tokio::time::sleep(Duration::from_millis(100)).await;
