@@ -24,8 +24,8 @@ use crate::keys::turn_key;
 use crate::{Cache, CacheError};
 
 /// A script of the KEYS log, alive, stop, generation, with the functions that the scripts share. A batch
-/// that is there already, or comes after the end, is not written. Frame numbers stay text: Lua's numbers
-/// are doubles.
+/// that is there already, or comes after the end, is not written; `append` returns whether there is no end yet.
+/// Frame numbers stay text: Lua's numbers are doubles.
 macro_rules! script {
     ($code:literal) => {
         LazyLock::new(|| {
@@ -37,9 +37,11 @@ macro_rules! script {
               return #redis.call('xrange', log, THE_END, THE_END) > 0
             end
             local function append(last, first, frames)
-              if last and #redis.call('xrange', log, last, '+', 'COUNT', 1) == 0 then
-                redis.call('xadd', log, last .. '-0', 'first', first, 'frames', frames)
+              if #redis.call('xrange', log, last or THE_END, '+', 'COUNT', 1) > 0 then
+                return not has_ended()
               end
+              if last then redis.call('xadd', log, last, 'first', first, 'frames', frames) end
+              return true
             end
             ",
                 $code
@@ -56,8 +58,7 @@ macro_rules! script {
 static HEARTBEAT: LazyLock<Script> = script!(
     r"
     local keep, lives, named = ARGV[1], ARGV[2], ARGV[3]
-    if has_ended() then return 0 end
-    append(ARGV[4], ARGV[5], ARGV[6])
+    if not append(ARGV[4], ARGV[5], ARGV[6]) then return 0 end
     if redis.call('pexpire', log, keep) == 0 then
       redis.call('xadd', log, '0-1', 'begun', '')
       redis.call('pexpire', log, keep)
@@ -72,8 +73,7 @@ static HEARTBEAT: LazyLock<Script> = script!(
 static END: LazyLock<Script> = script!(
     r"
     local keep = ARGV[1]
-    if not has_ended() then
-      append(ARGV[2], ARGV[3], ARGV[4])
+    if append(ARGV[2], ARGV[3], ARGV[4]) then
       redis.call('xadd', log, THE_END, 'end', '')
       redis.call('pexpire', log, keep)
       redis.call('pexpire', generation, keep)
