@@ -70,7 +70,6 @@ impl LogWriter {
             shared: Arc::clone(&shared),
             unwritten: Frames::default(),
             written: 0,
-            is_identified: false,
             is_lost: false,
             app: app.clone(),
         };
@@ -111,8 +110,6 @@ struct LogWriterTask {
     unwritten: Frames,
     /// Bytes written.
     written: usize,
-    /// Whether the generation id is written.
-    is_identified: bool,
     /// Whether the log has a gap: later frames are not written, except the last ones.
     is_lost: bool,
     app: AppContext,
@@ -161,14 +158,13 @@ impl LogWriterTask {
     /// Renews the lease, and writes what is unwritten; after a failed write this is the retry.
     async fn heartbeat(&mut self) {
         let batch = batch(&self.unwritten).filter(|_| !self.is_lost);
-        let generation = self.shared.generation.get().filter(|_| !self.is_identified);
-        let (has_batch, identifies) = (batch.is_some(), generation.is_some());
-        match self.log.heartbeat(batch, generation.map(String::as_str)).await {
+        let has_batch = batch.is_some();
+        let generation = self.shared.generation.get().map(String::as_str);
+        match self.log.heartbeat(batch, generation).await {
             Ok(is_stop_requested) => {
                 if has_batch {
                     self.note_written();
                 }
-                self.is_identified |= identifies;
                 self.set_behind(None);
                 if is_stop_requested {
                     self.shared.stop.cancel();

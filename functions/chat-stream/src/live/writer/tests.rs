@@ -81,10 +81,13 @@ impl Scene {
         self.stack.cache().live_log(self.user, &MessageId::parse(answer).unwrap())
     }
 
+    /// Deletes the keys of a log, as a cache that is restarted empty does.
     async fn delete_log(&mut self, answer: &str) {
-        let key = format!("{}{{turn:{}:{answer}}}:log", self.prefix, self.user);
-        let deleted: u32 = redis::cmd("DEL").arg(key).query_async(&mut self.server).await.unwrap();
-        assert_eq!(deleted, 1);
+        let key = |what| format!("{}{{turn:{}:{answer}}}:{what}", self.prefix, self.user);
+        let mut delete = redis::cmd("DEL");
+        delete.arg(&["log", "alive", "generation"].map(key));
+        let deleted: u32 = delete.query_async(&mut self.server).await.unwrap();
+        assert_eq!(deleted, 3);
     }
 
     /// Marks a place among the calls; returns the text of the mark.
@@ -185,13 +188,15 @@ async fn a_log_that_the_cache_loses_between_heartbeats_is_continued_after_a_gap(
     let mut scene = Scene::start().await;
     let (writer, frames) = scene.start_writer("answer-1");
     let log = scene.log("answer-1");
+    writer.identify("gen-1");
     frames.append(1, 1, FRAME);
-    wait_until(&log, |page| !page.batches.is_empty()).await;
+    wait_until(&log, |page| !page.batches.is_empty() && page.generation.is_some()).await;
     // Most of them are met by an append.
     for frame in 2..=1 + LOSSES {
         scene.delete_log("answer-1").await;
         frames.append(frame, frame, FRAME);
         wait_until(&log, |page| page.batches.last().is_some_and(|batch| batch.last == frame)).await;
+        wait_until(&log, |page| page.generation.as_deref() == Some("gen-1")).await;
     }
     drop(frames);
     writer.finish().await;
