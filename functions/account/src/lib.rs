@@ -17,9 +17,6 @@ use axum::extract::FromRef;
 use shared_core::billing::Plans;
 use shared_http::{AppContext, Tokens};
 use shared_postgres::Database;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub use health_check::HealthCheck;
 
@@ -40,21 +37,19 @@ pub struct Deps {
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    shared_http::app(routes(), deps)
+    shared_http::app(router(), deps)
 }
 
-/// The function's part of the API document.
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}
-
-fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::new()
-        .routes(routes!(log_out::log_out))
-        .routes(routes!(me::me, me::change_me))
-        .routes(routes!(sessions::sessions))
-        .routes(routes!(usage::usage))
-        .routes(routes!(health::health))
-        .routes(routes!(health::ready))
-        .routes(routes!(document::document))
+shared_http::routes! {
+    deps: Deps,
+    handlers: [
+        log_out::log_out,
+        me::me,
+        me::change_me,
+        sessions::sessions,
+        usage::usage,
+        health::health,
+        health::ready,
+        document::document,
+    ],
 }

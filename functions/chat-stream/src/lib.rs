@@ -22,10 +22,8 @@ use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
 use shared_ui_stream::MessageMetadata;
 use shared_vault::Vault;
-use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+
+use self::routes::{resume, send, stop};
 
 pub use config::ChatConfig;
 
@@ -59,22 +57,12 @@ pub struct Deps {
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
     let body_limit = DefaultBodyLimit::max(deps.config.body_limit);
-    shared_http::app(routes().layer(body_limit), deps)
+    shared_http::app(router().layer(body_limit), deps)
 }
 
-/// The function's part of the API document.
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}
-
-/// Schemas inside event streams, which `OpenAPI` cannot describe: the routes' descriptions name them.
-#[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(MessageMetadata<'static>)))]
-struct InTheStream;
-
-fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::with_openapi(InTheStream::openapi())
-        .routes(routes!(routes::send::send))
-        .routes(routes!(routes::resume::resume))
-        .routes(routes!(routes::stop::stop))
+shared_http::routes! {
+    deps: Deps,
+    handlers: [send::send, resume::resume, stop::stop],
+    // Inside event streams, which `OpenAPI` cannot describe: the routes' descriptions name it.
+    schemas: [MessageMetadata<'static>],
 }

@@ -24,9 +24,6 @@ use shared_http::{AppContext, Tokens};
 use shared_openrouter::OpenRouter;
 use shared_postgres::Database;
 use shared_vault::Vault;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// A key has some hundred bytes.
 const BODY_LIMIT_BYTES: usize = 8 * 1024;
@@ -52,21 +49,12 @@ pub struct Deps {
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    shared_http::app(routes().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)), deps)
+    shared_http::app(router().layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)), deps)
 }
 
-/// The function's part of the API document.
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}
-
-fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::new().routes(routes!(
-        show_key::show_key,
-        put_key::put_key,
-        change_key::change_key,
-        delete_key::delete_key
-    ))
+shared_http::routes! {
+    deps: Deps,
+    handlers: [show_key::show_key, put_key::put_key, change_key::change_key, delete_key::delete_key],
 }
 
 /// A backend is unavailable.

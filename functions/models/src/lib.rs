@@ -8,9 +8,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use shared_http::AppContext;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub use crate::catalogue::Catalogue;
 
@@ -25,14 +22,10 @@ pub struct Deps {
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    shared_http::app(routes(), deps)
+    shared_http::app(router(), deps)
 }
 
-/// The function's part of the API document.
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}
-
-fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::new().routes(routes!(list::models))
+shared_http::routes! {
+    deps: Deps,
+    handlers: [list::models],
 }

@@ -9,9 +9,6 @@ use axum::extract::FromRef;
 use shared_cache::{Cache, Codes};
 use shared_core::identity::Mailer;
 use shared_http::AppContext;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Dependencies of this function.
 #[derive(Clone, FromRef)]
@@ -28,14 +25,10 @@ pub struct Deps {
 
 /// The function's routes, with the middleware of all functions.
 pub fn app(deps: Deps) -> Router {
-    shared_http::app(routes(), deps)
+    shared_http::app(router(), deps)
 }
 
-/// The function's part of the API document.
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}
-
-fn routes() -> OpenApiRouter<Deps> {
-    OpenApiRouter::new().routes(routes!(send_code::send_code))
+shared_http::routes! {
+    deps: Deps,
+    handlers: [send_code::send_code],
 }

@@ -17,6 +17,7 @@ mod middleware;
 mod origin_secret;
 mod page;
 mod rate_limit_headers;
+mod routes;
 mod token;
 mod user;
 
@@ -32,5 +33,10 @@ pub use key_schemas::{KeyStatusSchema, key_policy_schema};
 pub use middleware::{app, wrap};
 pub use page::{PageBody, PageQuery, Paging, number_within};
 pub use rate_limit_headers::RateLimitHeaders;
+pub use routes::route;
 pub use token::{SessionKeys, Tokens};
 pub use user::UserBody;
+
+/// For [`routes!`].
+#[doc(hidden)]
+pub use pastey as __pastey;

@@ -14,19 +14,17 @@ use shared_core::ids::TraceId;
 use shared_lambda::{Metric, otel};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::csrf::is_cross_site;
 use crate::origin_secret::OriginCheck;
 use crate::{ApiError, AppContext, ClientIp, ErrorCode, HttpConfig};
 
 /// A function's app: its routes with what they depend on, and the middleware of all functions.
-pub fn app<Deps>(routes: OpenApiRouter<Deps>, deps: Deps) -> Router
+pub fn app<Deps>(routes: Router<Deps>, deps: Deps) -> Router
 where
     Deps: Clone + Send + Sync + 'static,
     AppContext: FromRef<Deps>,
 {
-    let (routes, _) = routes.split_for_parts();
     wrap(routes.with_state(deps.clone()), &AppContext::from_ref(&deps))
 }
 
