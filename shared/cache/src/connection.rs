@@ -162,7 +162,8 @@ impl Cache {
     }
 
     async fn connected(&self, shared: &Shared) -> Result<ClusterConnection, RedisError> {
-        shared.get_or_try_init(|| self.client.get_async_connection()).await.cloned()
+        // Boxed, so that a call on an open connection has no room for opening one.
+        shared.get_or_try_init(|| Box::pin(self.client.get_async_connection())).await.cloned()
     }
 }
 
