@@ -78,9 +78,9 @@ advisories: ## known vulnerabilities of dependencies (needs the network)
 	@local/install cargo-deny
 	@cargo deny check advisories
 
-bench: ## measures the product and prints a report
-	@local/install
-	@cargo run --release -p bench
+bench: ## measures the product and prints a report (PEERS=bun compares it with a monolith on Bun and Hono)
+	@local/install postgres valkey $(PEERS)
+	@cargo run --release -p bench -- $(PEERS:%=--peer=%)
 
 bench-cold: ## measures how fast functions start, against a hello-world
 	@cargo run --release -p bench -- cold

@@ -12,13 +12,21 @@ use crate::{Failure, Result};
 
 const QUESTION: &str = "Why do some trees lose their leaves in autumn, and how do they know when?";
 
+/// The last frame.
+const DONE: &[u8] = b"data: [DONE]";
+
 /// The size of the read buffer: a read takes all that is ready.
 const ROOM: usize = 64 * 1024;
 
 /// The measurements of one turn at its client.
+#[derive(Default)]
 pub(crate) struct TurnTimes {
     /// Nanoseconds to the first word, without the upstream's own share.
     pub(crate) first: u64,
+    /// Nanoseconds to the last frame, after which a client expects nothing more.
+    pub(crate) done: u64,
+    /// Nanoseconds to the end of the response.
+    pub(crate) whole: u64,
     /// Nanoseconds from the upstream's sending of each chunk to its arrival. Only chunks that were sent
     /// after the client's request: it never waited for earlier ones.
     pub(crate) late: Vec<u64>,
@@ -43,6 +51,18 @@ pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
         chat_id(user),
         script.model(),
     )
+}
+
+/// The request that stores an own key of `user`, with a cap, which is used for all turns.
+pub(crate) fn key_request(user: &User<'_>) -> Vec<u8> {
+    let body = r#"{"key":"sk-or-v1-0123456789abcdef0123456789abcdef","policy":"always","monthlyCapUsd":100000}"#;
+    format!(
+        "PUT /api/keys/openrouter HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         cookie: __Host-session={}\r\ncontent-length: {}\r\n\r\n{body}",
+        user.token,
+        body.len(),
+    )
+    .into_bytes()
 }
 
 /// The request that follows the live turn of `user`.
@@ -115,7 +135,8 @@ impl Reader {
 
     /// Reads the response from its beginning to its end.
     pub(crate) async fn read_answer(&mut self, script: &Script) -> Result<TurnTimes> {
-        let mut times = TurnTimes { first: 0, late: Vec::with_capacity(script.chunks) };
+        let late = Vec::with_capacity(script.chunks);
+        let mut times = TurnTimes { late, ..TurnTimes::default() };
         let (mut chunks, mut seen) = (0, 0);
         loop {
             let at = now();
@@ -129,7 +150,11 @@ impl Reader {
                 chunks += 1;
                 seen += end;
             }
+            if times.done == 0 && find(&self.buffer[seen..], DONE).is_some() {
+                times.done = at - self.asked;
+            }
             if self.is_answered() {
+                times.whole = at - self.asked;
                 break;
             }
             self.read().await?;
@@ -139,6 +164,11 @@ impl Reader {
         } else {
             Err(self.unexpected("not the whole answer"))
         }
+    }
+
+    /// Looks into the response.
+    pub(crate) fn answer<T>(&self, look: impl Fn(&[u8]) -> T) -> T {
+        look(&self.buffer)
     }
 
     /// Reads until `find` returns a value for the response so far.

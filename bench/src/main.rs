@@ -1,10 +1,12 @@
 //! What the product adds to a model's answer, compared with the least that a turn can be.
 //!
 //! Also measured: the delay for clients that follow a turn through another process, how soon a turn stops,
-//! the round trips of a turn, and the delay of its first chunk through Lambda's runtime interface.
+//! the round trips of a turn, the growth of its beginning with the history, the first turns of a fresh
+//! environment, and the delay of the first chunk through Lambda's runtime interface.
 //!
-//! `make bench` runs it; `--quick` takes some 50 seconds, `--strict` fails if a target is missed. All
-//! servers are started here, on this machine.
+//! `make bench` runs it; `--quick` takes some two minutes, `--strict` fails if a target is missed, and
+//! `--peer=bun` (`make bench PEERS=bun`) adds a peer to compare with. All servers are started here, on this
+//! machine.
 //!
 //! `make bench-cold` measures what precedes the first turn, see [`cold`].
 
@@ -16,7 +18,10 @@ mod clock;
 mod cold;
 mod deployed;
 mod following;
+mod fresh;
+mod growth;
 mod load;
+mod peer;
 mod plan;
 mod proxy;
 mod report;
@@ -41,7 +46,7 @@ use shared_core::env::Env;
 use crate::load::Subjects;
 use crate::plan::{ColdPlan, Plan};
 use crate::report::Report;
-use crate::stack::Stack;
+use crate::stack::{CREDITS_FOR_EVERY_USER, Stack};
 use crate::subject::{Process, Subject, Variables};
 use crate::users::Users;
 
@@ -103,12 +108,19 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
         all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
     });
     let users = Users::sign_in(plan.users, &env).await?;
-    stack.grant_credits_to_every_user().await?;
-    let subjects = Subjects {
+    stack.run_as_owner(CREDITS_FOR_EVERY_USER).await?;
+    let mut subjects = Subjects {
         bare: Process::start(Subject::Bare, &variables).await?,
         local: Process::start(Subject::Local, &variables).await?,
         upstream,
+        bun: None,
     };
+    if plan.bun {
+        peer::prepare(stack).await?;
+        let bun = Process::start(Subject::Bun, &variables).await?;
+        peer::verify(bun.address, &users, stack).await?;
+        subjects.bun = Some(bun);
+    }
 
     println!("warming up");
     load::warm_up(&subjects, &users).await?;
@@ -116,8 +128,8 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     report.loads_begin();
     for load in &plan.loads {
         println!("{} streams at once", load.streams);
-        let measured = load::run(load, &subjects, &users, stack).await?;
-        report.load(load, &measured);
+        let loaded = load::run(load, &subjects, &users, stack).await?;
+        report.load(load, &loaded);
     }
     report.line("");
     println!("following and stopping");
@@ -130,6 +142,10 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     println!("round trips");
     let turns = plan.delayed_turns;
     report.round_trips(&round_trips::measure(stack, &variables, &users, turns).await?);
+    println!("growing");
+    report.growth(&growth::measure(stack, &variables, plan.growth_rounds).await?);
+    println!("fresh environments");
+    report.first_turns(&fresh::measure(binary, &variables, &users, plan.environments).await?);
     println!("the runtime interface");
     let turns = plan.silent_turns;
     report.first_chunks(&runtime::measure(binary, &variables, &users, turns).await?);

@@ -11,8 +11,8 @@ const CHUNKS: usize = 50;
 
 /// The numbers of a run.
 pub(crate) struct Plan {
-    /// Users to sign in: at least as many as there are streams, and enough that each stays below the rate
-    /// limit of 30 turns a minute.
+    /// Users to sign in: twice as many as there are streams, so that no user's next turn comes before the one
+    /// before it has ended, and enough that each stays below the rate limit of 60 turns a minute.
     pub(crate) users: usize,
     /// The loads, the lightest first: peak memory is that of the heaviest load so far.
     pub(crate) loads: Vec<Load>,
@@ -24,6 +24,12 @@ pub(crate) struct Plan {
     pub(crate) delayed_turns: usize,
     /// Turns for each silence before the first chunk.
     pub(crate) silent_turns: usize,
+    /// Rounds of turns for each user whose history grows.
+    pub(crate) growth_rounds: usize,
+    /// Fresh environments.
+    pub(crate) environments: usize,
+    /// Whether the peer on Bun takes part.
+    pub(crate) bun: bool,
     /// Whether a missed target is a failure.
     pub(crate) strict: bool,
 }
@@ -41,7 +47,10 @@ pub(crate) struct ColdPlan {
 impl ColdPlan {
     /// Reads the options of the command line.
     pub(crate) fn from_options(options: &[String]) -> Result<Self> {
-        let Options { quick, strict } = Options::parse(options)?;
+        let Options { quick, strict, bun } = Options::parse(options)?;
+        if bun {
+            return Err("no peer starts cold".into());
+        }
         Ok(Self { rounds: if quick { 15 } else { 60 }, warm_up: 5, strict })
     }
 }
@@ -50,62 +59,82 @@ impl ColdPlan {
 struct Options {
     quick: bool,
     strict: bool,
+    bun: bool,
 }
 
 impl Options {
     fn parse(options: &[String]) -> Result<Self> {
-        let (mut quick, mut strict) = (false, false);
+        let mut all = Self { quick: false, strict: false, bun: false };
         for option in options {
             match option.as_str() {
-                "--quick" => quick = true,
-                "--strict" => strict = true,
+                "--quick" => all.quick = true,
+                "--strict" => all.strict = true,
+                "--peer=bun" => all.bun = true,
                 other => {
-                    return Err(format!("there is no option {other}; --quick and --strict").into());
+                    let known = "--quick, --strict and --peer=bun";
+                    return Err(format!("there is no option {other}; {known}").into());
                 }
             }
         }
-        Ok(Self { quick, strict })
+        Ok(all)
     }
 }
 
 impl Plan {
     /// Reads the options of the command line.
     pub(crate) fn from_options(options: &[String]) -> Result<Self> {
-        let Options { quick, strict } = Options::parse(options)?;
+        let Options { quick, strict, bun } = Options::parse(options)?;
         let plan = if quick { Self::quick() } else { Self::full() };
-        Ok(Self { strict, ..plan })
+        Ok(Self { bun, strict, ..plan })
     }
 
-    /// Some four minutes.
+    /// Some six minutes.
     ///
     /// With more streams the chunks come more slowly: all processes of a turn share this machine, and
-    /// otherwise only the queue for a busy processor would be measured.
+    /// otherwise only the queue for a busy processor would be measured, as the last load does on purpose.
     fn full() -> Self {
         Self {
-            users: 600,
-            loads: vec![load(1, 5, 30, 2), load(50, 20, 3, 3), load(500, 60, 2, 2)],
+            users: 1000,
+            loads: vec![
+                load(1, 5, 30, 2),
+                load(50, 20, 3, 3),
+                load(500, 60, 2, 2),
+                Load { is_excessive: true, ..load(500, 20, 2, 3) },
+            ],
             followed_turns: 5,
             stop_rounds: 20,
             delayed_turns: 20,
             silent_turns: 15,
+            growth_rounds: 4,
+            environments: 30,
+            bun: false,
             strict: false,
         }
     }
 
-    /// Some 50 seconds, without the heaviest load.
+    /// Some two minutes.
     fn quick() -> Self {
         Self {
-            users: 200,
-            loads: vec![load(1, 5, 8, 2), load(50, 20, 1, 2)],
+            users: 1000,
+            loads: vec![
+                load(1, 5, 8, 2),
+                load(50, 20, 1, 2),
+                load(500, 60, 1, 1),
+                Load { is_excessive: true, ..load(500, 20, 1, 2) },
+            ],
             followed_turns: 1,
             stop_rounds: 3,
             delayed_turns: 10,
             silent_turns: 5,
+            growth_rounds: 1,
+            environments: 10,
+            bun: false,
             strict: false,
         }
     }
 }
 
 fn load(streams: usize, gap_ms: u64, rounds: usize, turns: usize) -> Load {
-    Load { streams, script: Script::steady(CHUNKS, Duration::from_millis(gap_ms)), rounds, turns }
+    let script = Script::steady(CHUNKS, Duration::from_millis(gap_ms));
+    Load { streams, script, rounds, turns, is_excessive: false }
 }

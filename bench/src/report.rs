@@ -1,25 +1,49 @@
 //! The report: what was measured, and which targets are met.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write};
 
 use crate::following::Followed;
-use crate::load::{Load, Measured};
+use crate::fresh::Fresh;
+use crate::growth::Growth;
+use crate::load::{Load, Loaded, Measured};
 use crate::round_trips::RoundTrips;
 use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
 use crate::stopping::Stopped;
 
-/// A value and its maximum.
+/// The number of streams at which processor time is judged.
+const COSTED: usize = 50;
+
+/// A value and its target.
 struct Check {
     what: String,
     value: f64,
-    target: f64,
+    target: Target,
+}
+
+/// The bound of a value.
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Check {
     fn is_met(&self) -> bool {
-        // Not `<=` alone: NaN or infinity, the value of an empty measurement, misses the target too.
-        self.value.is_finite() && self.value <= self.target
+        // NaN or infinity, the value of an empty measurement, misses the target too.
+        self.value.is_finite()
+            && match self.target {
+                Target::AtMost(bound) => self.value <= bound,
+                Target::AtLeast(bound) => self.value >= bound,
+            }
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(bound) => write!(f, "≤ {bound}"),
+            Self::AtLeast(bound) => write!(f, "≥ {bound}"),
+        }
     }
 }
 
@@ -33,41 +57,93 @@ pub(crate) struct Report {
 impl Report {
     /// Begins the table of loads.
     pub(crate) fn loads_begin(&mut self) {
-        self.line(
-            "streams  subject   first word ms     late chunk ms     cpu s per    postgres   peak",
-        );
-        self.line(
-            "                     p50     p99       p50     p99   1,000 turns    cpu s      MiB",
-        );
+        for line in [
+            "streams  subject    first word ms    late chunk ms     cpu ms per turn              peak  turns      busy, % of a core",
+            "                     p50     p99      p50     p99   process postgres valkey     MiB    a s   client upstream all others",
+        ] {
+            self.line(line);
+        }
     }
 
     /// Reports a load: `direct` in absolute values, the others as what they add to it.
-    pub(crate) fn load(&mut self, load: &Load, [direct, bare, local]: &[Measured; 3]) {
+    pub(crate) fn load(&mut self, load: &Load, loaded: &Loaded) {
         let streams = load.streams;
-        let limit = Added::default();
-        let limit = Added::of(direct, &limit);
-        let (bare, local) = (Added::of(bare, &limit), Added::of(local, &limit));
-        self.added(streams, "direct", &limit);
-        self.added(streams, "+ bare", &bare);
-        self.added(streams, "+ local", &local);
-        let (turns, gap) = (direct.first.len(), load.script.gap.as_millis());
+        let limit = Added::of(streams, &loaded.direct, None);
+        let [bare, local] = [&loaded.bare, &loaded.local]
+            .map(|measured| Added::of(streams, measured, Some(&limit)));
+        let bun = loaded.bun.as_ref().map(|bun| Added::of(streams, bun, Some(&limit)));
+        let subjects = [
+            ("direct", Some(&limit)),
+            ("+ bare", Some(&bare)),
+            ("+ local", Some(&local)),
+            ("+ bun", bun.as_ref()),
+        ];
+        for (subject, added) in subjects {
+            if let Some(added) = added {
+                self.added(streams, subject, added);
+            }
+        }
+        let (turns, gap) = (loaded.direct.first.len(), load.script.gap.as_millis());
         let chunks = load.script.chunks;
-        self.line(&format!("         ({turns} turns each, {chunks} chunks every {gap} ms)"));
-        let mut ratio = |what: &str, local: f64, bare: f64, target| {
+        let wanted = load.turns_wanted();
+        self.line(&format!(
+            "         ({turns} turns each, {chunks} chunks every {gap} ms: {wanted:.0} turns a second wanted)"
+        ));
+        if !load.is_excessive {
+            self.judge_against_bare(streams, &local, &bare);
+        }
+        if let Some(bun) = &bun {
+            self.judge_against_bun(load, &local, bun);
+        }
+        if streams == COSTED {
+            self.check("cpu of postgres per turn, ms, 50 streams", local.database_cpu, 1.8);
+            self.check("cpu of valkey per turn, ms, 50 streams", local.cache_cpu, 0.8);
+        }
+    }
+
+    fn judge_against_bare(&mut self, streams: usize, local: &Added, bare: &Added) {
+        let mut ratio = |what: &str, of: fn(&Added) -> f64, target| {
             let what = format!("{what}, {streams} streams: local / bare");
-            let value = local / bare;
+            self.check(&what, of(local) / of(bare), target);
+        };
+        ratio("first word p50", |added| added.first.0, 1.3);
+        ratio("late chunk p50", |added| added.late.0, 1.3);
+        ratio("peak memory", |added| added.peak, 1.5);
+        if streams == COSTED {
+            ratio("cpu per turn", |added| added.cpu, 1.4);
+        }
+    }
+
+    fn judge_against_bun(&mut self, load: &Load, local: &Added, bun: &Added) {
+        let wanted = load.turns_wanted();
+        let mut ratio = |what: &str, of: fn(&Added) -> f64, target| {
+            let what = if load.is_excessive {
+                format!("{what}, {wanted:.0} turns a second wanted: local / bun")
+            } else {
+                format!("{what}, {} streams: local / bun", load.streams)
+            };
+            let value = of(local) / of(bun);
             self.checks.push(Check { what, value, target });
         };
-        ratio("first word p50", local.first.0, bare.first.0, 1.3);
-        ratio("late chunk p50", local.late.0, bare.late.0, 1.3);
-        ratio("cpu per turn", local.cpu, bare.cpu, 1.3);
-        ratio("peak memory", local.peak, bare.peak, 1.5);
+        if load.is_excessive {
+            ratio("first word p50", |added| added.first.0, Target::AtMost(0.1));
+            ratio("first word p99", |added| added.first.1, Target::AtMost(0.3));
+            ratio("turns a second", |added| added.turns_per_second, Target::AtLeast(1.0));
+            ratio("peak memory", |added| added.peak, Target::AtMost(0.5));
+        } else if load.streams <= COSTED {
+            ratio("first word p50", |added| added.first.0, Target::AtMost(0.7));
+        }
+        if load.streams == COSTED {
+            ratio("cpu per turn", |added| added.cpu, Target::AtMost(0.7));
+        }
     }
 
     fn added(&mut self, streams: usize, subject: &str, added: &Added) {
-        let Added { first, late, cpu, database_cpu, peak } = added;
+        let Added { first, late, cpu, database_cpu, cache_cpu, peak, turns_per_second, busy } =
+            added;
+        let [client, upstream, all, others] = busy;
         self.line(&format!(
-            "{streams:>7}  {subject:8} {:7.3} {:7.3}   {:7.3} {:7.3}   {cpu:11.3} {database_cpu:11.3} {peak:8.1}",
+            "{streams:>7}  {subject:8} {:7.3} {:7.3}  {:7.3} {:7.3}   {cpu:7.3} {database_cpu:8.3} {cache_cpu:6.3} {peak:7.1} {turns_per_second:6.1}   {client:6.0} {upstream:8.0} {all:3.0} {others:6.0}",
             first.0, first.1, late.0, late.1,
         ));
     }
@@ -112,13 +188,40 @@ impl Report {
                 traffic.round_trips, traffic.sent, traffic.received,
             ));
         }
-        let points: Vec<String> = found
-            .first
-            .iter()
-            .map(|(delay, first)| format!("{first:.2} ms at {delay:.0} ms"))
-            .collect();
-        self.line(&format!("first word by round trip: {}", points.join(", ")));
-        self.check("round trips in a row before the first word", found.in_a_row(), 1.05);
+        for (what, points) in [
+            ("first word", &found.first),
+            ("last frame", &found.done),
+            ("end of the response", &found.whole),
+        ] {
+            let points: Vec<String> = points
+                .iter()
+                .map(|(delay, time)| format!("{time:.2} ms at {delay:.2} ms"))
+                .collect();
+            self.line(&format!("{what} by round trip: {}", points.join(", ")));
+        }
+        let in_a_row = "round trips in a row";
+        self.check(&format!("{in_a_row} before the first word"), found.before_first_word(), 1.05);
+        self.check(&format!("{in_a_row} before the last frame"), found.before_last_frame(), 2.05);
+    }
+
+    /// Reports how a history slows down the beginning of a turn.
+    pub(crate) fn growth(&mut self, found: &[Growth]) {
+        for Growth { what, analysed, first: (short, long) } in found {
+            let tables = if *analysed { "analysed" } else { "never analysed" };
+            self.line(&format!("{what}, {tables}: first word after {short:.3} → {long:.3} ms"));
+            self.check(&format!("growth of the first word: {what}, {tables}"), long / short, 1.1);
+        }
+    }
+
+    /// Reports the first turns of fresh environments.
+    pub(crate) fn first_turns(&mut self, found: &Fresh) {
+        let Fresh { at_once: [first, second, third], rested } = found;
+        self.line(&format!(
+            "first word in a fresh environment: {first:.3} ms, then {second:.3}, then {third:.3}; \
+             {:.3} if it has rested before its first turn",
+            rested[0],
+        ));
+        self.check("first word of a fresh environment: first / third turn", first / third, 2.0);
     }
 
     /// Reports the delay of first chunks through the runtime interface.
@@ -141,7 +244,7 @@ impl Report {
         for check in &checks {
             let verdict = if check.is_met() { "met" } else { "MISSED" };
             self.line(&format!(
-                "{:6}  {:60} {:7.3}  (≤ {})",
+                "{:6}  {:80} {:7.3}  ({})",
                 verdict, check.what, check.value, check.target,
             ));
         }
@@ -156,7 +259,7 @@ impl Report {
 
     /// Adds a value with its target, which is the maximum.
     pub(crate) fn check(&mut self, what: &str, value: f64, target: f64) {
-        let what = what.to_owned();
+        let (what, target) = (what.to_owned(), Target::AtMost(target));
         self.checks.push(Check { what, value, target });
     }
 }
@@ -167,30 +270,42 @@ fn both(values: &[u64]) -> (f64, f64) {
     (of(50), of(99))
 }
 
-/// What a subject adds: median and 99th percentile in milliseconds, seconds, MiB.
-#[derive(Default)]
+/// What a subject adds: median and 99th percentile in milliseconds, milliseconds for each turn, MiB. `busy` is
+/// the part of the period in which one processor was busy with the client, the upstream, everything, and what is
+/// not of the bench, in percent.
 struct Added {
     first: (f64, f64),
     late: (f64, f64),
     cpu: f64,
     database_cpu: f64,
+    cache_cpu: f64,
     peak: f64,
+    turns_per_second: f64,
+    busy: [f64; 4],
 }
 
 impl Added {
-    fn of(measured: &Measured, limit: &Self) -> Self {
+    fn of(streams: usize, measured: &Measured, limit: Option<&Self>) -> Self {
         // Subtracts the limit's median from both: its 99th percentile comes from other turns.
-        let more = |values: &[u64], less: (f64, f64)| {
-            let (median, tail) = both(values);
-            (median - less.0, tail - less.0)
+        let more = |values: &[u64], less: Option<(f64, f64)>| {
+            let ((median, tail), (less, _)) = (both(values), less.unwrap_or_default());
+            (median - less, tail - less)
         };
-        let thousands = float(measured.first.len() as u64) / 1e3;
+        let busy = [
+            measured.generator_cpu,
+            measured.upstream_cpu,
+            measured.machine_cpu,
+            measured.cpu_of_others(limit.is_none()),
+        ];
         Self {
-            first: more(&measured.first, limit.first),
-            late: more(&measured.late, limit.late),
-            cpu: measured.cpu_per_turn(),
-            database_cpu: measured.database_cpu.as_secs_f64() / thousands,
+            first: more(&measured.first, limit.map(|limit| limit.first)),
+            late: more(&measured.late, limit.map(|limit| limit.late)),
+            cpu: measured.per_turn(measured.cpu),
+            database_cpu: measured.per_turn(measured.database_cpu),
+            cache_cpu: measured.per_turn(measured.cache_cpu),
             peak: float(measured.peak_memory) / 1024.0,
+            turns_per_second: measured.turns_per_second(streams),
+            busy: busy.map(|cpu| 1e2 * measured.share(cpu)),
         }
     }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use runtime_api::RuntimeApi;
 use serde_json::json;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::Result;
-use crate::client::chat_body;
+use crate::client::{TurnTimes, chat_body};
 use crate::clock::{nanos, now};
 use crate::deployed::{self, lambda_variables};
 use crate::script::{Script, Stamp};
@@ -45,14 +45,7 @@ pub(crate) async fn measure(
     turns: usize,
 ) -> Result<Vec<FirstChunk>> {
     let api = RuntimeApi::start().await?;
-    let _function = Command::new(binary)
-        .env_clear()
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .envs(lambda_variables(FUNCTION, api.address()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
+    let _function = start(binary, variables, &api)?;
     let mut measured = Vec::new();
     for silence_ms in SILENCES_MS {
         let mut late = Vec::new();
@@ -61,9 +54,9 @@ pub(crate) async fn measure(
                 silence: Duration::from_millis(silence_ms),
                 ..Script::steady(3, Duration::from_millis(5))
             };
-            let first = first_chunk(&api, &users.next(), &script).await?;
+            let times = self::turn(&api, &users.next(), &script).await?;
             if turn >= WARM_UP {
-                late.push(first);
+                late.extend(times.late);
             }
         }
         measured.push(FirstChunk {
@@ -75,18 +68,38 @@ pub(crate) async fn measure(
     Ok(measured)
 }
 
-/// Nanoseconds from the sending of an answer's first chunk to its arrival.
-async fn first_chunk(api: &RuntimeApi, user: &User<'_>, script: &Script) -> Result<u64> {
+/// Starts the function. Dropped, it ends.
+pub(crate) fn start(binary: &Path, variables: &Variables, api: &RuntimeApi) -> Result<Child> {
+    let function = Command::new(binary)
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .envs(lambda_variables(FUNCTION, api.address()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(function)
+}
+
+/// One turn through the runtime interface; of the chunks, only the first is timed.
+pub(crate) async fn turn(api: &RuntimeApi, user: &User<'_>, script: &Script) -> Result<TurnTimes> {
+    let asked = now();
     let mut invocation = api.invoke(event(user, script));
-    let mut first = None;
+    let mut times = TurnTimes::default();
     let mut answer = Vec::new();
     while let Some(chunk) = invocation.chunk().await? {
         answer.extend_from_slice(&chunk.bytes);
-        if let (None, Some((stamp, _))) = (first, Stamp::find(&answer)) {
-            first = Some(moment(chunk.arrived).saturating_sub(stamp.sent));
+        if let (true, Some((stamp, _))) = (times.late.is_empty(), Stamp::find(&answer)) {
+            let arrived = moment(chunk.arrived);
+            times.first = (arrived - asked).saturating_sub(stamp.sent - stamp.received);
+            times.late.push(arrived.saturating_sub(stamp.sent));
         }
     }
-    first.ok_or_else(|| String::from_utf8_lossy(&answer).into_owned().into())
+    if times.late.is_empty() {
+        return Err(String::from_utf8_lossy(&answer).into());
+    }
+    times.whole = now() - asked;
+    Ok(times)
 }
 
 /// A time on the clock of the upstream's stamps.

@@ -1,5 +1,5 @@
-//! Subjects: this program in separate processes with another command line, so that the resources of each
-//! are known.
+//! Subjects: separate processes, so that the resources of each are known. All but the peer are this program
+//! with another command line.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::usage::{cpu_of, peak_memory_of};
-use crate::{Result, bare, upstream};
+use crate::{Result, bare, peer, upstream};
 
 /// The timeout of a subject's start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +31,8 @@ pub(crate) enum Subject {
     Bare,
     /// The product, all functions on one port.
     Local,
+    /// The peer, a monolith on Bun and Hono.
+    Bun,
 }
 
 impl Subject {
@@ -40,11 +42,17 @@ impl Subject {
             Self::Upstream => "upstream",
             Self::Bare => "bare",
             Self::Local => "local",
+            Self::Bun => "bun",
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
-        [Self::Upstream, Self::Bare, Self::Local].into_iter().find(|subject| subject.name() == name)
+    fn command(self) -> Result<Command> {
+        if self == Self::Bun {
+            return peer::command();
+        }
+        let mut command = Command::new("/proc/self/exe");
+        command.env_clear().args(["subject", self.name()]);
+        Ok(command)
     }
 }
 
@@ -62,9 +70,8 @@ impl Process {
     /// Starts `subject` and waits until it listens.
     pub(crate) async fn start(subject: Subject, variables: &Variables) -> Result<Self> {
         let port = free_port()?;
-        let child = Command::new("/proc/self/exe")
-            .args(["subject", subject.name()])
-            .env_clear()
+        let child = subject
+            .command()?
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("PORT", port.to_string())
             // A subject ends when this pipe closes, so it does not outlive a killed bench.
@@ -110,11 +117,11 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     let env = process_env();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, env.parsed("PORT", 0)?));
     let listener = TcpListener::bind(address).await?;
-    match Subject::named(name) {
-        Some(Subject::Upstream) => Ok(upstream::serve(listener).await?),
-        Some(Subject::Bare) => bare::serve(listener, &env).await,
-        Some(Subject::Local) => local(listener, &env).await,
-        None => Err(format!("there is no subject {name:?}").into()),
+    match name {
+        "upstream" => Ok(upstream::serve(listener).await?),
+        "bare" => bare::serve(listener, &env).await,
+        "local" => local(listener, &env).await,
+        _ => Err(format!("there is no subject {name:?}").into()),
     }
 }
 

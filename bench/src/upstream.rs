@@ -19,6 +19,9 @@ use crate::script::{Script, Stamp};
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
                     19\r\n: OPENROUTER PROCESSING\n\n\r\n";
 
+/// Checks a user's own key; all are valid.
+const KEY_CHECK: &[u8] = b"GET /api/v1/key ";
+
 /// Asks which clients disconnected in the middle of an answer: the response has a [`Stamp`] for each, with
 /// the times of its request and of its disconnection.
 pub(crate) const DEPARTURES: &[u8] = b"GET /departures HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -46,9 +49,14 @@ async fn answer(mut socket: TcpStream, departures: &Mutex<Vec<Stamp>>) -> io::Re
     while let Some(length) = receive(&mut socket, &mut buffer).await? {
         let received = now();
         let script = Script::of_request(&buffer[..length]);
+        let is_key_check = buffer.starts_with(KEY_CHECK);
         buffer.drain(..length);
         let Some(script) = script else {
-            let body: String = departures().iter().map(Stamp::to_string).collect();
+            let body = if is_key_check {
+                r#"{"data":{"usage":0}}"#.to_owned()
+            } else {
+                departures().iter().map(Stamp::to_string).collect()
+            };
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
             socket.write_all((head + &body).as_bytes()).await?;
             continue;

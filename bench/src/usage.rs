@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// The processor time of all threads of a process. From `schedstat`, because `stat` counts in hundredths of
-/// a second, and a turn takes a thousandth.
+/// The processor time of a process. From its threads' `schedstat`, because `stat` counts in hundredths of a
+/// second, and a turn takes a thousandth; but `stat` includes the threads that have ended.
 pub(crate) fn cpu_of(pid: &str) -> Result<Duration> {
+    Ok(cpu_of_threads(pid)?.max(cpu_in_ticks(pid)?))
+}
+
+fn cpu_of_threads(pid: &str) -> Result<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = fs::read_to_string(thread?.path().join("schedstat"))?;
@@ -15,6 +19,32 @@ pub(crate) fn cpu_of(pid: &str) -> Result<Duration> {
         nanos += on_cpu.parse::<u64>()?;
     }
     Ok(Duration::from_nanos(nanos))
+}
+
+fn cpu_in_ticks(pid: &str) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field, the program's name in parentheses, may contain spaces.
+    let (_, fields) = text.rsplit_once(") ").ok_or("no name in /proc/…/stat")?;
+    let [user, system] = [11, 12].map(|place| fields.split(' ').nth(place).unwrap_or_default());
+    Ok(ticks(user.parse::<u64>()? + system.parse::<u64>()?))
+}
+
+fn ticks(count: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second();
+    Duration::from_nanos(count * 1_000_000_000 / per_second)
+}
+
+/// The processor time of all processes of this machine.
+pub(crate) fn cpu_of_machine() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().unwrap_or_default();
+    // user, nice, system, idle, waiting for the disk, and two kinds of interrupts.
+    let fields: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let mut busy = 0;
+    for place in [0, 1, 2, 5, 6] {
+        busy += fields.get(place).ok_or("a short /proc/stat")?.parse::<u64>()?;
+    }
+    Ok(ticks(busy))
 }
 
 /// The processor time of a process and of its running child processes.

@@ -1,4 +1,4 @@
-//! Users who are logged in already. Many of them, because each may begin at most 30 turns a minute (rate
+//! Users who are logged in already. Many of them, because each may begin at most 60 turns a minute (rate
 //! limit).
 
 use std::cell::Cell;
@@ -54,6 +54,11 @@ impl Users {
     pub(crate) fn next(&self) -> User<'_> {
         let number = self.next.get();
         self.next.set((number + 1) % self.tokens.len());
+        self.user(number)
+    }
+
+    /// The user with this index, whose address is `user-<index>@example.com`.
+    pub(crate) fn user(&self, number: usize) -> User<'_> {
         User { token: &self.tokens[number], number }
     }
 }
