@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use shared_core::identity::Session;
-use testkit::TestStack;
+use testkit::{TestStack, next_turn};
 use tokio_postgres::Client;
 
 /// Turns of the user's history.
@@ -172,4 +172,45 @@ async fn rows(stack: &TestStack) -> [i64; 3] {
         owner.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0)
     };
     [count("users").await, count("sessions").await, count("messages").await]
+}
+
+/// Warms a pool up and begins a turn on it, or begins the turn while the connection opens. Closes the pool, and so
+/// makes its calls of functions known.
+async fn first_turn_of_a_pool(stack: &TestStack, session: &Session, is_awaited: bool) {
+    let (database, plans) = (stack.database(), stack.plans());
+    let request = database.request(session, stack.clock.now());
+    let turn = next_turn("the-chat", 1);
+    let (warm, begin) =
+        (database.clone().warm_for_turns(), request.begin_turn(&turn, &plans, None));
+    if is_awaited {
+        let (warmed, begun) = tokio::join!(biased; warm, begin);
+        warmed.unwrap();
+        begun.unwrap();
+    } else {
+        warm.await.unwrap();
+        begin.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_rehearses_a_turn_unless_one_waits_for_it() {
+    for is_awaited in [false, true] {
+        let mut stack = TestStack::start().await;
+        stack.set("DATABASE_POOL_SIZE", "1");
+        let counted = "do $$ begin
+                         execute format('alter database %I set track_functions = ''pl''', current_database());
+                       end $$";
+        stack.owner().await.batch_execute(counted).await.unwrap();
+        let ada = stack.session("ada@example.com").await;
+        first_turn_of_a_pool(&stack, &ada, is_awaited).await;
+        let calls = |function: &str, count: u32| {
+            format!(
+                "select count(*) from pg_stat_user_functions
+                  where funcname = '{function}' and calls = {count}"
+            )
+        };
+        stack.until_count(1, &calls("begin_turn", if is_awaited { 1 } else { 3 })).await;
+        let rehearsed = calls("rehearse_turn", 1);
+        stack.until_count((!is_awaited).into(), &rehearsed).await;
+    }
 }

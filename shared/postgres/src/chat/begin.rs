@@ -243,9 +243,13 @@ fn count_and_oldest(row: &Row) -> Result<(i64, Option<Timestamp>), DatabaseError
 }
 
 impl Database {
-    /// Connects, prepares the statements of a turn and rehearses one, so that the first turn costs no more than others.
+    /// Connects, and prepares the statements of a turn and rehearses one, so that the first turn costs no more than
+    /// others; unless a request waits for the connection already, which would take longer with a rehearsal than without.
     pub async fn warm_for_turns(self) -> Result<(), StoreError> {
         let client = self.connection().await?;
+        if self.has_waiting_requests() {
+            return Ok(());
+        }
         prepare(&client, [PREDICT, BEGIN, FINISH]).await?;
         client.batch_execute(REHEARSE).await.map_err(DatabaseError::from)?;
         Ok(())

@@ -108,6 +108,11 @@ impl Database {
         Ok(self.pool.get().await?)
     }
 
+    /// Whether requests wait for a connection.
+    pub(crate) fn has_waiting_requests(&self) -> bool {
+        self.pool.status().waiting > 0
+    }
+
     /// Runs a transaction, and retries it once if its connection turns out to be dead.
     ///
     /// A connection dies silently while a Lambda environment is frozen or Postgres restarts; the first write detects
