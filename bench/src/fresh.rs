@@ -25,9 +25,9 @@ const REST: Duration = Duration::from_millis(300);
 /// The median times to the first word of an environment's turns, in milliseconds, without the upstream's
 /// share.
 pub(crate) struct Fresh {
-    /// Where the first event waits already, as on Lambda, which starts an environment for an event.
+    /// Where the first event waits already: connections are opened first, of which no later turn needs any.
     pub(crate) at_once: [f64; TURNS],
-    /// Where it comes later.
+    /// Where it comes once the environment has finished what it does in the background when it starts.
     pub(crate) rested: [f64; TURNS],
 }
 

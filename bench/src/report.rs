@@ -215,12 +215,14 @@ impl Report {
 
     /// Reports the first turns of fresh environments.
     pub(crate) fn first_turns(&mut self, found: &Fresh) {
-        let Fresh { at_once: [first, second, third], rested } = found;
-        self.line(&format!(
-            "first word in a fresh environment: {first:.3} ms, then {second:.3}, then {third:.3}; \
-             {:.3} if it has rested before its first turn",
-            rested[0],
-        ));
+        for (when, [first, second, third]) in
+            [("initialized", found.rested), ("that opens its connections", found.at_once)]
+        {
+            self.line(&format!(
+                "first word in a fresh environment {when}: {first:.3} ms, then {second:.3}, then {third:.3}",
+            ));
+        }
+        let [first, _, third] = found.rested;
         self.check("first word of a fresh environment: first / third turn", first / third, 2.0);
     }
 

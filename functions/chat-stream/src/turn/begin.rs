@@ -12,6 +12,7 @@ use shared_core::chat::{NewTurn, SendError, TurnLookupError};
 use shared_core::models::ModelPricing;
 use shared_postgres::{BeginTurnError, BegunTurn};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::TurnContext;
 use super::deduplicate::resolve;
@@ -51,7 +52,12 @@ pub(super) async fn begin(
     let limits: Vec<_> = deps.plans.all().map(Plan::turn_limit).collect();
     let acquire = deps.cache.acquire_any(&user, "turns", &limits, context.now);
     let (predict, predicted) = oneshot::channel();
-    let storing = store_question(deps, context, turn, predict).boxed();
+    let storing = async {
+        // The command to the cache leaves first: its response is there by the time that Postgres has predicted the turn.
+        yield_now().await;
+        store_question(deps, context, turn, predict).await
+    };
+    let storing = storing.boxed();
     let (storing, (permit, predicted)) = meanwhile(storing, join(acquire, predicted)).await;
     let (storing, speculation) = match (&permit, predicted) {
         (Ok(permit), Ok(predicted)) => {
