@@ -164,3 +164,24 @@ async fn at_once(stack: &TestStack, session: &Session, turns: &[NewTurn]) -> (us
     let predicted = turns.iter().filter(|(predicted, _)| predicted.is_some()).count();
     (predicted, turns.iter().filter(|(_, begun)| begun.is_ok()).count())
 }
+
+#[tokio::test]
+async fn while_postgres_cannot_write_one_turn_is_predicted() {
+    let (stack, ada) = stack().await;
+    let database = stack.database();
+    let mut number = 0;
+    let mut begin = async || {
+        number += 1;
+        let (predict, predicted) = oneshot::channel();
+        let (request, plans) = (database.request(&ada, stack.clock.now()), stack.plans());
+        let turn = next_turn(&format!("chat-{number:04}"), number);
+        let begun = request.begin_turn(&turn, &plans, Some(predict)).await;
+        (predicted.await.is_ok(), begun.is_ok())
+    };
+    execute(&stack, "revoke insert on messages from app_user").await;
+    assert_eq!(begin().await, (true, false));
+    assert_eq!(begin().await, (false, false));
+    execute(&stack, "grant insert on messages to app_user").await;
+    assert_eq!(begin().await, (false, true));
+    assert_eq!(begin().await, (true, true));
+}

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use futures_util::future::join;
+use futures_util::future::{BoxFuture, Either, join, ready, select};
 use shared_cache::{CacheError, Permit, Subject};
 use shared_core::billing::{Plan, Plans};
 use shared_core::chat::{NewTurn, SendError, TurnLookupError};
@@ -16,7 +17,7 @@ use tokio::task::yield_now;
 
 use super::TurnContext;
 use super::deduplicate::resolve;
-use super::speculate::{Speculation, meanwhile};
+use super::speculate::{Speculation, report_cancelled};
 use super::upstream::UpstreamRequest;
 use crate::Deps;
 
@@ -36,6 +37,9 @@ pub(super) struct NewBeginning {
     /// Sent to the provider already, if the turn was predicted.
     pub(super) request: Option<UpstreamRequest>,
 }
+
+/// The turn that has begun, or the first turn's stream if the request is a duplicate.
+type Stored = Result<ControlFlow<Response, Box<BegunTurn>>, SendError>;
 
 /// Makes one round trip to each system, concurrently.
 ///
@@ -59,23 +63,12 @@ pub(super) async fn begin(
     };
     let storing = storing.boxed();
     let (storing, (permit, predicted)) = meanwhile(storing, join(acquire, predicted)).await;
-    let (storing, speculation) = match (&permit, predicted) {
+    let (stored, request) = match (&permit, predicted) {
         (Ok(permit), Ok(predicted)) => {
-            meanwhile(storing, Speculation::new(deps, context, predicted, permit)).await
+            let speculation = pin!(Speculation::new(deps, context, predicted, permit));
+            speculate(deps, storing, speculation).await
         }
-        (Err(_), _) | (_, Err(_)) => (storing, None),
-    };
-    let (stored, request) = match speculation {
-        Some(speculation) => {
-            let (stored, speculation) = speculation.send_during(storing).await;
-            let begun = match &stored {
-                Ok(ControlFlow::Continue(begun)) => Some(&**begun),
-                Ok(ControlFlow::Break(_)) | Err(_) => None,
-            };
-            let request = speculation.confirm(deps, begun);
-            (stored, request)
-        }
-        None => (storing.await, None),
+        (Err(_), _) | (_, Err(_)) => (storing.await, None),
     };
     match (stored, permit) {
         (Ok(ControlFlow::Continue(turn)), permit) => {
@@ -94,6 +87,43 @@ pub(super) async fn begin(
     }
 }
 
+/// Waits until the turn is stored, and asks the model meanwhile if `speculation` is prepared before that. Returns the
+/// request if the turn has begun as predicted.
+async fn speculate(
+    deps: &Deps,
+    storing: BoxFuture<'_, Stored>,
+    speculation: Pin<&mut impl Future<Output = Option<Speculation>>>,
+) -> (Stored, Option<UpstreamRequest>) {
+    let (speculation, storing) = match select(storing, speculation).await {
+        Either::Left((stored, _)) => return (stored, None),
+        Either::Right((None, storing)) => return (storing.await, None),
+        Either::Right((Some(speculation), storing)) => (speculation, storing),
+    };
+    let (stored, speculation) = speculation.send_during(storing).await;
+    let request = match (&stored, speculation) {
+        (Ok(ControlFlow::Continue(begun)), Some(speculation)) => speculation.confirmed_by(begun),
+        (Ok(_) | Err(_), _) => None,
+    };
+    if request.is_none() {
+        report_cancelled(deps);
+    }
+    (stored, request)
+}
+
+/// Polls `work` to its end, and `waiting` meanwhile.
+async fn meanwhile<'a, W, T>(
+    waiting: BoxFuture<'a, W>,
+    work: impl Future<Output = T>,
+) -> (BoxFuture<'a, W>, T)
+where
+    W: Send + 'a,
+{
+    match select(waiting, pin!(work)).await {
+        Either::Left((ended, work)) => (ready(ended).boxed(), work.await),
+        Either::Right((result, waiting)) => (waiting, result),
+    }
+}
+
 /// How often storing is tried: each retry acts on what the one before found, and none finds the same twice.
 const TRIES: usize = 3;
 
@@ -106,7 +136,7 @@ async fn store_question(
     context: &TurnContext,
     turn: &NewTurn,
     predict: oneshot::Sender<BegunTurn>,
-) -> Result<ControlFlow<Response, Box<BegunTurn>>, SendError> {
+) -> Stored {
     let database = deps.database.request(&context.session, context.now);
     let mut turn = Cow::Borrowed(turn);
     let mut predict = Some(predict);

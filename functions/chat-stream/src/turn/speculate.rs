@@ -13,11 +13,16 @@ use futures_util::future::{BoxFuture, Either, ready, select};
 use shared_cache::Permit;
 use shared_lambda::Metric;
 use shared_postgres::BegunTurn;
+use tokio::time::{Duration, timeout};
 
 use super::TurnContext;
 use super::prepare::predicted_input;
 use super::upstream::UpstreamRequest;
 use crate::Deps;
+
+/// How long a provider may work on a request whose turn has not begun. Postgres takes a few milliseconds, unless it waits
+/// for a lock.
+const UNCONFIRMED_FOR: Duration = Duration::from_millis(250);
 
 /// A request to the provider that waits for its turn to begin. Dropping it cancels the request.
 pub(super) struct Speculation {
@@ -38,38 +43,33 @@ impl Speculation {
         Some(Self { predicted, request })
     }
 
-    /// Sends the request, and waits for `beginning`, not for the provider.
-    pub(super) async fn send_during<T>(mut self, beginning: impl Future<Output = T>) -> (T, Self) {
-        let (response, begun) = meanwhile(self.request.response, beginning).await;
-        self.request.response = response;
-        (begun, self)
+    /// Sends the request, unless `beginning` has ended already, and waits for `beginning`, not for the provider. Cancels
+    /// the request if that takes longer than [`UNCONFIRMED_FOR`].
+    pub(super) async fn send_during<T>(self, mut beginning: BoxFuture<'_, T>) -> (T, Option<Self>) {
+        let Self { predicted, request: UpstreamRequest { rate_limit, response } } = self;
+        let begun_and_response = async {
+            match select(&mut beginning, response).await {
+                Either::Left((begun, response)) => (begun, response),
+                Either::Right((response, beginning)) => (beginning.await, ready(response).boxed()),
+            }
+        };
+        match timeout(UNCONFIRMED_FOR, begun_and_response).await {
+            Ok((begun, response)) => {
+                let request = UpstreamRequest { rate_limit, response };
+                (begun, Some(Self { predicted, request }))
+            }
+            Err(_) => (beginning.await, None),
+        }
     }
 
-    /// Returns the request if `begun` has turned out as predicted; cancels it otherwise, or if no turn has begun.
-    pub(super) fn confirm(self, deps: &Deps, begun: Option<&BegunTurn>) -> Option<UpstreamRequest> {
-        if begun.is_some_and(|begun| begun.has_same_input(&self.predicted)) {
-            return Some(self.request);
-        }
-        tracing::info!(
-            is_refused = begun.is_none(),
-            "cancelled a request to the provider: the turn is not the predicted one"
-        );
-        deps.app.measure(&[Metric::one("SpeculationCancelled")], &[]);
-        None
+    /// Returns the request if `begun` has turned out as predicted.
+    pub(super) fn confirmed_by(self, begun: &BegunTurn) -> Option<UpstreamRequest> {
+        begun.has_same_input(&self.predicted).then_some(self.request)
     }
 }
 
-/// Polls `work` to its end, and `waiting` meanwhile.
-pub(super) async fn meanwhile<'a, W, T>(
-    waiting: BoxFuture<'a, W>,
-    work: impl Future<Output = T>,
-) -> (BoxFuture<'a, W>, T)
-where
-    W: Send + 'a,
-{
-    tokio::pin!(work);
-    match select(waiting, work).await {
-        Either::Left((ended, work)) => (ready(ended).boxed(), work.await),
-        Either::Right((result, waiting)) => (waiting, result),
-    }
+/// Notes that a request was cancelled, or is about to be.
+pub(super) fn report_cancelled(deps: &Deps) {
+    tracing::info!("cancelled a request to the provider: its turn was not begun as predicted");
+    deps.app.measure(&[Metric::one("SpeculationCancelled")], &[]);
 }

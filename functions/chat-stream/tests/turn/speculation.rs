@@ -150,6 +150,26 @@ async fn a_key_that_is_deleted_meanwhile_does_not_pay() {
 }
 
 #[tokio::test]
+async fn a_request_whose_turn_does_not_begin_soon_is_cancelled_and_sent_again_when_it_does() {
+    let chat = Chat::with_silent_model().await;
+    let mut owner = chat.stack.owner().await;
+    let lock = owner.transaction().await.unwrap();
+    lock.batch_execute("lock table chats in exclusive mode").await.unwrap();
+    let unlock = async {
+        while chat.stack.provider.active_streams() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        chat.until_no_stream_is_active().await;
+        chat.stack.provider.script("fake/mine", saying("after"));
+        lock.commit().await.unwrap();
+    };
+    let question = question("question-2");
+    let (answer, ()) = tokio::join!(chat.client.post("/api/chat", &question), unlock);
+    assert_eq!(text_of(&answer.body), "after");
+    assert_eq!(chat.stack.provider.requests().len(), 3);
+}
+
+#[tokio::test]
 async fn of_concurrent_turns_those_ask_a_model_that_the_credits_pay_for() {
     let chat = Chat::start().await;
     let turns = (0..10).map(async |place| {

@@ -113,7 +113,12 @@ impl Request<'_> {
                 }
             }
         };
-        Ok(self.database.retrying(begin).await?)
+        let begun = self.database.retrying(begin).await.map_err(BeginTurnError::from);
+        self.database.set_failing(match &begun {
+            Err(BeginTurnError::Store(error)) => !matches!(error, StoreError::SessionEnded),
+            Ok(_) | Err(_) => false,
+        });
+        begun
     }
 
     async fn begin_first(
@@ -127,6 +132,8 @@ impl Request<'_> {
         let fields = Json(NewTurnFields::new(turn, plans, self.now));
         let predict = async {
             let rows = self.query_turn(client, PREDICT, &fields).await?;
+            // While Postgres reads but cannot write, predictions do not come true.
+            let predicted = predicted.filter(|_| !self.database.is_failing());
             if let (Some(predicted), Ok(turn)) = (predicted, self.read_turn(turn, &rows)) {
                 let _ = predicted.send(turn);
             }

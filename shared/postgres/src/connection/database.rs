@@ -1,5 +1,7 @@
 //! The connection pool, its timeouts, and the one retry after a dead connection.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -24,16 +26,18 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(3);
 /// The timeouts abort on the server what no request waits for any more. Every statement here looks rows up by their
 /// keys: one generic plan is enough, and planning each execution would cost more than running it.
-const SESSION: &str = "-c statement_timeout=8000 \
+const SESSION: &str = "-c statement_timeout=8000 -c transaction_timeout=8500 \
     -c idle_in_transaction_session_timeout=8000 -c plan_cache_mode=force_generic_plan -c jit=off";
-/// A transaction that has not ended by then is lost with its server. Longer than the server's timeout for a statement,
-/// whose error says more.
+/// A transaction that has not ended by then is lost with its server. Longer than the server's own timeouts, whose errors
+/// say more, and after which nothing of it can be committed.
 const TRANSACTION_WITHIN: Duration = Duration::from_secs(9);
 
 /// The database. Cheap to clone; connects when first used.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    /// Whether the last turn that was to begin failed for another reason than a rule.
+    is_failing: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -74,7 +78,7 @@ impl Database {
             .timeouts(Timeouts { wait: within, create: within, recycle: within })
             .runtime(Runtime::Tokio1)
             .build()
-            .map(|pool| Self { pool })
+            .map(|pool| Self { pool, is_failing: Arc::default() })
             .map_err(|error| ConfigError::new("DATABASE_POOL_SIZE", error))
     }
 
@@ -106,6 +110,16 @@ impl Database {
 
     pub(crate) async fn connection(&self) -> Result<Object, DatabaseError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Whether turns cannot begin at present, for another reason than a rule.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a turn that was to begin failed for another reason than a rule.
+    pub(crate) fn set_failing(&self, is_failing: bool) {
+        self.is_failing.store(is_failing, Ordering::Relaxed);
     }
 
     /// Whether requests wait for a connection.
