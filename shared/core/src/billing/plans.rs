@@ -9,9 +9,16 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::order::Offer;
+use super::paise::Paise;
 use crate::env::ConfigError;
 use crate::limits::Limit;
 use crate::models::Tier;
+
+/// The lowest price, in paise: the payment provider takes no order below one rupee.
+const LOWEST_PRICE: u32 = 100;
+/// The longest period, in days.
+const LONGEST_PERIOD: u32 = 366;
 
 /// A plan's id, such as `premium`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -67,6 +74,12 @@ pub struct Plan {
     pub credits: NonZeroU32,
     /// How often they are granted.
     pub every: GrantInterval,
+    /// The price in paise, at least 100; `None` if it is not sold.
+    #[serde(default, deserialize_with = "price")]
+    pub price_paise: Option<u32>,
+    /// The length of the period that is bought, in days, 1 to 366; with a price, and only then.
+    #[serde(default, deserialize_with = "days")]
+    pub days: Option<u32>,
     /// The tiers of models that it includes, at least one.
     #[serde(deserialize_with = "at_least_one")]
     pub tiers: Vec<Tier>,
@@ -95,7 +108,33 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tier>,
     }
 }
 
+fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let price = u32::deserialize(deserializer)?;
+    if price < LOWEST_PRICE {
+        return Err(D::Error::custom(format!("a price is at least {LOWEST_PRICE} paise")));
+    }
+    Ok(Some(price))
+}
+
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let days = u32::deserialize(deserializer)?;
+    if !(1..=LONGEST_PERIOD).contains(&days) {
+        return Err(D::Error::custom(format!("a period has 1 to {LONGEST_PERIOD} days")));
+    }
+    Ok(Some(days))
+}
+
 impl Plan {
+    /// What it is sold for, if it is.
+    pub fn offer(&self) -> Option<Offer> {
+        Some(Offer {
+            plan: self.id.clone(),
+            price: Paise::new(self.price_paise?.into()),
+            days: self.days?,
+            credits: self.credits.get(),
+        })
+    }
+
     /// Whether models of this tier are part of it.
     pub fn includes(&self, tier: Tier) -> bool {
         self.tiers.contains(&tier)
@@ -164,6 +203,17 @@ impl Plans {
                 let id = plan.id.as_str();
                 return Err(unreadable(format!("the plan {id:?} has to grant every {why}")));
             }
+            if plan.price_paise.is_some() != plan.days.is_some() {
+                let id = plan.id.as_str();
+                return Err(unreadable(format!(
+                    "the plan {id:?} needs both price_paise and days, or neither"
+                )));
+            }
+        }
+        if plans[free].price_paise.is_some() {
+            return Err(unreadable(
+                "the plan \"free\" cannot be sold: remove price_paise and days",
+            ));
         }
         Ok(Self { plans, free })
     }
@@ -231,6 +281,8 @@ id = "premium"
 name = "Premium"
 credits = 250
 every = "period"
+price_paise = 45_000
+days = 30
 tiers = ["free", "premium"]
 context_tokens = 200_000
 message_bytes = 131_072
@@ -315,6 +367,45 @@ key_changes_per_day = 30
             let refusal = refusal(&TABLE.replace(&right, &wrong));
             assert!(refusal.contains(why), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_plan_with_a_price_and_a_period_is_for_sale() {
+        let plans = Plans::parse(TABLE).unwrap();
+        assert_eq!(plans.free().offer(), None);
+        let offer = plans.get(&id("premium")).unwrap().offer().unwrap();
+        assert_eq!(
+            (offer.price.to_string(), offer.days, offer.credits),
+            ("450.00".into(), 30, 250)
+        );
+        let unsold = TABLE.replace("price_paise = 45_000\ndays = 30\n", "");
+        assert_eq!(Plans::parse(&unsold).unwrap().get(&id("premium")).unwrap().offer(), None);
+    }
+
+    #[test]
+    fn an_invalid_price_or_period_is_refused_with_the_line_or_the_plan() {
+        let line = |field: &str| 1 + TABLE[..TABLE.find(field).unwrap()].matches('\n').count();
+        for (right, wrong, why) in [
+            ("price_paise = 45_000", "price_paise = 99", "at least 100 paise"),
+            ("price_paise = 45_000", "price_paise = 450.00", "450"),
+            ("price_paise = 45_000", "price_paise = -1", "-1"),
+            ("days = 30", "days = 0", "1 to 366 days"),
+            ("days = 30", "days = 367", "1 to 366 days"),
+        ] {
+            let refusal = refusal(&TABLE.replace(right, wrong));
+            assert!(refusal.contains(&format!("line {},", line(right))), "{wrong}: {refusal}");
+            assert!(refusal.contains(why), "{wrong}: {refusal}");
+        }
+        for half in ["price_paise = 45_000\n", "days = 30\n"] {
+            let refusal = refusal(&TABLE.replace(half, ""));
+            assert!(refusal.contains("\"premium\" needs both price_paise and days"), "{refusal}");
+        }
+        let free = TABLE.replacen(
+            "every = \"day\"\n",
+            "every = \"day\"\nprice_paise = 100\ndays = 1\n",
+            1,
+        );
+        assert!(refusal(&free).contains("\"free\" cannot be sold"));
     }
 
     #[test]
