@@ -1,5 +1,7 @@
 //! Orders, as they are sent to Cashfree and as it reports them.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -17,7 +19,7 @@ const EMAIL: std::ops::RangeInclusive<usize> = 3..=100;
 
 /// An order to create. The same order always has to have the same values: a repeated request is recognised by its body,
 /// too.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NewOrder<'a> {
     /// Its id, here and at Cashfree.
     pub id: OrderId,
@@ -38,6 +40,18 @@ pub struct NewOrder<'a> {
     pub notify_url: Option<&'a str>,
     /// What is bought, in 3 to 200 characters. The buyer may see it.
     pub note: &'a str,
+}
+
+/// Without the buyer's address and phone number.
+impl fmt::Debug for NewOrder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut order = f.debug_struct("NewOrder");
+        order
+            .field("id", &self.id)
+            .field("price", &self.price)
+            .field("expires_at", &self.expires_at);
+        order.finish_non_exhaustive()
+    }
 }
 
 /// The body of the request that creates an order.

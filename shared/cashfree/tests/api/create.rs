@@ -108,7 +108,7 @@ async fn where_the_answer_is_missing_the_order_is_looked_up() {
         answer(200, "<html>"),
         answer(200, "{}"),
         answer(200, order_body("ACTIVE").replace(ID, "order_1")),
-        answer(200, " ".repeat(256 * 1024 + 1)),
+        answer(200, order_body("ACTIVE") + &" ".repeat(256 * 1024)),
     ] {
         let (server, client) = start([uncertain, answer(200, order_body("PAID"))]).await;
         assert_eq!(create(&client).await.unwrap().state, ProviderState::Paid);
