@@ -86,7 +86,7 @@ async fn rejected(
     if !run.can_reach_postgres().await {
         return Err(error.into());
     }
-    let (item, attempts) = (&waiting.item.id, waiting.attempts() + 1);
+    let (item, attempts) = (&waiting.item.id, waiting.attempts + 1);
     tracing::error!(item, attempts, %error, "an answer in the inbox cannot be stored");
     let (inbox, now) = (&run.deps.inbox, run.deps.clock.now());
     Ok(inbox.failed(waiting, &error.to_string(), now).await?)

@@ -14,7 +14,7 @@ use crate::waiting::WhyUnreadable;
 /// ample room.
 ///
 /// [1]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-const PIECE: usize = 380 * 1024;
+pub(crate) const PIECE: usize = 380 * 1024;
 /// Pieces per body. A transaction has at most 4 MB, of which head and keys take next to nothing, and at
 /// most a hundred items.
 const PIECES: usize = 10;

@@ -8,7 +8,8 @@ pub enum InboxError {
     /// DynamoDB is unreachable, throttles, or refuses.
     #[error("{0}")]
     Unavailable(AwsError),
-    /// The item does not fit into one transaction, which takes some 4 MB, even compressed.
+    /// The item does not fit into one transaction, which takes some 4 MB, even compressed; or a small item does not fit
+    /// into one of DynamoDB's, which takes 400 KB.
     #[error("an item has {bytes} bytes when it is compressed, which is more than the inbox takes")]
     TooLarge {
         /// Its compressed size.

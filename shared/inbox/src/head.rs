@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::Kind;
@@ -13,38 +14,46 @@ pub(crate) type Attributes = HashMap<String, AttributeValue>;
 impl Kind {
     /// The partition of the heads.
     pub(crate) fn waiting(self) -> String {
-        format!("{}#waiting", self.0)
+        format!("{}#waiting", self.name)
     }
 
     /// The partition of the stubs.
     pub(crate) fn done(self) -> String {
-        format!("{}#done", self.0)
+        format!("{}#done", self.name)
     }
 }
 
-/// A waiting item without its body.
+/// The keys of a waiting item: of its head, and of the pieces of its body.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
     pub(crate) id: String,
+    /// None of a small item, whose body is in its head.
     pub(crate) pieces: usize,
-    pub(crate) attempts: u32,
 }
 
 impl Head {
     pub(crate) fn new(kind: Kind, id: &str, pieces: usize) -> Self {
-        Self { kind, id: id.to_owned(), pieces, attempts: 0 }
+        Self { kind, id: id.to_owned(), pieces }
     }
 
     /// Parses attributes; `None` if they are not a head.
     pub(crate) fn read(kind: Kind, head: &Attributes) -> Option<Self> {
-        let pieces = number(head, "pieces")?;
-        Some(Self { kind, id: id(head), pieces, attempts: attempts(head) })
+        let pieces = if kind.is_small { 0 } else { number(head, "pieces")? };
+        Some(Self { kind, id: id(head), pieces })
     }
 
+    /// The head of an item whose body is in pieces.
     pub(crate) fn write(&self) -> Attributes {
         let mut head = self.key();
         head.insert("pieces".to_owned(), integer(&self.pieces));
+        head
+    }
+
+    /// The head of a small item.
+    pub(crate) fn write_with(&self, body: &[u8]) -> Attributes {
+        let mut head = self.key();
+        head.insert(BODY.to_owned(), bytes(body));
         head
     }
 
@@ -54,7 +63,7 @@ impl Head {
 
     /// The partition of its pieces.
     pub(crate) fn body(&self) -> String {
-        format!("{}#{}", self.kind.0, self.id)
+        format!("{}#{}", self.kind.name, self.id)
     }
 
     /// The keys of its pieces, in their order.
@@ -63,8 +72,20 @@ impl Head {
     }
 }
 
+/// The attribute of a body, or of a piece of one.
+pub(crate) const BODY: &str = "body";
+
+pub(crate) fn bytes(body: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(body))
+}
+
 pub(crate) fn key(pk: String, sk: &str) -> Attributes {
     Attributes::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+/// The body of an item, or a piece of one.
+pub(crate) fn body(attributes: &Attributes) -> Option<&Blob> {
+    attributes.get(BODY)?.as_b().ok()
 }
 
 /// The id of a head or a stub: its sort key, which is always there.

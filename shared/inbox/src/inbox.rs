@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
@@ -19,7 +20,7 @@ use shared_core::env::{ConfigError, Env};
 use crate::body;
 use crate::config::InboxConfig;
 use crate::error::InboxError;
-use crate::head::{self, Attributes, Head, integer, text};
+use crate::head::{self, Attributes, BODY, Head, integer, text};
 use crate::retry::{Contention, condition_failed};
 use crate::waiting::{Depth, Position, UnreadableItem, WaitingItem, WaitingPage, WhyUnreadable};
 use crate::{InboxItem, Kind};
@@ -62,15 +63,32 @@ impl Inbox {
     ///
     /// Gives up after 2.8 seconds.
     pub async fn put_item(&self, item: &InboxItem) -> Result<(), InboxError> {
+        if item.kind.is_small {
+            let head = Head::new(item.kind, &item.id, 0).write_with(fitting(item)?);
+            return self.put_once(head).await;
+        }
         let pieces = body::pack(&item.body)?;
         let head = Head::new(item.kind, &item.id, pieces.len());
         let new = self.put(head.write()).condition_expression("attribute_not_exists(pk)");
         let mut writes = vec![put(new)?];
         for (mut piece, bytes) in head.piece_keys().zip(pieces) {
-            piece.insert("body".to_owned(), AttributeValue::B(bytes));
+            piece.insert(BODY.to_owned(), AttributeValue::B(bytes));
             writes.push(put(self.put(piece))?);
         }
         self.transact(writes).await
+    }
+
+    /// Archives a small item that nobody has to process: it is done from the beginning, and keeps its body until its stub
+    /// is removed. Idempotent.
+    pub async fn archive(
+        &self,
+        item: &InboxItem,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let mut stub = stub(item.kind, &item.id, why, now);
+        stub.insert(BODY.to_owned(), head::bytes(fitting(item)?));
+        self.put_once(stub).await
     }
 
     /// Returns a page of the waiting items of a kind, from the beginning or from where a page ended.
@@ -111,11 +129,8 @@ impl Inbox {
         ended: &str,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        let head = &item.head;
-        let mut stub = head::key(head.kind.done(), &head.id);
-        stub.insert("ended".to_owned(), text(ended));
-        stub.insert("done_at".to_owned(), text(now.to_string()));
-        stub.insert("ttl".to_owned(), integer(&(now + STUBS_LAST).as_second()));
+        let head = item.head();
+        let stub = stub(head.kind, &head.id, ended, now);
         let waits = "attribute_exists(pk)";
         let mut writes = vec![put(self.put(stub))?, self.delete(head.key(), Some(waits))?];
         for key in head.piece_keys() {
@@ -137,7 +152,7 @@ impl Inbox {
             .client()
             .update_item()
             .table_name(&self.0.name)
-            .set_key(Some(item.head.key()))
+            .set_key(Some(item.head().key()))
             .condition_expression("attribute_exists(pk)")
             .update_expression("add attempts :one set last_error = :why, failed_at = :now")
             .expression_attribute_values(":one", integer(&1))
@@ -178,10 +193,23 @@ impl Inbox {
     async fn read(
         &self,
         kind: Kind,
-        head: &Attributes,
+        attributes: &Attributes,
     ) -> Result<Option<Result<WaitingItem, UnreadableItem>>, InboxError> {
-        let unreadable = |why| Ok(Some(Err(UnreadableItem { id: head::id(head), why })));
-        let Some(head) = Head::read(kind, head) else { return unreadable(WhyUnreadable::NoHead) };
+        let unreadable = |why| Ok(Some(Err(UnreadableItem { id: head::id(attributes), why })));
+        let readable = |head: &Head, body| {
+            let item = InboxItem { kind, id: head.id.clone(), body };
+            let attempts = head::attempts(attributes);
+            Ok(Some(Ok(WaitingItem { item, attempts, pieces: head.pieces })))
+        };
+        let Some(head) = Head::read(kind, attributes) else {
+            return unreadable(WhyUnreadable::NoHead);
+        };
+        if kind.is_small {
+            return match head::body(attributes) {
+                Some(body) => readable(&head, body.clone().into_inner()),
+                None => unreadable(WhyUnreadable::NoHead),
+            };
+        }
         let mut pages = self
             .client()
             .query()
@@ -196,12 +224,8 @@ impl Inbox {
         while let Some(piece) = pages.next().await {
             pieces.push(piece.map_err(|error| unavailable(&error))?);
         }
-        let bodies = pieces.iter().filter_map(|piece| piece.get("body")?.as_b().ok());
-        match body::unpack(bodies) {
-            Ok(body) => {
-                let item = InboxItem { kind, id: head.id.clone(), body };
-                Ok(Some(Ok(WaitingItem { item, head })))
-            }
+        match body::unpack(pieces.iter().filter_map(head::body)) {
+            Ok(body) => readable(&head, body),
             Err(WhyUnreadable::Damaged) if !self.waits(&head).await? => Ok(None),
             Err(why) => unreadable(why),
         }
@@ -221,6 +245,23 @@ impl Inbox {
             .await
             .map_err(|error| unavailable(&error))?;
         Ok(heads.count() > 0)
+    }
+
+    /// Writes one item. Idempotent: does nothing if there is one with its key.
+    async fn put_once(&self, item: Attributes) -> Result<(), InboxError> {
+        let written = self
+            .client()
+            .put_item()
+            .table_name(&self.0.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        let Err(error) = written else { return Ok(()) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            Some(_) | None => Err(unavailable(&error)),
+        }
     }
 
     /// Writes all or nothing. Idempotent: a condition that fails means that it was done before.
@@ -273,6 +314,21 @@ impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("table", &self.0.name).finish_non_exhaustive()
     }
+}
+
+/// What is left of an item that is done.
+fn stub(kind: Kind, id: &str, ended: &str, now: Timestamp) -> Attributes {
+    let mut stub = head::key(kind.done(), id);
+    stub.insert("ended".to_owned(), text(ended));
+    stub.insert("done_at".to_owned(), text(now.to_string()));
+    stub.insert("ttl".to_owned(), integer(&(now + STUBS_LAST).as_second()));
+    stub
+}
+
+/// The body of a small item, if it fits into one item of DynamoDB.
+fn fitting(item: &InboxItem) -> Result<&[u8], InboxError> {
+    let bytes = item.body.len();
+    if bytes > body::PIECE { Err(InboxError::TooLarge { bytes }) } else { Ok(&item.body) }
 }
 
 fn put(put: PutBuilder) -> Result<TransactWriteItem, InboxError> {

@@ -4,12 +4,21 @@ use std::fmt;
 
 /// A kind of items: each has partitions of its own, named after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind(pub(crate) &'static str);
+pub struct Kind {
+    pub(crate) name: &'static str,
+    /// Whether a body is part of its head.
+    pub(crate) is_small: bool,
+}
 
 impl Kind {
-    /// The kind with this name, without `#`.
+    /// The kind with this name, without `#`. Its items may have megabytes.
     pub const fn new(name: &'static str) -> Self {
-        Self(name)
+        Self { name, is_small: false }
+    }
+
+    /// A kind of items of some kilobytes: each is one item of DynamoDB, and putting it is one write.
+    pub const fn small(name: &'static str) -> Self {
+        Self { name, is_small: true }
     }
 }
 

@@ -15,6 +15,8 @@
 //! other. Bodies have their own partitions so that counting and listing read heads alone, and so that
 //! many items at once, as when a database fails, do not all write their bytes to one hot partition.
 //!
+//! An item of a [small kind](Kind::small) is its head alone, which holds the body.
+//!
 //! Items hold users' chats. No error and no `Debug` prints their content.
 
 mod body;

@@ -19,13 +19,19 @@ pub struct WaitingPage {
 pub struct WaitingItem {
     /// The item.
     pub item: InboxItem,
-    pub(crate) head: Head,
+    /// How often processing it has failed.
+    pub attempts: u32,
+    pub(crate) pieces: usize,
 }
 
 impl WaitingItem {
-    /// How often processing it has failed.
-    pub fn attempts(&self) -> u32 {
-        self.head.attempts
+    /// A small item that this process has put itself, which need not be read to be done.
+    pub fn just_put(item: InboxItem) -> Self {
+        Self { item, attempts: 0, pieces: 0 }
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head::new(self.item.kind, &self.item.id, self.pieces)
     }
 }
 

@@ -158,7 +158,7 @@ async fn a_turn_that_postgres_rejects_stays_is_counted_and_does_not_block_others
     }
     let page = stack.inbox().waiting_items(TURNS, None).await.unwrap();
     let waiting = &page.items[0];
-    assert_eq!(waiting.attempts(), 2);
+    assert_eq!(waiting.attempts, 2);
     assert_eq!(finished_turn(&waiting.item), Ok(forgotten));
 
     // Once the cause is gone it is stored like any other.

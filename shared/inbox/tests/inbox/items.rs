@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use local_dynamodb::LocalDynamoDb;
-use shared_inbox::{Depth, InboxError, InboxItem, Kind, WaitingItem};
+use shared_inbox::{Depth, InboxError, InboxItem, Kind};
 
 use crate::setup::{LETTERS, Stack, letter, letter_with, noise, now, text};
 
@@ -15,7 +15,7 @@ async fn a_item_comes_back_as_it_was_put() {
     let page = stack.page().await;
     assert_eq!(page.items.len(), 1);
     assert_eq!(page.items[0].item, letter(1));
-    assert_eq!(page.items[0].attempts(), 0);
+    assert_eq!(page.items[0].attempts, 0);
     assert!(page.unreadable.is_empty() && page.next.is_none());
 }
 
@@ -40,7 +40,7 @@ async fn putting_a_item_again_keeps_its_failed_attempts() {
     let waiting = &stack.page().await.items[0];
     stack.inbox.failed(waiting, "no such chat", now()).await.unwrap();
     stack.inbox.put_item(&letter(1)).await.unwrap();
-    assert_eq!(stack.page().await.items[0].attempts(), 1);
+    assert_eq!(stack.page().await.items[0].attempts, 1);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_failed_item_keeps_waiting_and_is_counted() {
         stack.inbox.failed(waiting, &"é".repeat(300), now()).await.unwrap();
     }
     let page = stack.page().await;
-    let attempts: Vec<_> = page.items.iter().map(WaitingItem::attempts).collect();
+    let attempts: Vec<_> = page.items.iter().map(|item| item.attempts).collect();
     assert_eq!(attempts, [0, 2, 0]);
     assert_eq!(page.items[1].item, letter(1));
     assert_eq!(stack.inbox.depth(LETTERS).await.unwrap(), Depth { waiting: 3, failed: 1 });

@@ -6,4 +6,5 @@ mod items;
 mod outages;
 mod setup;
 mod silence;
+mod small;
 mod unreadable;
