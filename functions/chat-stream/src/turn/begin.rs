@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 
 use super::TurnContext;
 use super::deduplicate::resolve;
-use super::speculate::{Speculation, report_cancelled};
+use super::speculate::{Speculation, speculate};
 use super::upstream::UpstreamRequest;
 use crate::Deps;
 
@@ -39,7 +39,7 @@ pub(super) struct NewBeginning {
 }
 
 /// The turn that has begun, or the first turn's stream if the request is a duplicate.
-type Stored = Result<ControlFlow<Response, Box<BegunTurn>>, SendError>;
+pub(super) type Stored = Result<ControlFlow<Response, Box<BegunTurn>>, SendError>;
 
 /// Makes one round trip to each system, concurrently.
 ///
@@ -85,29 +85,6 @@ pub(super) async fn begin(
         (Err(error), Ok(permit)) => Err(permit.allowed_by_any().err().map_or(error, Into::into)),
         (Err(error), Err(_)) => Err(error),
     }
-}
-
-/// Waits until the turn is stored, and asks the model meanwhile if `speculation` is prepared before that. Returns the
-/// request if the turn has begun as predicted.
-async fn speculate(
-    deps: &Deps,
-    storing: BoxFuture<'_, Stored>,
-    speculation: Pin<&mut impl Future<Output = Option<Speculation>>>,
-) -> (Stored, Option<UpstreamRequest>) {
-    let (speculation, storing) = match select(storing, speculation).await {
-        Either::Left((stored, _)) => return (stored, None),
-        Either::Right((None, storing)) => return (storing.await, None),
-        Either::Right((Some(speculation), storing)) => (speculation, storing),
-    };
-    let (stored, speculation) = speculation.send_during(storing).await;
-    let request = match (&stored, speculation) {
-        (Ok(ControlFlow::Continue(begun)), Some(speculation)) => speculation.confirmed_by(begun),
-        (Ok(_) | Err(_), _) => None,
-    };
-    if request.is_none() {
-        report_cancelled(deps);
-    }
-    (stored, request)
 }
 
 /// Polls `work` to its end, and `waiting` meanwhile.

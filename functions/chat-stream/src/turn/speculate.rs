@@ -8,6 +8,9 @@
 //! A prediction decides nothing. Nothing of the answer is read before the turn has begun, so that a wrong
 //! prediction costs at most the start of an upstream request (docs/decisions/0015).
 
+use std::ops::ControlFlow;
+use std::pin::Pin;
+
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, ready, select};
 use shared_cache::Permit;
@@ -16,6 +19,7 @@ use shared_postgres::BegunTurn;
 use tokio::time::{Duration, timeout};
 
 use super::TurnContext;
+use super::begin::Stored;
 use super::prepare::predicted_input;
 use super::upstream::UpstreamRequest;
 use crate::Deps;
@@ -28,6 +32,29 @@ const UNCONFIRMED_FOR: Duration = Duration::from_millis(250);
 pub(super) struct Speculation {
     predicted: BegunTurn,
     request: UpstreamRequest,
+}
+
+/// Waits until the turn is stored, and asks the model meanwhile if `speculation` is prepared before that. Returns the
+/// request if the turn has begun as predicted.
+pub(super) async fn speculate(
+    deps: &Deps,
+    storing: BoxFuture<'_, Stored>,
+    speculation: Pin<&mut impl Future<Output = Option<Speculation>>>,
+) -> (Stored, Option<UpstreamRequest>) {
+    let (speculation, storing) = match select(storing, speculation).await {
+        Either::Left((stored, _)) => return (stored, None),
+        Either::Right((None, storing)) => return (storing.await, None),
+        Either::Right((Some(speculation), storing)) => (speculation, storing),
+    };
+    let (stored, speculation) = speculation.send_during(storing).await;
+    let request = match (&stored, speculation) {
+        (Ok(ControlFlow::Continue(begun)), Some(speculation)) => speculation.confirmed_by(begun),
+        (Ok(_) | Err(_), _) => None,
+    };
+    if request.is_none() {
+        report_cancelled(deps);
+    }
+    (stored, request)
 }
 
 impl Speculation {
@@ -45,7 +72,7 @@ impl Speculation {
 
     /// Sends the request, unless `beginning` has ended already, and waits for `beginning`, not for the provider. Cancels
     /// the request if that takes longer than [`UNCONFIRMED_FOR`].
-    pub(super) async fn send_during<T>(self, mut beginning: BoxFuture<'_, T>) -> (T, Option<Self>) {
+    async fn send_during<T>(self, mut beginning: BoxFuture<'_, T>) -> (T, Option<Self>) {
         let Self { predicted, request: UpstreamRequest { rate_limit, response } } = self;
         let begun_and_response = async {
             match select(&mut beginning, response).await {
@@ -63,13 +90,13 @@ impl Speculation {
     }
 
     /// Returns the request if `begun` has turned out as predicted.
-    pub(super) fn confirmed_by(self, begun: &BegunTurn) -> Option<UpstreamRequest> {
+    fn confirmed_by(self, begun: &BegunTurn) -> Option<UpstreamRequest> {
         begun.has_same_input(&self.predicted).then_some(self.request)
     }
 }
 
 /// Notes that a request was cancelled, or is about to be.
-pub(super) fn report_cancelled(deps: &Deps) {
+fn report_cancelled(deps: &Deps) {
     tracing::info!("cancelled a request to the provider: its turn was not begun as predicted");
     deps.app.measure(&[Metric::one("SpeculationCancelled")], &[]);
 }
