@@ -71,6 +71,7 @@ impl LogWriter {
             unwritten: Frames::default(),
             written: 0,
             is_lost: false,
+            is_identified: false,
             app: app.clone(),
         };
         let record = async move {
@@ -112,6 +113,8 @@ struct LogWriterTask {
     written: usize,
     /// Whether the log has a gap: later frames are not written, except the last ones.
     is_lost: bool,
+    /// Whether the log has the generation id.
+    is_identified: bool,
     app: AppContext,
 }
 
@@ -131,7 +134,10 @@ impl LogWriterTask {
             if is_over {
                 return self.end().await;
             }
-            if Instant::now() >= heartbeat_at {
+            if self.has_new_generation() {
+                self.heartbeat().await;
+                heartbeat_at = Instant::now() + HEARTBEAT_INTERVAL;
+            } else if Instant::now() >= heartbeat_at {
                 self.heartbeat().await;
                 // A window that ended late does not delay the next heartbeat; a slow cache does.
                 let soonest = Instant::now() + HEARTBEAT_INTERVAL - BATCH_WINDOW;
@@ -155,6 +161,12 @@ impl LogWriterTask {
         }
     }
 
+    /// Whether the generation id has just become known. It is written at once: without it the cost of an answer whose
+    /// process is killed cannot be looked up.
+    fn has_new_generation(&self) -> bool {
+        !self.is_identified && !self.is_behind() && self.shared.generation.get().is_some()
+    }
+
     /// Renews the lease, and writes what is unwritten; after a failed write this is the retry.
     async fn heartbeat(&mut self) {
         let batch = batch(&self.unwritten).filter(|_| !self.is_lost);
@@ -162,6 +174,7 @@ impl LogWriterTask {
         let generation = self.shared.generation.get().map(String::as_str);
         match self.log.heartbeat(batch, generation).await {
             Ok(is_stop_requested) => {
+                self.is_identified |= generation.is_some();
                 if has_batch {
                     self.note_written();
                 }

@@ -183,6 +183,23 @@ async fn the_first_batch_of_a_turn_is_written_at_once() {
 }
 
 #[tokio::test]
+async fn the_generation_id_is_stored_with_the_next_batch_and_not_with_the_next_heartbeat() {
+    let scene = Scene::start().await;
+    let mut soonest = Duration::MAX;
+    for turn in 1..=5 {
+        let answer = format!("answer-{turn}");
+        let (writer, _frames) = scene.start_writer(&answer);
+        let log = scene.log(&answer);
+        wait_until(&log, |page| page.state == LogState::Running).await;
+        let began = Instant::now();
+        writer.identify("gen-1");
+        wait_until(&log, |page| page.generation.is_some()).await;
+        soonest = soonest.min(began.elapsed());
+    }
+    assert!(soonest < BATCH_WINDOW + BATCH_WINDOW / 2, "after {soonest:?}");
+}
+
+#[tokio::test]
 async fn a_log_that_the_cache_loses_between_heartbeats_is_continued_after_a_gap() {
     const LOSSES: u64 = 6;
     let mut scene = Scene::start().await;
