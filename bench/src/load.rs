@@ -225,11 +225,10 @@ async fn round(
         let mut reader = Reader::connect(process.address).await?;
         let mut times = Vec::with_capacity(load.turns);
         for _ in 0..load.turns {
-            let request = match subject {
-                Subject::Upstream => direct_request(&load.script),
-                Subject::Bare | Subject::Local | Subject::Bun => {
-                    chat_request(&users.next(), &load.script)
-                }
+            let request = if subject == Subject::Upstream {
+                direct_request(&load.script)
+            } else {
+                chat_request(&users.next(), &load.script)
             };
             times.push(reader.turn(&request, &load.script).await?);
         }

@@ -2,7 +2,8 @@
 //!
 //! Also measured: the delay for clients that follow a turn through another process, how soon a turn stops,
 //! the round trips of a turn, the growth of its beginning with the history, the first turns of a fresh
-//! environment, and the delay of the first chunk through Lambda's runtime interface.
+//! environment, the delay of the first chunk through Lambda's runtime interface, and the latency of the payment
+//! provider's webhook, compared with the least that it can be.
 //!
 //! `make bench` runs it; `--quick` takes some two minutes, `--strict` fails if a target is missed, and
 //! `--peer=bun` (`make bench PEERS=bun`) adds a peer to compare with. All servers are started here, on this
@@ -13,6 +14,7 @@
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
 mod bare;
+mod bare_webhook;
 mod client;
 mod clock;
 mod cold;
@@ -35,6 +37,7 @@ mod subject;
 mod upstream;
 mod usage;
 mod users;
+mod webhook;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -102,7 +105,8 @@ async fn bench(options: &[String]) -> Result<bool> {
 
 async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report) -> Result<()> {
     let upstream = Process::start(Subject::Upstream, &Vec::new()).await?;
-    let variables = variables(stack, upstream.address);
+    let dynamodb = Process::start(Subject::DynamoDb, &Vec::new()).await?;
+    let variables = variables(stack, upstream.address, dynamodb.address);
     let env = Env::new(|name| {
         let mut all = variables.iter();
         all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
@@ -149,24 +153,31 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     println!("the runtime interface");
     let turns = plan.silent_turns;
     report.first_chunks(&runtime::measure(binary, &variables, &users, turns).await?);
+    println!("the webhook");
+    let rounds = plan.webhook_rounds;
+    report.deliveries(&webhook::measure(stack, &variables, &subjects.local, rounds).await?);
     Ok(())
 }
 
 /// The variables of the subjects; the product gets the same ones as on Lambda.
-fn variables(stack: &Stack, upstream: SocketAddr) -> Variables {
+fn variables(stack: &Stack, upstream: SocketAddr, dynamodb: SocketAddr) -> Variables {
     let secret = "0123456789abcdef0123456789abcdef";
     vec![
         ("APP_ORIGIN", "http://localhost".to_owned()),
         ("SESSION_KEYS", format!("bench:{secret}")),
         ("LOGIN_PEPPER", secret.to_owned()),
         ("DATABASE_URL", stack.database_url().to_owned()),
+        ("MONEY_DATABASE_URL", stack.money_url()),
         // As in `make dev`: one process serves what on Lambda is spread over many environments.
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("CACHE_URL", stack.cache_url().to_owned()),
         ("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1")),
         ("OPENROUTER_API_KEY", "sk-or-v1-bench".to_owned()),
-        // Never used: Postgres takes every turn.
-        ("INBOX_TABLE", "bench".to_owned()),
+        // Without an id nothing is sold here: the orders are there already.
+        ("CASHFREE_CLIENT_SECRET", webhook::SECRET.to_owned()),
+        // Used by the webhook only: Postgres takes every turn.
+        ("INBOX_TABLE", local_dynamodb::TABLE.to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{dynamodb}")),
         ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),

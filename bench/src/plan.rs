@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) growth_rounds: usize,
     /// Fresh environments.
     pub(crate) environments: usize,
+    /// Rounds of deliveries to the webhook for each number at once.
+    pub(crate) webhook_rounds: usize,
     /// Whether the peer on Bun takes part.
     pub(crate) bun: bool,
     /// Whether a missed target is a failure.
@@ -107,6 +109,7 @@ impl Plan {
             silent_turns: 15,
             growth_rounds: 4,
             environments: 30,
+            webhook_rounds: 8,
             bun: false,
             strict: false,
         }
@@ -128,6 +131,7 @@ impl Plan {
             silent_turns: 5,
             growth_rounds: 1,
             environments: 10,
+            webhook_rounds: 2,
             bun: false,
             strict: false,
         }

@@ -10,6 +10,7 @@ use crate::round_trips::RoundTrips;
 use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
 use crate::stopping::Stopped;
+use crate::webhook::Delivered;
 
 /// The number of streams at which processor time is judged.
 const COSTED: usize = 50;
@@ -236,6 +237,25 @@ impl Report {
             ));
             let what = format!("first chunk late, ms, {silence} ms after the prelude");
             self.check(&what, *late, 1.0);
+        }
+    }
+
+    /// Reports how long the webhook takes.
+    pub(crate) fn deliveries(&mut self, found: &[Delivered]) {
+        for Delivered { at_once, bare, local } in found {
+            for (subject, measured) in [("bare", bare), ("local", local)] {
+                let ((first, first_tail), (again, again_tail)) =
+                    (both(&measured.first), both(&measured.again));
+                let [cpu, database_cpu] = [measured.cpu, measured.database_cpu]
+                    .map(|cpu| 1e3 * cpu.as_secs_f64() / float(measured.first.len() as u64));
+                self.line(&format!(
+                    "webhook, {at_once:>2} at once, {subject:5}: {first:.3} ms, p99 {first_tail:.3}; one repeated {again:.3}, p99 {again_tail:.3}; cpu {cpu:.3}, postgres {database_cpu:.3} ({} deliveries)",
+                    measured.first.len(),
+                ));
+            }
+            let ((bare, _), (local, tail)) = (both(&bare.first), both(&local.first));
+            self.check(&format!("webhook p50, {at_once} at once: local / bare"), local / bare, 1.5);
+            self.check(&format!("webhook p99, ms, {at_once} at once"), tail, 50.0);
         }
     }
 

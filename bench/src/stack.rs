@@ -66,6 +66,11 @@ impl Stack {
         self.servers.database_url()
     }
 
+    /// The same for `app_money`, the role that records payments.
+    pub(crate) fn money_url(&self) -> String {
+        self.database_url().replace("app_user", "app_money")
+    }
+
     /// The subjects' cache URL.
     pub(crate) fn cache_url(&self) -> &str {
         self.servers.cache_url()

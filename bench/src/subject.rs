@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use local::{DevMailbox, Product, Wiring};
+use local_dynamodb::LocalDynamoDb;
 use local_stack::free_port;
 use shared_core::billing::Plans;
 use shared_core::env::Env;
@@ -17,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::usage::{cpu_of, peak_memory_of};
-use crate::{Result, bare, peer, upstream};
+use crate::{Result, bare, bare_webhook, peer, upstream};
 
 /// The timeout of a subject's start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,8 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Subject {
     /// The upstream. Called directly, it is the lower limit of everything else.
     Upstream,
+    /// The DynamoDB of the inbox.
+    DynamoDb,
     /// The baseline: the least that a turn can be.
     Bare,
+    /// The baseline of the webhook.
+    BareWebhook,
     /// The product, all functions on one port.
     Local,
     /// The peer, a monolith on Bun and Hono.
@@ -40,7 +45,9 @@ impl Subject {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
+            Self::DynamoDb => "dynamodb",
             Self::Bare => "bare",
+            Self::BareWebhook => "bare-webhook",
             Self::Local => "local",
             Self::Bun => "bun",
         }
@@ -119,7 +126,9 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     let listener = TcpListener::bind(address).await?;
     match name {
         "upstream" => Ok(upstream::serve(listener).await?),
+        "dynamodb" => Ok(LocalDynamoDb::serve(listener).await?),
         "bare" => bare::serve(listener, &env).await,
+        "bare-webhook" => bare_webhook::serve(listener, &env).await,
         "local" => local(listener, &env).await,
         _ => Err(format!("there is no subject {name:?}").into()),
     }
@@ -130,7 +139,7 @@ async fn local(listener: TcpListener, env: &Env<'_>) -> Result<()> {
     begin_logging(true);
     let clock = system_clock();
     let wiring = Wiring {
-        inbox: DevMailbox::new(clock.clone(), None),
+        mailbox: DevMailbox::new(clock.clone(), None),
         clock,
         entropy: system_entropy(),
         table: ModelTable::compiled_in()?,

@@ -109,6 +109,20 @@ def as_list(value):
     return value if isinstance(value, list) else [value]
 
 
+def alternatives(value):
+    """The values that a value may have in a deployment: those of all branches of its conditions, none for no value."""
+    if isinstance(value, dict) and set(value) == {"Fn::If"}:
+        for branch in value["Fn::If"][1:]:
+            yield from alternatives(branch)
+    elif value != {"Ref": "AWS::NoValue"}:
+        yield value
+
+
+def flat(values):
+    """A list with the alternatives of each element in its place."""
+    return [inner for value in values for inner in alternatives(value)]
+
+
 def forms():
     """`(template, form, content)`: each as written, and those with a transform also as transformed."""
     for path in TEMPLATES:

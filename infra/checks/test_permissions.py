@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from templates import TEMPLATES, as_list, name, resources, transformed, walk
+from templates import TEMPLATES, alternatives, as_list, flat, name, resources, transformed, walk
 
 # The wildcards allowed, each with its reason. A new one needs a line here.
 WILDCARDS = {
@@ -32,13 +32,15 @@ def statements():
 
 
 def documents(path, function):
-    """The policies of a function's role."""
+    """The statements of each policy of a function's role, also of those that a condition adds."""
     template = transformed(path)["Resources"]
     role = template[function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
-    yield from (policy["PolicyDocument"] for policy in role.get("Policies", []))
-    for managed in role["ManagedPolicyArns"]:
+    policies = [policy["PolicyDocument"] for policy in flat(role.get("Policies", []))]
+    for managed in flat(role["ManagedPolicyArns"]):
         if isinstance(managed, dict) and managed.get("Ref") in template:
-            yield template[managed["Ref"]]["Properties"]["PolicyDocument"]
+            policies.append(template[managed["Ref"]]["Properties"]["PolicyDocument"])
+    for policy in policies:
+        yield policy | {"Statement": flat(policy["Statement"])}
 
 
 def text(resource):
@@ -74,9 +76,14 @@ class Permissions(unittest.TestCase):
             actions = {action for action, _ in allowed}
             self.assertEqual("elasticache:Connect" in actions, "CACHE_URL" in variables, logical_id)
             self.assertEqual("rds-db:connect" in actions, variables.get("DATABASE_AUTH") == "iam", logical_id)
+            roles = {
+                role for variable, value in variables.items() if variable.endswith("DATABASE_URL")
+                for role in re.findall(r"^postgres://(\w+)@", str(text(value)))}
+            self.assertEqual(
+                {text(resource).rpartition("/")[2] for action, resource in allowed if action == "rds-db:connect"}, roles, logical_id)
             named = {
-                secret for value in variables.values() if isinstance(value, dict)
-                for secret in re.findall(r"^secret:\$\{(\w+)\}$", str(text(value)))}
+                secret for value in variables.values() for branch in alternatives(value) if isinstance(branch, dict)
+                for secret in re.findall(r"^secret:\$\{(\w+)\}(?:#\w+)?$", str(text(branch)))}
             # The app's origin is a text, or a reference to a secret with a name of its own.
             named |= {"AppOriginSecretName"} if "APP_ORIGIN" in variables else set()
             readable = {
@@ -113,11 +120,14 @@ class Permissions(unittest.TestCase):
             has_keys = "VAULT_KEYS" in function["Properties"]["Environment"]["Variables"]
             self.assertEqual(has_keys, logical_id in expected, logical_id)
 
-    def test_the_inbox_is_filled_by_turns_and_emptied_by_the_sweep(self):
+    def test_the_inbox_is_filled_with_turns_and_deliveries_and_emptied_by_the_sweep(self):
         expected = {
             "ChatStreamFunction": {"dynamodb:PutItem"},
+            "WebhookFunction": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
             "SweepFunction": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         }
+        # A function that requests reach writes one kind: a turn's must not be able to make up a payment.
+        kinds = {"ChatStreamFunction": "turn#*", "WebhookFunction": "delivery#*"}
         table = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${Inbox}"}
         for path, logical_id, function in resources("AWS::Lambda::Function"):
             used = set()
@@ -127,6 +137,9 @@ class Permissions(unittest.TestCase):
                     used |= actions
                     if actions:
                         self.assertEqual(statement["Resource"], table, logical_id)
+                        kind = kinds.get(logical_id)
+                        only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": kind}} if kind else None
+                        self.assertEqual(statement.get("Condition"), only, logical_id)
             self.assertEqual(used, expected.get(logical_id, set()), logical_id)
             variable = function["Properties"]["Environment"]["Variables"].get("INBOX_TABLE")
             self.assertEqual(variable, {"Ref": "Inbox"} if logical_id in expected else None, logical_id)

@@ -53,6 +53,16 @@ class Routes(unittest.TestCase):
                 self.assertNotIn("responseTransferMode", integration, path)
                 self.assertTrue(uri.endswith("}/invocations"), uri)
 
+    def test_the_gateway_leaves_the_webhooks_body_to_its_function(self):
+        # The gateway's 400 would come before the signature, and Cashfree would send the delivery again, in vain.
+        validated = {
+            (path, method) for path, method, operation in methods()
+            if "requestBody" in operation or "x-amazon-apigateway-request-validator" in operation}
+        self.assertIn(("/api/orders", "post"), validated)
+        self.assertNotIn(("/api/webhooks/cashfree", "post"), validated)
+        [(_, _, api)] = resources("AWS::ApiGateway::RestApi")
+        self.assertNotIn("x-amazon-apigateway-request-validator", api["Properties"]["Body"])
+
     def test_the_gateways_timeout_covers_the_functions(self):
         for path, _, operation in methods():
             function = alias_of(operation).removesuffix("Aliaslive")

@@ -158,6 +158,7 @@ class Versions(unittest.TestCase):
         longest = {parameter: of["MaxLength"] for parameter, of in root.items() if "MaxLength" in of}
         longest |= {
             "Ipv6Only": len("false"),
+            "CashfreeMode": max(map(len, root["CashfreeMode"]["AllowedValues"])),
             "AppOrigin": max(len("https://") + longest["DomainName"], len("secret:/app-origin") + longest["Name"]),
             "Revision": int(re.search(r",(\d+)\}", root["Revision"]["AllowedPattern"])[1]) + len(" " + secrets_revision(f"{OWN},{OTHER}")),
         }

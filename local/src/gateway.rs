@@ -22,7 +22,7 @@ pub(crate) struct Mounted {
 pub(crate) fn gateway(
     app: &AppContext,
     functions: Vec<Mounted>,
-    inbox: DevMailbox,
+    mailbox: DevMailbox,
     sweeper: Option<Sweeper>,
 ) -> Router {
     let mut router = Router::new();
@@ -34,7 +34,7 @@ pub(crate) fn gateway(
     }
     let local = Router::new()
         .route("/", get(async || Html(include_str!("index.html"))))
-        .merge(inbox.routes())
+        .merge(mailbox.routes())
         .merge(sweeper.map(Sweeper::routes).unwrap_or_default());
     // Unknown paths are answered by the edge middleware.
     router.merge(shared_http::wrap(local, app))

@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
+mod payment_provider;
+
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -17,6 +19,7 @@ use local_dynamodb::{DynamoDbError, LocalDynamoDb};
 use local_stack::{Servers, Settings, StackError};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig};
+use shared_cashfree::Cashfree;
 use shared_core::billing::Plans;
 use shared_core::env::{ConfigError, Env};
 use shared_core::models::ModelTable;
@@ -29,6 +32,8 @@ use shared_vault::{Vault, VaultConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
+
+use crate::payment_provider::PaymentProvider;
 
 /// Grace period for turns in flight after Ctrl-C. Those that are not finished by then are stored as
 /// interrupted with the text they have, for which they get as long again.
@@ -118,6 +123,7 @@ async fn serve(
     let mut variables = HashMap::from([
         ("APP_ORIGIN", origin.clone()),
         ("DATABASE_URL", servers.database_url().to_owned()),
+        ("MONEY_DATABASE_URL", servers.database_owner_url().to_owned()),
         ("CACHE_URL", servers.cache_url().to_owned()),
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("SESSION_KEYS", secrets.session_keys),
@@ -125,6 +131,8 @@ async fn serve(
         ("VAULT_KEYS", secrets.vault_keys),
     ]);
     variables.extend(upstream.variables());
+    let provider = PaymentProvider::choose(env, &origin).await?;
+    variables.extend(provider.variables());
     // Starts no local DynamoDB where `INBOX_TABLE` names a table. It is dropped before the servers, whose
     // directory it shares.
     let dynamodb = match env.optional("INBOX_TABLE") {
@@ -136,7 +144,7 @@ async fn serve(
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
     let clock = system_clock();
-    let inbox =
+    let mailbox =
         DevMailbox::new(clock.clone(), Some(|to, code| println!("login code for {to}: {code}")));
     let table = ModelTable::parse(upstream.table())?;
     let plans = Plans::compiled_in()?;
@@ -147,14 +155,15 @@ async fn serve(
         vault: Vault::new(&VaultConfig::from_env(&env)?, entropy.clone()),
         cache: Cache::new(&CacheConfig::from_env(&env)?, clock.clone())?,
         inbox: shared_inbox::Inbox::new(&InboxConfig::from_env(&env)?, &Aws::from_env(&env)?),
+        cashfree: Cashfree::from_env(&env, clock.clone())?,
         openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
         clock: clock.clone(),
         entropy: entropy.clone(),
     });
     let sweeping = sweeper.clone();
-    let wiring = Wiring { clock, entropy, inbox, table, plans, sweeper: Some(sweeper) };
+    let wiring = Wiring { clock, entropy, mailbox, table, plans, sweeper: Some(sweeper) };
     let product = Product::new(&env, wiring)?;
-    greet(&origin, &upstream, began);
+    greet(&origin, &upstream, &provider, began);
 
     let mut hung_up = signal(SignalKind::terminate())?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -177,7 +186,7 @@ async fn serve(
     }
 }
 
-fn greet(origin: &str, upstream: &Upstream, began: Instant) {
+fn greet(origin: &str, upstream: &Upstream, provider: &PaymentProvider, began: Instant) {
     let models = match upstream {
         Upstream::Fake(_) => {
             "a stand-in that repeats what it is asked (OPENROUTER_API_KEY=… for real ones)"
@@ -189,6 +198,7 @@ fn greet(origin: &str, upstream: &Upstream, began: Instant) {
         "\n  {origin}   (ready after {:.1} s)\n\n  \
          log in   POST /api/auth/otp with any address; the code appears here and at {origin}/local/inbox\n  \
          models   {models}\n  \
+         plans    {provider}\n  \
          stop     Ctrl-C; the data stays in .local/ (make dev-reset deletes it)\n",
         began.elapsed().as_secs_f64(),
     );

@@ -32,6 +32,8 @@ pub fn openapi() -> OpenApi {
         chat_stream::openapi(),
         models::openapi(),
         keys::openapi(),
+        orders::openapi(),
+        webhook::openapi(),
     ] {
         document.merge(part);
     }

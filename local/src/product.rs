@@ -9,17 +9,20 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
 use models::Catalogue;
+use orders::Billing;
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Serverless};
+use shared_cashfree::WebhookSecrets;
 use shared_core::billing::Plans;
 use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
 use shared_core::models::ModelTable;
 use shared_core::random::Entropy;
 use shared_http::{AppContext, HttpConfig, Tokens};
+use shared_inbox::Inbox;
 use shared_lambda::Tasks;
 use shared_openrouter::OpenRouter;
-use shared_postgres::Database;
+use shared_postgres::{Database, Payments};
 use shared_vault::Vault;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -36,7 +39,7 @@ pub struct Wiring {
     /// The random source.
     pub entropy: Entropy,
     /// Receives the login mails.
-    pub inbox: DevMailbox,
+    pub mailbox: DevMailbox,
     /// The models offered.
     pub table: ModelTable,
     /// The plans with their limits.
@@ -55,13 +58,16 @@ pub struct Product {
 impl Product {
     /// Builds the functions from the variables that each reads on Lambda.
     pub fn new(env: &Env<'_>, wiring: Wiring) -> Result<Self, ConfigError> {
-        let Wiring { clock, entropy, inbox, table, plans, sweeper } = wiring;
+        let Wiring { clock, entropy, mailbox, table, plans, sweeper } = wiring;
         let tokens = Tokens::from_env(env)?;
         let vault = Vault::from_env(env, entropy.clone())?;
+        let billing = Billing::from_env(env, clock.clone(), &entropy)?;
         let app = AppContext::new(&HttpConfig::from_env(env)?, clock.clone(), entropy);
         let cache = Cache::new(&CacheConfig::from_env(env)?, clock.clone())?;
         let codes = Codes::from_env(cache.clone(), env)?;
         let database = Database::from_env(env, clock.clone())?;
+        let payments = Payments::from_env(env, clock.clone())?;
+        let inbox = Inbox::from_env(env, &Aws::from_env(env)?)?;
         let openrouter = OpenRouter::from_env(env)?;
         let (table, plans, tasks) = (Arc::new(table), Arc::new(plans), Tasks::default());
 
@@ -69,7 +75,7 @@ impl Product {
             app: app.clone(),
             cache: cache.clone(),
             codes: codes.clone(),
-            mailer: Arc::new(inbox.clone()),
+            mailer: Arc::new(mailbox.clone()),
         };
         let verify = verify::Deps {
             app: app.clone(),
@@ -103,12 +109,27 @@ impl Product {
             vault: vault.clone(),
             plans: Arc::clone(&plans),
         };
+        let orders = orders::Deps {
+            app: app.clone(),
+            tokens: tokens.clone(),
+            cache: cache.clone(),
+            database: database.clone(),
+            payments: payments.clone(),
+            billing,
+            plans: Arc::clone(&plans),
+        };
+        let webhook = webhook::Deps {
+            app: app.clone(),
+            secrets: WebhookSecrets::from_env(env)?,
+            inbox: inbox.clone(),
+            payments,
+        };
         let chat_stream = chat_stream::Deps {
             app: app.clone(),
             tokens,
             cache,
             database,
-            inbox: shared_inbox::Inbox::from_env(env, &Aws::from_env(env)?)?,
+            inbox: inbox.clone(),
             openrouter,
             table,
             plans,
@@ -122,9 +143,11 @@ impl Product {
             Mounted { app: account::app(account), document: account::openapi() },
             Mounted { app: models::app(models), document: models::openapi() },
             Mounted { app: keys::app(keys), document: keys::openapi() },
+            Mounted { app: orders::app(orders), document: orders::openapi() },
+            Mounted { app: webhook::app(webhook), document: webhook::openapi() },
             Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },
         ];
-        Ok(Self { router: gateway(&app, functions, inbox, sweeper), tasks })
+        Ok(Self { router: gateway(&app, functions, mailbox, sweeper), tasks })
     }
 
     /// The router, for requests without a socket.

@@ -44,6 +44,8 @@ fn documents() -> Vec<(&'static str, OpenApi)> {
         ("account", account::openapi()),
         ("models", models::openapi()),
         ("keys", keys::openapi()),
+        ("orders", orders::openapi()),
+        ("webhook", webhook::openapi()),
         ("chat-stream", chat_stream::openapi()),
     ]
 }

@@ -1,16 +1,10 @@
 //! Runs `tests/ai-sdk`, which drives the product with the AI SDK's own client, on a product of its own.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests stop where something breaks"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop where something breaks")]
 
 use std::collections::HashMap;
-use std::fs;
 use std::future::pending;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -19,7 +13,7 @@ use shared_core::billing::Plans;
 use shared_core::env::Env;
 use shared_core::models::ModelTable;
 use shared_lambda::{system_clock, system_entropy};
-use testkit::{TestStack, repository_file};
+use testkit::{NpmProject, TestStack, output_text, repository_file};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -47,7 +41,7 @@ async fn the_ai_sdks_own_client_works_unchanged() {
     };
     let (served, judged) = tokio::join!(serving, judging);
     served.unwrap();
-    assert!(judged.status.success(), "{}", text(&judged));
+    assert!(judged.status.success(), "{}", output_text(&judged));
 }
 
 fn product(env: &Env<'_>) -> Product {
@@ -62,7 +56,7 @@ fn product(env: &Env<'_>) -> Product {
     let wiring = Wiring {
         clock: system_clock(),
         entropy: system_entropy(),
-        inbox: DevMailbox::new(system_clock(), None),
+        mailbox: DevMailbox::new(system_clock(), None),
         table,
         plans,
         sweeper: None,
@@ -116,42 +110,10 @@ impl TurnEnd {
 }
 
 fn judged_by_the_sdk(origin: &str, [shut_down, killed]: &[TurnEnd; 2]) -> Output {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ai-sdk");
-    install(&directory);
-    program("node", &directory)
-        .args(["--test", "--test-reporter=spec", "--test-timeout=60000"])
-        .env("APP_URL", origin)
-        .env("MODEL_IDLE_TIMEOUT_SECONDS", IDLE_TIMEOUT_SECONDS)
-        .env("ENDS_BY_SHUTDOWN", format!("{} {}", shut_down.url, shut_down.switch))
-        .env("ENDS_KILLED", format!("{} {}", killed.url, killed.switch))
-        .output()
-        .expect("Node 20 or newer runs these tests")
-}
-
-/// Runs `npm ci`, unless `node_modules` was made from the same lock file.
-fn install(directory: &Path) {
-    let modules: PathBuf = directory.join("node_modules");
-    let made_from = modules.join(".made-from.json");
-    let lock = fs::read(directory.join("package-lock.json")).unwrap();
-    if fs::read(&made_from).is_ok_and(|installed| installed == lock) {
-        return;
-    }
-    let installed = program("npm", directory)
-        .args(["ci", "--no-audit", "--no-fund"])
-        .output()
-        .expect("npm brings the SDK");
-    assert!(installed.status.success(), "{}", text(&installed));
-    fs::write(made_from, lock).unwrap();
-}
-
-fn program(name: &str, directory: &Path) -> Command {
-    let mut command = Command::new(name);
-    command.current_dir(directory);
-    command
-}
-
-fn text(output: &Output) -> String {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    format!("{stdout}{stderr}")
+    NpmProject::installed("tests/ai-sdk").test([
+        ("APP_URL", origin.to_owned()),
+        ("MODEL_IDLE_TIMEOUT_SECONDS", IDLE_TIMEOUT_SECONDS.to_owned()),
+        ("ENDS_BY_SHUTDOWN", format!("{} {}", shut_down.url, shut_down.switch)),
+        ("ENDS_KILLED", format!("{} {}", killed.url, killed.switch)),
+    ])
 }

@@ -18,7 +18,7 @@ use tokio_postgres::{NoTls, Row};
 /// A `.local` directory of its own, with the programs that are installed already.
 struct Checkout {
     local_dir: PathBuf,
-    ports: [u16; 4],
+    ports: [u16; 5],
 }
 
 impl Checkout {
@@ -32,20 +32,23 @@ impl Checkout {
             symlink(installed.canonicalize().unwrap().join(programs), local_dir.join(programs))
                 .unwrap();
         }
-        Self { local_dir, ports: [(); 4].map(|()| free_port().unwrap()) }
+        Self { local_dir, ports: [(); 5].map(|()| free_port().unwrap()) }
     }
 
     fn command(&self) -> Command {
-        let [port, postgres, cache, openrouter] = self.ports.map(|port| port.to_string());
+        let [port, postgres, cache, openrouter, cashfree] = self.ports.map(|port| port.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
         command.env("LOCAL_DIR", &self.local_dir).env("PORT", port);
         command.env("LOCAL_POSTGRES_PORT", postgres).env("LOCAL_CACHE_PORT", cache);
-        command.env("LOCAL_OPENROUTER_PORT", openrouter);
+        command.env("LOCAL_OPENROUTER_PORT", openrouter).env("LOCAL_CASHFREE_PORT", cashfree);
         for given in [
             "DATABASE_URL",
             "CACHE_URL",
             "OPENROUTER_API_KEY",
             "OPENROUTER_BASE_URL",
+            "MONEY_DATABASE_URL",
+            "CASHFREE_CLIENT_ID",
+            "CASHFREE_BASE_URL",
             "VAULT_KEYS",
             "INBOX_TABLE",
         ] {
@@ -80,7 +83,7 @@ impl Checkout {
 
     /// Queries its Postgres while the product is stopped.
     async fn query(&self, sql: &str) -> Vec<Row> {
-        let [_, postgres_port, cache_port, _] = self.ports;
+        let [_, postgres_port, cache_port, ..] = self.ports;
         let settings = Settings {
             local_dir: self.local_dir.clone(),
             postgres_port,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chat_stream::ChatConfig;
 use local_stack::Settings;
 use shared_cache::{CacheConfig, Pepper};
+use shared_cashfree::{CashfreeConfig, WebhookSecrets};
 use shared_core::billing::Plans;
 use shared_core::env::Env;
 use shared_core::models::ModelTable;
@@ -65,6 +66,9 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     SessionKeys::from_env(&env).unwrap();
     DatabaseConfig::from_env(&env).unwrap();
     DatabaseConfig::of_owner(&env).unwrap();
+    DatabaseConfig::for_payments(&env).unwrap();
+    CashfreeConfig::from_env(&env).unwrap();
+    WebhookSecrets::from_env(&env).unwrap();
     CacheConfig::from_env(&env).unwrap();
     Pepper::from_env(&env).unwrap();
     OpenRouterConfig::from_env(&env).unwrap();
@@ -75,7 +79,7 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     let mut read = env.asked();
     read.retain(|name| !name.starts_with("AWS_"));
     // Read in `main` functions only, by the OpenTelemetry SDK, or (`REVISION`) not at all.
-    let unasked = ["REVISION", "MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT"];
+    let unasked = ["REVISION", "MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT", "LOCAL_CASHFREE_PORT"];
     read.extend(unasked.into_iter().chain(["OTEL_TRACES_SAMPLER"]).map(str::to_owned));
     assert_eq!(read, example.keys().cloned().collect());
 }

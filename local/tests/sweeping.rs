@@ -22,6 +22,7 @@ fn sweeper(stack: &TestStack) -> Sweeper {
         vault: stack.vault(),
         cache: stack.cache(),
         inbox: stack.inbox(),
+        cashfree: stack.cashfree_client(),
         openrouter: stack.openrouter(),
         clock,
         entropy: system_entropy(),
@@ -32,7 +33,7 @@ fn client(stack: &TestStack) -> Client {
     let wiring = Wiring {
         clock: stack.clock.clock(),
         entropy: system_entropy(),
-        inbox: DevMailbox::new(stack.clock.clock(), None),
+        mailbox: DevMailbox::new(stack.clock.clock(), None),
         table: (*stack.table()).clone(),
         plans: (*stack.plans()).clone(),
         sweeper: Some(sweeper(stack)),

@@ -1,83 +1,116 @@
-//! Drains the inbox: persists turns that ended while Postgres was unavailable.
+//! Drains a kind of the inbox's items.
 //!
-//! Storing a turn is idempotent, and it is removed from the inbox after that: a run that is killed between
-//! the two, or that races another one, does no harm.
+//! Processing an item is idempotent, and it is removed from the inbox after that: a run that is killed between the two, or
+//! that races another one, does no harm.
 
-use shared_core::chat::FinishedTurn;
 use shared_core::store::StoreError;
-use shared_inbox::WaitingItem;
-use shared_postgres::StoreResult;
-use shared_turns::{TURNS, finished_turn};
+use shared_inbox::{Kind, Position, UnreadableItem, WaitingItem};
 
-use crate::report::Counter;
 use crate::{Run, WorkError};
 
-/// Turns stored from the inbox.
-const STORED: Counter = Counter::of_work("turnsStored").with_metric("TurnsStored");
-/// Items left in the inbox after that.
-const WAITING: Counter = Counter::of_state("inboxWaiting").with_metric("InboxWaiting");
-/// Of these, items that Postgres rejected although it was available, or that cannot be read.
-const FAILED: Counter = Counter::of_state("inboxFailed").with_metric("InboxFailed");
-/// What this work reports.
-pub(crate) const COUNTERS: [Counter; 3] = [STORED, WAITING, FAILED];
-
-pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), WorkError> {
-    let mut unreadable = 0;
-    let drained = store_all(run, &mut unreadable).await;
-    // Also if Postgres is unavailable: that is when operators need the depth.
-    let depth = run.deps.inbox.depth(TURNS).await?;
-    run.report.set(WAITING, depth.waiting);
-    run.report.set(FAILED, depth.failed + unreadable);
-    drained
+/// What became of an item.
+pub(crate) enum Processed {
+    /// It is done, in a word for its stub.
+    Done(&'static str),
+    /// It is done, and its body is the only record of it.
+    Archived(&'static str),
+    /// It waits for something else than Postgres.
+    Waits,
+    /// Postgres has rejected it, or cannot be reached.
+    Rejected(StoreError),
+    /// It cannot be read.
+    Unreadable,
 }
 
-async fn store_all(run: &mut Run<'_>, unreadable: &mut u64) -> Result<(), WorkError> {
-    let mut after = None;
-    loop {
-        let page = run.deps.inbox.waiting_items(TURNS, after.as_ref()).await?;
-        for item in &page.unreadable {
-            tracing::error!(item = item.id, why = %item.why, "an item of the inbox cannot be read");
-            *unreadable += 1;
-        }
-        for waiting in &page.items {
+/// What a run leaves in the inbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left {
+    /// All items of the kind.
+    pub(crate) waiting: u64,
+    /// Of these, items that were rejected although Postgres was available, or that cannot be read.
+    pub(crate) failed: u64,
+}
+
+/// Goes through the waiting items of a kind, page by page.
+pub(crate) struct Drain {
+    kind: Kind,
+    page: std::vec::IntoIter<WaitingItem>,
+    next: Next,
+    unreadable: u64,
+}
+
+/// Where the next page begins.
+enum Next {
+    First,
+    After(Position),
+    None,
+}
+
+impl Drain {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, page: Vec::new().into_iter(), next: Next::First, unreadable: 0 }
+    }
+
+    /// The next item; `None` after the last one, and once the run is out of time.
+    pub(crate) async fn next(
+        &mut self,
+        run: &mut Run<'_>,
+    ) -> Result<Option<WaitingItem>, WorkError> {
+        loop {
             if run.is_out_of_time() {
-                return Ok(());
+                return Ok(None);
             }
-            match finished_turn(&waiting.item) {
-                Ok(turn) => store(run, waiting, &turn).await?,
-                Err(why) => {
-                    tracing::error!(item = waiting.item.id, %why, "an item of the inbox cannot be read");
-                    *unreadable += 1;
-                }
+            if let Some(item) = self.page.next() {
+                return Ok(Some(item));
+            }
+            let after = match &self.next {
+                Next::First => None,
+                Next::After(position) => Some(position),
+                Next::None => return Ok(None),
+            };
+            let page = run.deps.inbox.waiting_items(self.kind, after).await?;
+            for UnreadableItem { id, why } in page.unreadable {
+                tracing::error!(item = id, %why, "an item of the inbox cannot be read");
+                self.unreadable += 1;
+            }
+            self.page = page.items.into_iter();
+            self.next = page.next.map_or(Next::None, Next::After);
+        }
+    }
+
+    /// Settles an item by what became of it.
+    pub(crate) async fn settle(
+        &mut self,
+        run: &Run<'_>,
+        item: &WaitingItem,
+        processed: Processed,
+    ) -> Result<(), WorkError> {
+        match processed {
+            Processed::Done(word) => {
+                run.deps.inbox.done(item, word, run.deps.clock.now()).await?;
+            }
+            Processed::Archived(word) => {
+                run.deps.inbox.archive_waiting(item, word, run.deps.clock.now()).await?;
+            }
+            Processed::Waits => {}
+            Processed::Rejected(error) => rejected(run, item, error).await?,
+            Processed::Unreadable => {
+                tracing::error!(item = item.item.id, "an item of the inbox cannot be read");
+                self.unreadable += 1;
             }
         }
-        after = page.next;
-        if after.is_none() || run.is_out_of_time() {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// What is left.
+    pub(crate) async fn left(self, run: &Run<'_>) -> Result<Left, WorkError> {
+        let depth = run.deps.inbox.depth(self.kind).await?;
+        Ok(Left { waiting: depth.waiting, failed: depth.failed + self.unreadable })
     }
 }
 
-async fn store(
-    run: &mut Run<'_>,
-    waiting: &WaitingItem,
-    turn: &FinishedTurn,
-) -> Result<(), WorkError> {
-    let deps = run.deps;
-    let ended = match deps.jobs.store_finished(turn).await {
-        Ok(StoreResult::Stored) => {
-            run.report.add(STORED, 1);
-            "stored"
-        }
-        Ok(StoreResult::Duplicate) => "stored before",
-        Ok(StoreResult::Deleted) => "deleted",
-        Err(error) => return rejected(run, waiting, error).await,
-    };
-    Ok(deps.inbox.done(waiting, ended, deps.clock.now()).await?)
-}
-
-/// A turn that Postgres rejects does not block those behind it. While Postgres is unavailable, all wait,
-/// and no attempt is counted for any of them.
+/// An item that Postgres rejects does not block those behind it. While Postgres is unavailable, all wait, and no attempt
+/// is counted for any of them.
 async fn rejected(
     run: &Run<'_>,
     waiting: &WaitingItem,
@@ -87,7 +120,7 @@ async fn rejected(
         return Err(error.into());
     }
     let (item, attempts) = (&waiting.item.id, waiting.attempts + 1);
-    tracing::error!(item, attempts, %error, "an answer in the inbox cannot be stored");
+    tracing::error!(item, attempts, %error, "an item of the inbox cannot be stored");
     let (inbox, now) = (&run.deps.inbox, run.deps.clock.now());
     Ok(inbox.failed(waiting, &error.to_string(), now).await?)
 }

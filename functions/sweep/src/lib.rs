@@ -8,13 +8,17 @@
 //! anywhere, because each step is one statement that changes a row only if it still is what was read
 //! (compare-and-set), and what was not reached is left to the next run.
 //!
-//! The inbox comes first: it has the true ends of turns, whose live logs may hold only the beginning.
+//! The inbox comes first: who has paid waits for it, and it has the true ends of turns, whose live logs may hold only the
+//! beginning.
 
+mod deliveries;
+mod finished_turns;
 mod inbox;
 mod key_rotation;
 mod missing_usage;
+mod order_checks;
 mod orphaned_turns;
-
+mod provider;
 mod report;
 
 use std::time::Duration;
@@ -23,13 +27,14 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use shared_cache::Cache;
+use shared_cashfree::{Cashfree, CashfreeError};
 use shared_core::clock::Clock;
 use shared_core::error_chain;
 use shared_core::random::Entropy;
 use shared_core::store::StoreError;
 use shared_inbox::Inbox;
 use shared_openrouter::{LookupError, OpenRouter};
-use shared_postgres::Jobs;
+use shared_postgres::{Jobs, Payments};
 use shared_vault::{Vault, VaultError};
 
 pub use report::SweepReport;
@@ -46,8 +51,10 @@ pub struct Deps {
     pub vault: Vault,
     /// Live logs of orphaned turns.
     pub cache: Cache,
-    /// Turns that could not be stored in Postgres.
+    /// Turns and deliveries that could not be stored in Postgres.
     pub inbox: Inbox,
+    /// The payment provider; `None` where nothing is sold.
+    pub cashfree: Option<Cashfree>,
     /// Looks up the usage of turns.
     pub openrouter: OpenRouter,
     /// Clock for timestamps and the run's deadline.
@@ -78,6 +85,8 @@ enum WorkError {
     Inbox(#[from] shared_inbox::InboxError),
     #[error("{}", error_chain(.0))]
     OpenRouter(#[from] LookupError),
+    #[error("{}", error_chain(.0))]
+    Cashfree(#[from] CashfreeError),
 }
 
 /// Handles one event, whatever its content, within the invocation's time.
@@ -101,18 +110,23 @@ pub async fn handle(
 /// Does each kind of work, even if another has failed. Begins nothing new after `time`.
 pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepError> {
     let report = SweepReport::new([
-        inbox::COUNTERS.as_slice(),
+        deliveries::COUNTERS.as_slice(),
+        &finished_turns::COUNTERS,
         &orphaned_turns::COUNTERS,
         &missing_usage::COUNTERS,
         &key_rotation::COUNTERS,
+        &order_checks::COUNTERS,
+        &provider::COUNTERS,
     ]);
     let mut run = Run { deps, began: deps.clock.now(), time, report };
     // Boxed: unboxed, their nesting exceeds the compiler's recursion limit.
     let results = [
-        ("inbox", Box::pin(inbox::drain(&mut run)).await),
+        ("deliveries", Box::pin(deliveries::process(&mut run)).await),
+        ("inbox", Box::pin(finished_turns::store(&mut run)).await),
         ("orphaned turns", Box::pin(orphaned_turns::close(&mut run)).await),
         ("missing usage", Box::pin(missing_usage::backfill(&mut run)).await),
         ("key rotation", Box::pin(key_rotation::rotate_keys(&mut run)).await),
+        ("orders", Box::pin(order_checks::check(&mut run)).await),
         // The next kind of work goes here.
     ];
     let Run { began, mut report, .. } = run;
@@ -141,6 +155,11 @@ impl Run<'_> {
         let is_over = taken.unsigned_abs() >= self.time;
         self.report.out_of_time |= is_over;
         is_over
+    }
+
+    /// Records payments, with the rights of jobs.
+    fn payments(&self) -> Payments {
+        self.deps.jobs.payments()
     }
 
     /// Whether Postgres can be reached: then the fault is in the statement that it has just rejected.

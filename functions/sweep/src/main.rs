@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use shared_cache::Cache;
+use shared_cashfree::Cashfree;
 use shared_inbox::Inbox;
 use shared_lambda::{serve_events, start, system_clock, system_entropy};
 use shared_openrouter::OpenRouter;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
 
         let env = init.with_secrets().await?;
         let deps = Deps {
+            cashfree: Cashfree::from_env(&env, system_clock())?,
             jobs,
             vault: Vault::from_env(&env, system_entropy())?,
             cache,

@@ -10,6 +10,14 @@ use shared_core::chat::ORPHANED_AFTER;
 use testkit::{Function, Rie, TestStack, event_json, next_turn};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_sweep");
+/// Metrics that have alarms only where plans are sold.
+const OF_PAYMENTS: [&str; 5] = [
+    "DeliveriesWaiting",
+    "DeliveriesFailed",
+    "OrdersStuck",
+    "PaymentMismatch",
+    "PaymentsMisconfigured",
+];
 
 /// A turn that began so long ago that it counts as orphaned.
 async fn with_an_orphaned_turn() -> TestStack {
@@ -42,7 +50,7 @@ async fn a_scheduled_run_closes_orphaned_turns_and_reports_it() {
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     assert_eq!((&report["orphanedTurnsClosed"], &report["outOfTime"]), (&1.into(), &false.into()));
-    let counts = r#""counts":"turnsStored=0 inboxWaiting=0 inboxFailed=0 orphanedTurnsClosed=1 answersKept=0 orphanedTurnsStuck=0 usageBackfilled=0 keysRotated=0 keysUnreadable=0 dataKeysDeleted=0""#;
+    let counts = r#""counts":"deliveriesProcessed=0 deliveriesWaiting=0 deliveriesFailed=0 turnsStored=0 inboxWaiting=0 inboxFailed=0 orphanedTurnsClosed=1 answersKept=0 orphanedTurnsStuck=0 usageBackfilled=0 keysRotated=0 keysUnreadable=0 dataKeysDeleted=0 ordersChecked=0 ordersStuck=0 ordersFulfilled=0 paymentMismatches=0 paymentsMisconfigured=0""#;
     let metrics = [
         r#""TurnsStored":0.0"#,
         r#""InboxWaiting":0.0"#,
@@ -54,10 +62,26 @@ async fn a_scheduled_run_closes_orphaned_turns_and_reports_it() {
     for said in metrics.into_iter().chain([counts]) {
         until_logged(&rie, said).await;
     }
+    for metric in OF_PAYMENTS {
+        until_logged(&rie, &format!("\"{metric}\":0.0")).await;
+    }
 
     // An operator's event works like the schedule's.
     let report: Value = serde_json::from_slice(&rie.invoke("{}").await).unwrap();
     assert_eq!(report["orphanedTurnsClosed"], 0);
+}
+
+#[tokio::test]
+async fn metrics_of_payments_are_written_only_where_plans_are_sold() {
+    let mut stack = TestStack::start().await;
+    stack.set("DATABASE_URL", stack.owner_url());
+    stack.set("CASHFREE_CLIENT_ID", "");
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    rie.invoke(event_json("sweep")).await;
+    until_logged(&rie, r#""KeysUnreadable":0.0"#).await;
+    for metric in OF_PAYMENTS {
+        assert!(!rie.log().contains(metric), "{metric}: {}", rie.log());
+    }
 }
 
 #[tokio::test]

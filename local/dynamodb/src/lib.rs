@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
 /// The name of the table.
-const TABLE: &str = "inbox";
+pub const TABLE: &str = "inbox";
 const DATA: &str = include_str!("../../../infra/data.yaml");
 
 /// A running DynamoDB. It stops when this is dropped.
@@ -41,8 +41,10 @@ pub enum DynamoDbError {
     /// The table in `infra/data.yaml` cannot be parsed.
     #[error("infra/data.yaml has no table to make: {0}")]
     Template(#[from] serde_norway::Error),
-    /// The table in `infra/data.yaml` is not a valid request.
-    #[error("infra/data.yaml has no table that can be made: {0}")]
+    /// A request, such as for the table in `infra/data.yaml`, or a response has another form.
+    #[error(
+        "DynamoDB's stand-in cannot read a request, such as for the table in infra/data.yaml: {0}"
+    )]
     Request(#[from] serde_json::Error),
 }
 
@@ -50,6 +52,15 @@ impl LocalDynamoDb {
     /// Starts one in memory, on a free port. Its data is lost when it is dropped.
     pub async fn start() -> Result<Self, DynamoDbError> {
         Self::serving(Database::memory()?).await
+    }
+
+    /// Serves one in memory on `listener`, until its process ends.
+    pub async fn serve(listener: TcpListener) -> Result<(), DynamoDbError> {
+        let database = Database::memory()?;
+        make_table(&database)?;
+        let forever = std::future::pending();
+        let served = dynoxide::server::serve_with_shutdown(listener, database, forever).await;
+        Ok(served.map_err(io::Error::other)?)
     }
 
     /// Starts one on a free port that persists its data in `file`, which is created if missing and may hold
@@ -83,6 +94,12 @@ impl LocalDynamoDb {
             ("AWS_ENDPOINT_URL_DYNAMODB", self.url()),
             ("INBOX_TABLE", TABLE.to_owned()),
         ]
+    }
+
+    /// All that the table holds, up to a mebibyte, in the JSON of DynamoDB's API: binary values are in Base64.
+    pub fn contents(&self) -> Result<String, DynamoDbError> {
+        let scan = serde_json::from_value(json!({ "TableName": TABLE }))?;
+        Ok(serde_json::to_string(&self.database.scan(scan)?)?)
     }
 
     /// Stops serving, and closes all connections. The data stays.

@@ -118,6 +118,13 @@ fn customer(body: CustomerBody) -> Result<Customer, ApiError> {
     Ok(Customer { id, name: body.name, email: body.email, phone })
 }
 
+/// The answer to a phone number that is well-formed, and not accepted (*).
+pub(crate) fn phone_refused(body: &[u8]) -> ApiError {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let customer = &body["customer_details"];
+    ApiError::invalid("customer_details.customer_phone", &customer["customer_phone"].to_string())
+}
+
 /// 10 digits, or `+` and 8 to 15 (*).
 fn is_phone(phone: &str) -> bool {
     let (digits, length) = match phone.strip_prefix('+') {

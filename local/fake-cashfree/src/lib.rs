@@ -201,6 +201,13 @@ impl FakeCashfree {
         self.memory.state().deliveries.clone()
     }
 
+    /// Those about an order, oldest first.
+    pub fn deliveries_of(&self, order_id: &str) -> Vec<Delivery> {
+        let state = self.memory.state();
+        let of_order = state.deliveries.iter().filter(|delivery| delivery.order_id == order_id);
+        of_order.cloned().collect()
+    }
+
     /// Sends the webhooks that are [held](Sending::hold), in the order they were made.
     pub fn release(&self) {
         let held = std::mem::take(&mut self.memory.state().held);

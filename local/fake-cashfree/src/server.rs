@@ -14,7 +14,7 @@ use crate::errors::{Answer, ApiError};
 use crate::memory::{Memory, RecordedRequest, Reply, State};
 use crate::operation::{Call, Operation};
 use crate::trouble::{self, Trouble, When};
-use crate::{CLIENT_ID, checkout};
+use crate::{CLIENT_ID, checkout, create};
 
 /// Versions of the API that are accepted; each is answered in the form of 2025-01-01.
 const API_VERSIONS: [&str; 6] =
@@ -70,6 +70,10 @@ async fn serve(
         Some(Trouble::Closed(_)) => trouble::lost(),
         Some(Trouble::Hang(_)) => std::future::pending().await,
         Some(Trouble::BadGateway(_)) => trouble::bad_gateway(),
+        Some(Trouble::NoPayments) => {
+            "[]".clone_into(&mut answer.body);
+            answer.into_response()
+        }
         Some(Trouble::MalformedJson) => {
             let half = answer.body.chars().count() / 2;
             answer.body = answer.body.chars().take(half).collect();
@@ -188,6 +192,9 @@ impl State {
     ) -> Answer {
         if trouble == Some(Trouble::InternalError(When::Before)) {
             return ApiError::internal().into();
+        }
+        if trouble == Some(Trouble::PhoneRefused) {
+            return create::phone_refused(body).into();
         }
         let result = operation.run(self, body, now);
         if trouble == Some(Trouble::InternalError(When::After)) {

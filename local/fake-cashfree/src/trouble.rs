@@ -25,8 +25,13 @@ pub enum Trouble {
     BadGateway(When),
     /// The status of the operation, with a body that breaks off in the middle of its JSON.
     MalformedJson,
+    /// An empty list: Cashfree calls an order paid, and does not list its payments yet.
+    NoPayments,
     /// 429 `rate_limit_error`, to be retried in 7 seconds.
     RateLimited,
+    /// 400 that refuses the phone number of an order, although it is well-formed. A later call with the same
+    /// idempotency key is answered by it, too.
+    PhoneRefused,
 }
 
 /// Marks a response that is not sent: the connection is closed instead.

@@ -18,6 +18,7 @@ use crate::unprivileged::User;
 pub(crate) const OWNER: &str = "postgres";
 /// The role of the app, made by the first migration.
 pub(crate) const APP: &str = "app_user";
+pub(crate) const MONEY: &str = "app_money";
 /// The default database, which exists from the beginning.
 pub(crate) const DATABASE: &str = "postgres";
 

@@ -62,6 +62,11 @@ impl PrivateServers {
         Postgres::url(postgres::APP, self.postgres.port(), postgres::DATABASE)
     }
 
+    /// The URL of the database for the role that records payments, once it is migrated.
+    pub fn money_url(&self) -> String {
+        Postgres::url(postgres::MONEY, self.postgres.port(), postgres::DATABASE)
+    }
+
     /// The URL of the cache.
     pub fn cache_url(&self) -> String {
         Valkey::url(self.cache.port())

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::blocking::blocking;
 use crate::ports::random;
-use crate::postgres::{APP, DATABASE, OWNER};
+use crate::postgres::{APP, DATABASE, MONEY, OWNER};
 use crate::process;
 use crate::test_servers::{home, or_panic};
 use crate::{StackError, TestServers};
@@ -41,6 +41,11 @@ impl TestDatabase {
     /// The URL for `app_user`, the role of the functions.
     pub fn app_url(&self) -> String {
         self.servers.database_url(APP, &self.name)
+    }
+
+    /// The URL for `app_money`, the role that records payments.
+    pub fn money_url(&self) -> String {
+        self.servers.database_url(MONEY, &self.name)
     }
 }
 

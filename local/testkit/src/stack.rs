@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fake_cashfree::{FakeCashfree, Options, Sending};
 use fake_openrouter::FakeOpenRouter;
 use local_dynamodb::LocalDynamoDb;
 use local_stack::{TestCache, TestDatabase};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Serverless};
+use shared_cashfree::Cashfree;
 use shared_core::billing::Plans;
 use shared_core::chat::FinishedTurn;
 use shared_core::clock::Clock;
@@ -21,7 +23,7 @@ use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens};
 use shared_inbox::{Inbox, InboxConfig};
 use shared_lambda::system_entropy;
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
-use shared_postgres::{Database, DatabaseConfig, NewSession};
+use shared_postgres::{Database, DatabaseConfig, NewSession, Payments};
 use shared_turns::{TURNS, finished_turn, inbox_item};
 use shared_vault::{Vault, VaultConfig};
 use tokio_postgres::{Client, NoTls};
@@ -40,6 +42,8 @@ pub struct TestStack {
     pub clock: MovableClock,
     /// The fake provider.
     pub provider: FakeOpenRouter,
+    /// The fake payment provider. It holds its webhooks.
+    pub cashfree: FakeCashfree,
     /// The DynamoDB of the inbox, to stop and start.
     pub dynamodb: LocalDynamoDb,
     variables: HashMap<&'static str, String>,
@@ -51,6 +55,8 @@ impl TestStack {
     /// Starts the systems of one test: milliseconds, once the shared servers run.
     pub async fn start() -> Self {
         let (database, cache) = (TestDatabase::create().await, TestCache::create().await);
+        let clock = MovableClock::new();
+        let cashfree = fake_cashfree(&clock).await;
         let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
         let dynamodb = LocalDynamoDb::start().await.expect("a free port for DynamoDB");
         let vault_keys = repository().join("local/testkit/vault-keys");
@@ -59,16 +65,20 @@ impl TestStack {
             ("SESSION_KEYS", SESSION_KEYS.to_owned()),
             ("LOGIN_PEPPER", "pepper-pepper-pepper-pepper-pepper".to_owned()),
             ("DATABASE_URL", database.app_url()),
+            ("MONEY_DATABASE_URL", database.money_url()),
             ("DATABASE_POOL_SIZE", "4".to_owned()),
             ("CACHE_URL", cache.cache_url().to_owned()),
             ("CACHE_PREFIX", cache.key_prefix().to_owned()),
+            ("CASHFREE_BASE_URL", cashfree.base_url()),
+            ("CASHFREE_CLIENT_ID", cashfree.client_id().to_owned()),
+            ("CASHFREE_CLIENT_SECRET", cashfree.client_secret()),
             ("OPENROUTER_BASE_URL", provider.base_url()),
             ("OPENROUTER_API_KEY", "sk-or-v1-test".to_owned()),
             ("MAIL_FROM", "Chat <login@chat.example.com>".to_owned()),
             ("VAULT_KEYS", format!("file:{}", vault_keys.display())),
         ]);
         variables.extend(dynamodb.variables());
-        Self { clock: MovableClock::new(), provider, dynamodb, variables, database, _cache: cache }
+        Self { clock, provider, cashfree, dynamodb, variables, database, _cache: cache }
     }
 
     /// Sets a variable for components that are built from [`TestStack::env`] afterwards.
@@ -106,6 +116,11 @@ impl TestStack {
         Database::new(&DatabaseConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
     }
 
+    /// The database, for payments.
+    pub fn payments(&self) -> Payments {
+        Payments::from_env(&self.env(), self.clock.clock()).unwrap()
+    }
+
     /// The cache.
     pub fn cache(&self) -> Cache {
         Cache::new(&CacheConfig::from_env(&self.env()).unwrap(), self.clock.clock()).unwrap()
@@ -119,6 +134,11 @@ impl TestStack {
     /// The pending login codes.
     pub fn codes(&self) -> Codes {
         Codes::new(self.cache(), Pepper::from_env(&self.env()).unwrap())
+    }
+
+    /// The payment provider's client.
+    pub fn cashfree_client(&self) -> Option<Cashfree> {
+        Cashfree::from_env(&self.env(), self.clock.clock()).unwrap()
     }
 
     /// The provider's client.
@@ -208,9 +228,27 @@ impl TestStack {
         connect(&self.database.owner_url()).await
     }
 
+    /// All rows of all tables, as text, with `bytea` in hex.
+    pub async fn whole_database(&self) -> String {
+        let owner = self.owner().await;
+        let tables = "select tablename::text from pg_tables where schemaname = 'public'";
+        let mut text = String::new();
+        for table in owner.query(tables, &[]).await.unwrap() {
+            let table: String = table.get(0);
+            let rows = format!("select coalesce(string_agg(t::text, ' '), '') from {table} t");
+            text += &owner.query_one(&rows, &[]).await.unwrap().get::<_, String>(0);
+        }
+        text
+    }
+
     /// A plain connection as the app's role, which has entered no session: row-level security applies.
     pub async fn app_role(&self) -> Client {
         connect(&self.database.app_url()).await
+    }
+
+    /// A plain connection as the role that records payments.
+    pub async fn money_role(&self) -> Client {
+        connect(&self.database.money_url()).await
     }
 
     /// Polls until `sql` counts `expected`, for effects that follow the end of a response.
@@ -225,6 +263,17 @@ impl TestStack {
         }
         panic!("not {expected} within half a minute: {sql}");
     }
+}
+
+/// Lives in the test's time.
+async fn fake_cashfree(clock: &MovableClock) -> FakeCashfree {
+    let clock = clock.clone();
+    let options = Options {
+        clock: Arc::new(move || clock.now()),
+        sending: Sending { hold: true, ..Sending::default() },
+        ..Options::default()
+    };
+    FakeCashfree::start_with(options).await.expect("a free port for the fake payment provider")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the connection's task ends with the test")]

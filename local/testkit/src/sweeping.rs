@@ -15,6 +15,7 @@ impl TestStack {
         let clock = self.clock.clock();
         let deps = Deps {
             jobs: Jobs::new(&DatabaseConfig::at(owner_url), clock.clone()).unwrap(),
+            cashfree: self.cashfree_client(),
             vault: self.vault(),
             cache: self.cache(),
             inbox: self.inbox(),

@@ -1,4 +1,4 @@
-//! Dumps of all that Postgres and Valkey hold of one test.
+//! Dumps of all that Postgres, Valkey and DynamoDB hold of one test.
 
 use std::fmt::Write;
 
@@ -13,6 +13,7 @@ use crate::planted::hex;
 pub(crate) struct AtRest {
     pub(crate) postgres: String,
     pub(crate) valkey: String,
+    pub(crate) dynamodb: String,
 }
 
 impl AtRest {
@@ -20,6 +21,7 @@ impl AtRest {
     pub(crate) async fn look(&mut self, stack: &TestStack) {
         self.postgres.push_str(&postgres(stack).await);
         self.valkey.push_str(&valkey(stack).await);
+        self.dynamodb.push_str(&stack.dynamodb.contents().unwrap());
     }
 }
 

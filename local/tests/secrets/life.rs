@@ -14,6 +14,7 @@ use shared_vault::{Vault, VaultConfig};
 use testkit::{Answer, Client, TestStack};
 
 use crate::at_rest::AtRest;
+use crate::buying;
 use crate::planted::{Planted, hex};
 
 pub(crate) const ADDRESS: &str = "ada.planted@example.com";
@@ -33,24 +34,26 @@ const NEXT_MASTER_KEY: [u8; 32] = *b"\xd2\x68\x0b\xf7\x3c\x95\xe1\x4a\xb9\x26\x7
 
 /// The operator's secrets, as opposed to those of users.
 pub(crate) fn operators_secrets() -> Vec<Planted> {
-    vec![
+    let mut secrets = vec![
         Planted::text("the session key", SESSION_KEY),
         Planted::text("the former session key", FORMER_SESSION_KEY),
         Planted::text("the pepper", PEPPER),
         Planted::text("the platform's key", PLATFORM_KEY),
         Planted::bytes("the master key", &MASTER_KEY),
         Planted::bytes("the next master key", &NEXT_MASTER_KEY),
-    ]
+    ];
+    secrets.extend(buying::providers_secrets());
+    secrets
 }
 
 /// A client of the product, with a record of all that it caused.
 pub(crate) struct Life {
     pub(crate) stack: TestStack,
-    /// Postgres and Valkey at rest, after each step.
+    /// Postgres, Valkey and the inbox at rest, after each step.
     pub(crate) seen: AtRest,
     /// The bodies of all responses.
     pub(crate) responses: String,
-    client: Client,
+    pub(crate) client: Client,
     inbox: DevMailbox,
     chats: usize,
     drawn: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -62,6 +65,7 @@ impl Life {
         stack.set("SESSION_KEYS", format!("a:{SESSION_KEY},b:{FORMER_SESSION_KEY}"));
         stack.set("LOGIN_PEPPER", PEPPER);
         stack.set("OPENROUTER_API_KEY", PLATFORM_KEY);
+        buying::plant_secrets(&mut stack);
         let (clock, inbox) = (stack.clock.clock(), DevMailbox::new(stack.clock.clock(), None));
         let drawn = Arc::default();
         let entropy = remembering(Arc::clone(&drawn));
@@ -76,6 +80,7 @@ impl Life {
             vault,
             cache: stack.cache(),
             inbox: stack.inbox(),
+            cashfree: stack.cashfree_client(),
             openrouter: stack.openrouter(),
             clock: clock.clone(),
             entropy: entropy.clone(),
@@ -83,7 +88,7 @@ impl Life {
         let wiring = Wiring {
             clock,
             entropy,
-            inbox: inbox.clone(),
+            mailbox: inbox.clone(),
             table: (*stack.table()).clone(),
             plans: (*stack.plans()).clone(),
             sweeper: Some(Sweeper::new(sweep)),
@@ -181,12 +186,12 @@ impl Life {
         self.note(path, answer, 200).await
     }
 
-    async fn post(&mut self, path: &str, body: &Value, status: u16) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, body: &Value, status: u16) -> Answer {
         let answer = self.client.post(path, body).await;
         self.note(path, answer, status).await
     }
 
-    async fn note(&mut self, path: &str, answer: Answer, status: u16) -> Answer {
+    pub(crate) async fn note(&mut self, path: &str, answer: Answer, status: u16) -> Answer {
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
         self.responses.push_str(&answer.body);
         self.seen.look(&self.stack).await;

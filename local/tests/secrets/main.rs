@@ -1,12 +1,13 @@
 //! No secret is at rest or in a log, in any form that could be decoded.
 //!
-//! A user's whole life cycle runs with planted values. After each step, all that Postgres and Valkey hold
+//! A user's whole life cycle runs with planted values. After each step, all that Postgres, Valkey and DynamoDB hold
 //! is recorded, as is every line that is logged. Then each value is searched for in all of it: as plain
 //! text, in hex, in base64 at any alignment, and as a list of bytes.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop where something breaks")]
 
 mod at_rest;
+mod buying;
 mod life;
 mod log;
 mod planted;
@@ -54,6 +55,7 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
     })
     .await;
     assert_eq!(life.sweep().await.json()["keysRotated"], 1);
+    let purchase = life.buy().await;
     let waiting_code = life.ask_for_code().await;
     life.log_out().await;
     life.get("/api/me", 401).await;
@@ -80,6 +82,7 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
         Planted::text("the malformed key", MALFORMED_KEY),
     ];
     secrets.extend(life::operators_secrets());
+    secrets.extend(purchase);
     secrets.extend(data_keys.iter().map(|key| Planted::bytes("a data key", key)));
     let private = [Planted::text("the question", QUESTION), Planted::text("the address", ADDRESS)];
 
@@ -93,13 +96,15 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
         assert!(valkey.contains(kept), "no {kept} in what Valkey holds");
     }
     let logged = log.text();
-    for line in ["trace of a probe", "fake/fail-midstream", "/api/keys/openrouter"] {
+    for line in ["trace of a probe", "fake/fail-midstream", "/api/orders", "/api/keys/openrouter"] {
         assert!(logged.contains(line), "no {line:?} in the log");
     }
 
     assert_absent(&secrets, "Postgres", postgres);
     assert_absent(&secrets, "Valkey", valkey);
     assert_absent(&private, "Valkey", valkey);
+    assert_absent(&secrets, "DynamoDB", &life.seen.dynamodb);
+    assert_absent(&private, "DynamoDB", &life.seen.dynamodb);
     assert_absent(&secrets, "the log", &logged);
     assert_absent(&private, "the log", &logged);
     assert_absent(&secrets, "an answer", responses);

@@ -69,13 +69,12 @@ impl Cashfree {
 
     /// Creates an order, or finds the one that an earlier request with this id has created, in whatever state it is.
     ///
-    /// Returns within 10 s, and within 20 s if Cashfree repeats a server error of an earlier request, so that a second
-    /// idempotency key is needed. After [`Unavailable`](CashfreeError::Unavailable), the order may exist or not; the same
+    /// Returns within 10 s, and within 20 s after a server error, which takes a second idempotency key. After [`Unavailable`](CashfreeError::Unavailable), the order may exist or not; the same
     /// request completes it.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn create_order(&self, order: &NewOrder<'_>) -> Result<ProviderOrder, CashfreeError> {
         let mut failure = ResponseError::Malformed("order");
-        for key in order.idempotency_keys() {
+        for key in order.idempotency_keys(self.clock.now()) {
             let error = match self.send_order(order, &key.to_string()).await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,

@@ -176,13 +176,14 @@ impl CallError {
             Self::Refused { refusal, .. } if refusal.is_about_the_idempotency_key() => {
                 look_up(refusal, true)
             }
-            Self::Refused { refusal, is_replay } if refusal.may_have_been_carried_out() => {
-                look_up(refusal, is_replay)
+            // Cashfree may repeat its first answer to this key, whether it says so or not.
+            Self::Refused { refusal, .. } if refusal.may_have_been_carried_out() => {
+                look_up(refusal, true)
             }
             Self::Refused { refusal, .. } if refusal.says_the_order_exists() => {
                 look_up(refusal, false)
             }
-            Self::Refused { refusal, .. } if refusal.code.contains("customer_phone") => {
+            Self::Refused { refusal, .. } if refusal.code.contains("phone") => {
                 AfterCreate::Fail(CashfreeError::PhoneRefused(refusal))
             }
             Self::Refused { refusal, .. } => {

@@ -14,11 +14,8 @@ use crate::object::Object;
 
 /// The namespace of our idempotency keys, drawn at random.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5c7d_1f0e_93ab_4c62_8e21_b0d4_6fa9_7735);
-/// In characters; Cashfree refuses others.
-const EMAIL: std::ops::RangeInclusive<usize> = 3..=100;
 
-/// An order to create. The same order always has to have the same values: a repeated request is recognised by its body,
-/// too.
+/// An order to create.
 #[derive(Clone, Copy)]
 pub struct NewOrder<'a> {
     /// Its id, here and at Cashfree.
@@ -29,8 +26,6 @@ pub struct NewOrder<'a> {
     pub price: Paise,
     /// The buyer's phone number; Cashfree requires one.
     pub phone: &'a Phone,
-    /// The buyer's e-mail address; left out if it is longer than Cashfree accepts.
-    pub email: Option<&'a str>,
     /// Until when it can be paid, as it is stored; fractions of a second are cut off. Cashfree refuses 15 minutes or less
     /// from now.
     pub expires_at: Timestamp,
@@ -42,7 +37,7 @@ pub struct NewOrder<'a> {
     pub note: &'a str,
 }
 
-/// Without the buyer's address and phone number.
+/// Without the buyer's phone number.
 impl fmt::Debug for NewOrder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut order = f.debug_struct("NewOrder");
@@ -72,8 +67,6 @@ struct Customer<'a> {
     id: String,
     #[serde(rename = "customer_phone")]
     phone: &'a str,
-    #[serde(rename = "customer_email", skip_serializing_if = "Option::is_none")]
-    email: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +86,6 @@ impl<'a> NewOrder<'a> {
                 // Cashfree's documentation is unclear about dashes.
                 id: self.payer.0.simple().to_string(),
                 phone: self.phone.expose(),
-                email: self.email.filter(|email| EMAIL.contains(&email.chars().count())),
             },
             order_meta: OrderMeta {
                 return_url: self.return_url,
@@ -104,9 +96,11 @@ impl<'a> NewOrder<'a> {
         })
     }
 
-    /// The idempotency keys of the first request and of the one after a failure that Cashfree keeps repeating.
-    pub(crate) fn idempotency_keys(&self) -> [Uuid; 2] {
-        [self.id.to_string(), format!("{}:2", self.id)]
+    /// The idempotency key, and the one after a failure that Cashfree may keep repeating for the first: another one each
+    /// minute, because that may fail, too. The order's id prevents that it is created twice.
+    pub(crate) fn idempotency_keys(&self, now: Timestamp) -> [Uuid; 2] {
+        let minute = now.as_second().div_euclid(60);
+        [self.id.to_string(), format!("{}:{minute}", self.id)]
             .map(|name| Uuid::new_v5(&NAMESPACE, name.as_bytes()))
     }
 }

@@ -9,6 +9,7 @@ pub mod chat;
 pub mod clock;
 pub mod env;
 mod error_chain;
+pub mod idempotency_key;
 pub mod identity;
 pub mod ids;
 pub mod keys;

@@ -68,7 +68,7 @@ error_codes! {
     CrossSite = 403 "cross_site",
     /// The request bypassed the CloudFront distribution and reached the gateway directly; use the app's own address.
     DistributionBypassed = 403 "distribution_bypassed",
-    /// The gateway throttles requests; try again in a moment.
+    /// Too many requests: the gateway throttles them, or this route has a limit of its own. `retry-after` says when to go on.
     TooManyRequests = 429 "too_many_requests",
     /// The firewall refused the request.
     Forbidden = 403 "forbidden",
@@ -119,7 +119,7 @@ error_codes! {
     TurnRunning = 409 "turn_running",
     /// An idempotency key is 1 to 255 printable ASCII characters.
     InvalidIdempotencyKey = 422 "invalid_idempotency_key",
-    /// The idempotency key was used for another question; generate a new one.
+    /// The idempotency key was used for another question, or for an order of another plan; generate a new one.
     IdempotencyKeyReused = 422 "idempotency_key_reused",
     /// The stream of a running turn cannot be resumed right now. The answer is not lost, and will be in the chat; `retry-after` says when to try again.
     ResumeUnavailable = 503 "resume_unavailable",
@@ -162,6 +162,27 @@ error_codes! {
     KeyExhausted = 402 "key_exhausted",
     /// OpenRouter limits how often your own key may ask; `retry-after` says when to try again.
     KeyBusy = 429 "key_busy",
+
+    /// There is no such plan; `GET /api/plans` lists those there are.
+    PlanUnknown = 404 "plan_unknown",
+    /// The plan is not for sale.
+    PlanNotForSale = 422 "plan_not_for_sale",
+    /// The payment provider needs a phone number; send one as `phone`.
+    PhoneNeeded = 422 "phone_needed",
+    /// A phone number has 10 digits, or begins with `+` and has 8 to 15.
+    InvalidPhone = 422 "invalid_phone",
+    /// Too many orders; `retry-after` says when to go on.
+    TooManyOrders = 429 "too_many_orders",
+    /// Nothing is sold here.
+    BillingOff = 404 "billing_off",
+    /// There is no such order of yours.
+    OrderNotFound = 404 "order_not_found",
+    /// The payment provider cannot be reached, or takes no more requests. The order is kept, and the same request completes it later; `retry-after` says when.
+    PaymentsUnavailable = 503 "payments_unavailable",
+    /// The payment provider refuses this service. Only its operator can mend that, and an alarm tells them.
+    PaymentsMisconfigured = 502 "payments_misconfigured",
+    /// The webhook's signature is not valid.
+    WebhookRefused = 401 "webhook_refused",
 
     /// The account that pays for the model has no credit left.
     ModelOutOfCredit = 402 "model_out_of_credit",

@@ -53,6 +53,11 @@ impl AppContext {
         &self.inner.entropy
     }
 
+    /// The app's origin, such as `https://chat.example.com`.
+    pub fn origin(&self) -> &str {
+        &self.inner.config.origin
+    }
+
     pub(crate) fn config(&self) -> &HttpConfig {
         &self.inner.config
     }

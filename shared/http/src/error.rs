@@ -10,8 +10,8 @@ use shared_core::billing::{TurnDenied, UPGRADE_PATH, Upgrade, usd};
 use shared_core::chat::{
     AnswerError, InvalidTurn, ResumeError, SendError, StopError, TurnLookupError,
 };
+use shared_core::idempotency_key::MalformedIdempotencyKey;
 use shared_core::identity::{AccountError, LoginError, SessionError};
-use shared_core::keys::KeyError;
 use shared_core::limits::LimitReached;
 use shared_core::models::{CatalogueError, ModelError};
 use shared_core::store::StoreError;
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::{ErrorCode, RateLimitHeaders};
 
 /// `retry-after` while a store is away: an immediate retry would only add to its load.
-const STORE_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// An error response.
 #[derive(Debug)]
@@ -84,26 +84,31 @@ impl ApiError {
         self
     }
 
-    fn retry_after(mut self, after: Duration) -> Self {
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
     /// A rate limit of a signed-in user, who may see its state.
-    fn limited(code: ErrorCode, reached: LimitReached) -> Self {
+    pub(crate) fn limited(code: ErrorCode, reached: LimitReached) -> Self {
         let rate_limit = Some(reached.into());
         Self { rate_limit, ..Self::new(code, reached).retry_after(reached.retry_after) }
     }
 }
 
 impl ApiError {
+    /// A store is unavailable: `unavailable`, with `retry-after`.
+    pub fn unavailable(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorCode::Unavailable, message).retry_after(STORE_RETRY)
+    }
+
     /// What a store's failure means in a use case: the log names `what` it was about, and `error` is for the user.
-    fn of_store(store: &StoreError, what: &str, error: &impl std::fmt::Display) -> Self {
+    pub(crate) fn of_store(store: &StoreError, what: &str, error: &impl std::fmt::Display) -> Self {
         match store {
             StoreError::SessionEnded => SessionError::Ended.into(),
             StoreError::Unavailable(source) => {
                 tracing::error!(%source, "{what} cannot be reached");
-                Self::new(ErrorCode::Unavailable, error).retry_after(STORE_RETRY)
+                Self::unavailable(error)
             }
         }
     }
@@ -176,25 +181,9 @@ impl From<CatalogueError> for ApiError {
     }
 }
 
-impl From<KeyError> for ApiError {
-    fn from(error: KeyError) -> Self {
-        match &error {
-            KeyError::Malformed(_) | KeyError::ManagementKey | KeyError::Expired => {
-                Self::new(ErrorCode::InvalidKey, &error)
-            }
-            KeyError::InvalidCap(_) => Self::new(ErrorCode::InvalidCap, &error),
-            KeyError::Unknown => Self::new(ErrorCode::KeyUnknown, &error),
-            KeyError::CheckBusy { retry_after } => {
-                Self::new(ErrorCode::KeyBusy, &error).retry_after(*retry_after)
-            }
-            KeyError::CheckUnavailable(source) => {
-                tracing::error!(%source, "a key could not be checked");
-                Self::new(ErrorCode::KeyCheckUnavailable, &error).retry_after(STORE_RETRY)
-            }
-            KeyError::Missing => Self::new(ErrorCode::KeyNotFound, &error),
-            KeyError::Limited(limit) => Self::limited(ErrorCode::TooManyKeyChanges, *limit),
-            KeyError::Store(store) => Self::of_store(store, "a key", &error),
-        }
+impl From<MalformedIdempotencyKey> for ApiError {
+    fn from(error: MalformedIdempotencyKey) -> Self {
+        Self::new(ErrorCode::InvalidIdempotencyKey, error)
     }
 }
 
@@ -209,7 +198,6 @@ impl From<InvalidTurn> for ApiError {
             InvalidTurn::QuestionTooLong { limit } => Self::new(ErrorCode::MessageTooLong, &error)
                 .with_details(json!({ "limitBytes": limit })),
             InvalidTurn::UnknownModel { .. } => Self::new(ErrorCode::ModelUnknown, &error),
-            InvalidTurn::MalformedKey => Self::new(ErrorCode::InvalidIdempotencyKey, &error),
         }
     }
 }
@@ -349,16 +337,13 @@ impl From<ModelError> for ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use shared_core::keys::{InvalidCap, MalformedKey};
-    use shared_core::limits::Limit;
-
+pub(crate) mod tests {
     use super::*;
 
-    const IN_7_S: Duration = Duration::from_secs(7);
+    pub(crate) const IN_7_S: Duration = Duration::from_secs(7);
 
     /// Code, status and `retry-after` of the response.
-    fn response(error: impl Into<ApiError>) -> (&'static str, u16, Option<String>) {
+    pub(crate) fn response(error: impl Into<ApiError>) -> (&'static str, u16, Option<String>) {
         let error = error.into();
         let code = error.code().as_str();
         assert!(!error.to_json().contains("10.0.0.7"), "{}", error.to_json());
@@ -366,27 +351,6 @@ mod tests {
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
         (code, response.status().as_u16(), retry_after)
-    }
-
-    #[test]
-    fn each_key_error_has_its_code() {
-        let internal = || "10.0.0.7 does not answer".into();
-        let limit = LimitReached::new(Limit::per_day(10), IN_7_S);
-        for (error, code, status, retry_after) in [
-            (KeyError::Malformed(MalformedKey), "invalid_key", 422, None),
-            (KeyError::ManagementKey, "invalid_key", 422, None),
-            (KeyError::Expired, "invalid_key", 422, None),
-            (KeyError::Unknown, "key_unknown", 422, None),
-            (KeyError::InvalidCap(InvalidCap), "invalid_cap", 422, None),
-            (KeyError::CheckBusy { retry_after: IN_7_S }, "key_busy", 429, Some("7")),
-            (KeyError::CheckUnavailable(internal()), "key_check_unavailable", 503, Some("5")),
-            (KeyError::Missing, "key_not_found", 404, None),
-            (KeyError::Limited(limit), "too_many_key_changes", 429, Some("7")),
-            (KeyError::Store(StoreError::SessionEnded), "session_ended", 401, None),
-            (KeyError::Store(StoreError::Unavailable(internal())), "unavailable", 503, Some("5")),
-        ] {
-            assert_eq!(response(error), (code, status, retry_after.map(str::to_owned)));
-        }
     }
 
     #[test]

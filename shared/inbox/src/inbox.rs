@@ -129,8 +129,24 @@ impl Inbox {
         ended: &str,
         now: Timestamp,
     ) -> Result<(), InboxError> {
+        self.replace(item, stub(item.item.kind, &item.item.id, ended, now)).await
+    }
+
+    /// Removes a small item as [`done`](Self::done) does, and keeps its body until its stub is removed.
+    pub async fn archive_waiting(
+        &self,
+        item: &WaitingItem,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let mut stub = stub(item.item.kind, &item.item.id, why, now);
+        stub.insert(BODY.to_owned(), head::bytes(fitting(&item.item)?));
+        self.replace(item, stub).await
+    }
+
+    /// Replaces a waiting item by its stub.
+    async fn replace(&self, item: &WaitingItem, stub: Attributes) -> Result<(), InboxError> {
         let head = item.head();
-        let stub = stub(head.kind, &head.id, ended, now);
         let waits = "attribute_exists(pk)";
         let mut writes = vec![put(self.put(stub))?, self.delete(head.key(), Some(waits))?];
         for key in head.piece_keys() {

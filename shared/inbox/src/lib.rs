@@ -8,7 +8,7 @@
 //! pk               sk     what
 //! <kind>#waiting   <id>   a head: small, and in the order of the ids
 //! <kind>#<id>      00 …   its body: gzipped, cut into pieces
-//! <kind>#done      <id>   a stub without content, which DynamoDB removes after 90 days
+//! <kind>#done      <id>   a stub, which DynamoDB removes after 90 days; of an archived item with its body
 //! ```
 //!
 //! A head and its pieces are written and deleted in one transaction, so neither is ever without the
@@ -17,7 +17,7 @@
 //!
 //! An item of a [small kind](Kind::small) is its head alone, which holds the body.
 //!
-//! Items hold users' chats. No error and no `Debug` prints their content.
+//! Items hold users' chats and payments. No error and no `Debug` prints their content.
 
 mod body;
 mod config;

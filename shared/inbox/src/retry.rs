@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::CancellationReason;
 use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
@@ -17,9 +18,14 @@ pub(crate) struct Contention;
 impl ClassifyRetry for Contention {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let error = context.output_or_error().and_then(Result::err);
-        let error = error
-            .and_then(OrchestratorError::as_operation_error)
-            .and_then(|error| error.downcast_ref::<TransactWriteItemsError>());
+        let Some(error) = error.and_then(OrchestratorError::as_operation_error) else {
+            return RetryAction::NoActionIndicated;
+        };
+        // A write of one item that meets a transaction.
+        if let Some(PutItemError::TransactionConflictException(_)) = error.downcast_ref() {
+            return RetryAction::transient_error();
+        }
+        let error = error.downcast_ref::<TransactWriteItemsError>();
         let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         let codes = || error.into_iter().flat_map(codes);
         // A condition that failed will fail again.

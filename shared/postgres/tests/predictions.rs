@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use shared_core::chat::{IdempotencyKey, NewTurn, Outcome, Placement, Question};
+use shared_core::chat::{NewTurn, Outcome, Placement, Question};
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::identity::Session;
 use shared_core::keys::{KeyPolicy, MonthlyCap};
 use shared_core::models::{ModelPricing, Tier};

@@ -12,10 +12,13 @@
 //!
 //! Data keys are few and are cached in the process once unwrapped, so a warm [`Vault`] makes no KMS
 //! calls. It does not use the database: keys and ciphertexts go in and come out as values.
+//!
+//! What may be lost, such as a remembered phone number, is encrypted under a [`DerivedKey`] instead.
 
 mod cipher;
 mod config;
 mod data_keys;
+mod derived;
 mod error;
 mod file;
 mod keyring;
@@ -24,6 +27,7 @@ mod master;
 mod vault;
 
 pub use config::VaultConfig;
+pub use derived::DerivedKey;
 pub use error::VaultError;
 pub use file::FileKeys;
 pub use kms::KmsKeys;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use shared_core::billing::{
-    Allowance, DayUsage, GrantInterval, PaidBy, Plan, Plans, TurnState, TurnUsage, usd,
+    Allowance, DayUsage, GrantInterval, PaidBy, Plans, TurnState, TurnUsage, usd,
 };
 use shared_core::keys::{KeyPolicy, KeyStatus, MonthlyCap};
 use shared_core::models::Tier;
-use shared_http::{KeyStatusSchema, PageBody, key_policy_schema};
+use shared_http::{KeyStatusSchema, PageBody, PlanLimits, key_policy_schema};
 use shared_postgres::{KeyUsage, UsageOverview};
 use utoipa::ToSchema;
 
@@ -89,26 +89,6 @@ struct UsageKey {
     spent_this_month_usd: f64,
     /// When the next month begins.
     resets_at: Timestamp,
-}
-
-/// Limits of a plan.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct PlanLimits {
-    /// How much of a chat is sent to a model, in tokens.
-    context_tokens: u32,
-    /// Maximum length of a message, in bytes of UTF-8.
-    message_bytes: usize,
-    /// Maximum number of turns in a chat.
-    chat_turns: u32,
-    /// Maximum size of a file, in MiB.
-    upload_mib: u32,
-    /// Turns in any minute.
-    turns_per_minute: u32,
-    /// Files in any hour.
-    uploads_per_hour: u32,
-    /// Changes of the user's own key in any 24 hours.
-    key_changes_per_day: u32,
 }
 
 /// Usage of one day, model and payer.
@@ -217,20 +197,6 @@ impl From<KeyUsage> for UsageKey {
             monthly_cap_usd: key.settings.cap.map(MonthlyCap::usd),
             spent_this_month_usd: usd(key.spent_nano_usd),
             resets_at: key.month_ends_at,
-        }
-    }
-}
-
-impl From<&Plan> for PlanLimits {
-    fn from(plan: &Plan) -> Self {
-        Self {
-            context_tokens: plan.context_tokens.get(),
-            message_bytes: plan.message_bytes.get(),
-            chat_turns: plan.chat_turns.get(),
-            upload_mib: plan.upload_mib.get(),
-            turns_per_minute: plan.turns_per_minute.get(),
-            uploads_per_hour: plan.uploads_per_hour.get(),
-            key_changes_per_day: plan.key_changes_per_day.get(),
         }
     }
 }

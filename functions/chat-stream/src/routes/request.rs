@@ -5,9 +5,8 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::chat::{
-    IdempotencyKey, InvalidTurn, NewTurn, Placement, Question, TurnLookupError,
-};
+use shared_core::chat::{InvalidTurn, NewTurn, Placement, Question, TurnLookupError};
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::models::{ModelId, ModelPricing, ModelTable};
 use shared_core::random::Entropy;

@@ -4,9 +4,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
-use shared_core::chat::{IdempotencyKey, InvalidTurn};
 use shared_core::ids::TraceId;
-use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json};
+use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode, Json, idempotency_key};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
@@ -80,11 +79,4 @@ pub(crate) async fn send(
     tasks.spawn(turn(deps, TurnContext { session, trace, now }, new, respond).in_current_span());
     let broke = |_| ApiError::new(ErrorCode::Internal, "something broke on our side; try again");
     response.await.map_err(broke)?
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, InvalidTurn> {
-    let value = headers.get("idempotency-key");
-    let text =
-        value.map(|value| value.to_str().map_err(|_| InvalidTurn::MalformedKey)).transpose()?;
-    text.map(IdempotencyKey::parse).transpose()
 }

@@ -9,25 +9,12 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api::setup::{KEY, PATH, SECRET, User, key_ending, refused};
 
-/// All rows of all tables, as text.
-async fn whole_database(stack: &TestStack) -> String {
-    let owner = stack.owner().await;
-    let tables = "select tablename::text from pg_tables where schemaname = 'public'";
-    let mut text = String::new();
-    for table in owner.query(tables, &[]).await.unwrap() {
-        let table: String = table.get(0);
-        let rows = format!("select coalesce(string_agg(t::text, ' '), '') from {table} t");
-        text += &owner.query_one(&rows, &[]).await.unwrap().get::<_, String>(0);
-    }
-    text
-}
-
 #[tokio::test]
 async fn the_database_holds_no_key_in_any_form() {
     let stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     assert_eq!(ada.put_key(KEY).await.status, 200);
-    let database = whole_database(&stack).await;
+    let database = stack.whole_database().await;
     let forms = "select encode(k, 'hex'), encode(k, 'base64'), encode(reverse(k), 'hex'),
                         (select encode(ciphertext, 'escape') || encode(nonce, 'escape') from provider_keys)
                    from (values ($1::text::bytea)) as key (k)";

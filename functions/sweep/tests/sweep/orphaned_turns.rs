@@ -126,7 +126,7 @@ async fn a_turn_is_not_closed_before_it_counts_as_orphaned() {
 }
 
 /// Dependencies without a reachable cache.
-fn cut_off(stack: &TestStack) -> Deps {
+pub(crate) fn cut_off(stack: &TestStack) -> Deps {
     let nowhere = format!("redis://127.0.0.1:{}", free_port().unwrap());
     let env = Env::new(|name| (name == "CACHE_URL").then(|| nowhere.clone()));
     let cache = Cache::new(&CacheConfig::from_env(&env).unwrap(), stack.clock.clock()).unwrap();

@@ -52,6 +52,17 @@ async fn an_error_of_cashfree_is_replayed_too() {
 }
 
 #[tokio::test]
+async fn the_refusal_of_a_phone_number_is_replayed_too() {
+    let (fake, _) = held().await;
+    fake.fail_next(Call::CreateOrder, 1, Trouble::PhoneRefused);
+    for (key, status) in [("key", 400), ("key", 400), ("other", 200)] {
+        let answer = create(&fake, key, &order("order_1")).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.text.contains("customer_details.customer_phone_invalid"), status == 400);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_was_lost_is_replayed() {
     let (fake, _) = held().await;
     fake.fail_next(Call::CreateOrder, 1, Trouble::Closed(When::After));

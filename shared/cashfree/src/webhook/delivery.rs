@@ -11,6 +11,9 @@ use super::refund::{DisputeReport, RefundReport};
 use crate::object::{Object, Unreadable};
 use crate::payment::read_attempt;
 
+/// The events that report a payment attempt.
+const PAYMENT_EVENTS: [&str; 3] =
+    ["PAYMENT_SUCCESS_WEBHOOK", "PAYMENT_FAILED_WEBHOOK", "PAYMENT_USER_DROPPED_WEBHOOK"];
 /// The event of a body that names none.
 const UNKNOWN: &str = "unknown";
 /// In characters.
@@ -71,6 +74,11 @@ impl Delivery {
         }
     }
 
+    /// Whether its event reports a payment attempt, readable or not.
+    pub fn is_of_payment(&self) -> bool {
+        PAYMENT_EVENTS.contains(&&*self.event)
+    }
+
     /// Tells deliveries of different events apart, and repetitions of one not: the event, what it is about, and its
     /// status; else the body's hash. At most 194 letters, digits, `-`, `_` and `#`.
     pub fn identity(&self) -> String {
@@ -90,9 +98,7 @@ impl Delivery {
 fn known(event: &str, envelope: &Object<'_>) -> Option<DeliveryContent> {
     let data = envelope.object("data").ok()?;
     let content = match event {
-        "PAYMENT_SUCCESS_WEBHOOK" | "PAYMENT_FAILED_WEBHOOK" | "PAYMENT_USER_DROPPED_WEBHOOK" => {
-            payment(&data)
-        }
+        event if PAYMENT_EVENTS.contains(&event) => payment(&data),
         "REFUND_STATUS_WEBHOOK" => refund(&data, "refund"),
         "AUTO_REFUND_STATUS_WEBHOOK" => refund(&data, "auto_refund"),
         "DISPUTE_CREATED" | "DISPUTE_UPDATED" | "DISPUTE_CLOSED" => dispute(&data),

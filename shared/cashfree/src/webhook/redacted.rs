@@ -47,7 +47,7 @@ fn number(json: &str) -> Value {
     whole.map_or_else(|| Value::String(json.to_owned()), |whole| Value::Number(Number::from(whole)))
 }
 
-/// `customer_details` and single fields of it, phone numbers and addresses of terminals, and how somebody paid (card, UPI
+/// `customer_details` and single fields of it, phone numbers and e-mail addresses of terminals, and how somebody paid (card, UPI
 /// id, bank account).
 fn identifies_the_buyer(name: &str) -> bool {
     name.starts_with("customer_")

@@ -61,7 +61,6 @@ pub(crate) fn new_order(phone: &Phone) -> NewOrder<'_> {
         payer: PayerId("6f9619ff-8b86-4d01-b42d-00cf4fc964ff".parse().unwrap()),
         price: Paise::new(45_000),
         phone,
-        email: Some(EMAIL),
         expires_at: "2026-11-22T19:30:00.987Z".parse().unwrap(),
         return_url: "https://chat.example.com/billing/return?order={order_id}",
         notify_url: Some("https://chat.example.com/api/webhooks/cashfree"),

@@ -13,7 +13,7 @@ pub use attempt::{Fulfilment, PaymentAttempt, SUCCESS};
 pub use money::{nano_usd, usd};
 pub use order::{
     ORDER_LIFETIME, ORDERS_PER_DAY, ORDERS_PER_HOUR, Offer, Order, OrderError, OrderId, OrderState,
-    PayerId, SHORTEST_LEFT,
+    PayerId, SHORTEST_LEFT, next_check, next_comparison,
 };
 pub use paise::{CURRENCY, Paise};
 pub use payment::{Allowance, Charge, PaymentDenied, TurnDenied, UPGRADE_PATH, Upgrade};

@@ -66,7 +66,7 @@ pub enum OrderState {
     Paid,
     /// Its time is over.
     Expired,
-    /// Replaced by another order.
+    /// Given up: replaced by another order, or refused by the provider.
     Terminated,
 }
 
@@ -136,6 +136,32 @@ impl Order {
     }
 }
 
+/// When the provider is asked about an order that nobody asks about: so long after it was made.
+const CHECKS: [SignedDuration; 10] = [
+    SignedDuration::from_mins(10),
+    SignedDuration::from_hours(1),
+    SignedDuration::from_hours(6),
+    DAY,
+    SignedDuration::from_hours(2 * 24),
+    SignedDuration::from_hours(3 * 24),
+    SignedDuration::from_hours(4 * 24),
+    SignedDuration::from_hours(5 * 24),
+    SignedDuration::from_hours(6 * 24),
+    SignedDuration::from_hours(7 * 24),
+];
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// When the provider is asked next about an order that was made at `created_at` and is not paid; `None` once it is not
+/// asked any more.
+pub fn next_check(created_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    CHECKS.iter().map(|after| created_at + *after).find(|at| *at > now)
+}
+
+/// When a paid order is compared with the provider's next: daily, for seven days.
+pub fn next_comparison(paid_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    (1..=7).map(|days| paid_at + DAY * days).find(|at| *at > now)
+}
+
 /// Why an operation on orders failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
@@ -151,14 +177,11 @@ pub enum OrderError {
     /// Not a phone number.
     #[error(transparent)]
     InvalidPhone(#[from] InvalidPhone),
-    /// The idempotency key is not well formed.
-    #[error("an idempotency key is 1 to 255 printable ASCII characters")]
-    MalformedKey,
     /// The idempotency key was used for an order of another plan.
     #[error("this idempotency key was used for an order of another plan; use a new one")]
     KeyReused,
     /// Too many orders.
-    #[error("you can make {} orders in {} hours; try again in {} s", .0.limit.count, .0.limit.window.as_secs() / 3600, .0.retry_after.as_secs())]
+    #[error("too many orders; try again in {} s", .0.retry_after.as_secs())]
     TooManyOrders(LimitReached),
     /// Orders are asked for too often.
     #[error(transparent)]
@@ -206,6 +229,27 @@ mod tests {
             assert_eq!(json, format!("{:?}", state.as_str()));
         }
         assert_eq!(OrderState::parse("failed"), None);
+    }
+
+    #[test]
+    fn an_unpaid_order_is_asked_about_ever_less_often_and_for_seven_days() {
+        let (mut now, mut minutes) = (at(0), Vec::new());
+        while let Some(next) = next_check(at(0), now) {
+            minutes.push(next.as_second() / 60);
+            now = next;
+        }
+        let days = (1..=7).map(|day| day * 24 * 60);
+        assert_eq!(minutes, [10, 60, 360].into_iter().chain(days).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_paid_order_is_compared_daily_for_seven_days() {
+        let (mut now, mut days) = (at(0), Vec::new());
+        while let Some(next) = next_comparison(at(0), now) {
+            days.push(next.as_second() / 86_400);
+            now = next;
+        }
+        assert_eq!(days, [1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

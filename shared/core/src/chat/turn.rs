@@ -1,5 +1,6 @@
 //! A turn: one question and its answer.
 
+use crate::idempotency_key::IdempotencyKey;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -89,25 +90,6 @@ impl Placement {
             | Self::Edit { question, .. }
             | Self::Regenerate { question } => question,
         }
-    }
-}
-
-/// A client's key for one request, under which a retry is idempotent. The value of the header
-/// `idempotency-key`: 1 to 255 printable ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    /// Accepts a well-formed value of the header.
-    pub fn parse(raw: &str) -> Result<Self, InvalidTurn> {
-        let is_well_formed =
-            (1..=255).contains(&raw.len()) && raw.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if is_well_formed { Ok(Self(raw.to_owned())) } else { Err(InvalidTurn::MalformedKey) }
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

@@ -44,9 +44,6 @@ pub enum InvalidTurn {
         /// The requested model.
         model: String,
     },
-    /// The header `idempotency-key` is not well formed.
-    #[error("an idempotency key is 1 to 255 printable ASCII characters")]
-    MalformedKey,
 }
 
 /// The turn that a request names cannot be found.

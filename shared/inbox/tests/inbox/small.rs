@@ -31,8 +31,9 @@ async fn done_leaves_a_stub_without_the_body() {
     let stack = Stack::start().await;
     stack.inbox.put_item(&note(b"private")).await.unwrap();
     let own = WaitingItem::just_put(note(b"private"));
-    stack.inbox.done(&own, "read", now()).await.unwrap();
-    stack.inbox.done(&own, "read again", now()).await.unwrap();
+    for _ in 0..2 {
+        stack.inbox.done(&own, "read", now()).await.unwrap();
+    }
     let items = stack.items().await;
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["pk"], text("note#done"));
@@ -53,6 +54,17 @@ async fn an_archived_item_does_not_wait_and_keeps_its_body_for_90_days() {
     assert_eq!(items[0]["body"].as_b().unwrap().as_ref(), b"odd");
     let ttl: i64 = items[0]["ttl"].as_n().unwrap().parse().unwrap();
     assert_eq!(ttl, now().as_second() + 90 * 86_400);
+}
+
+#[tokio::test]
+async fn a_waiting_item_can_be_archived() {
+    let stack = Stack::start().await;
+    stack.inbox.put_item(&note(b"odd")).await.unwrap();
+    let own = WaitingItem::just_put(note(b"odd"));
+    stack.inbox.archive_waiting(&own, "unknown", now()).await.unwrap();
+    let items = stack.items().await;
+    assert_eq!((items.len(), &items[0]["pk"]), (1, &text("note#done")));
+    assert_eq!(items[0]["body"].as_b().unwrap().as_ref(), b"odd");
 }
 
 #[tokio::test]

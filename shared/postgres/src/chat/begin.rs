@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared_core::billing::Plans;
 use shared_core::chat::{
-    CONTEXT_MESSAGES, Context, IdempotencyKey, Message, NewTurn, ORPHANED_AFTER, Part, Placement,
-    Question, Role, title_of,
+    CONTEXT_MESSAGES, Context, Message, NewTurn, ORPHANED_AFTER, Part, Placement, Question, Role,
+    title_of,
 };
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;

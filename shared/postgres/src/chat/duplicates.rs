@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use shared_core::billing::{Charge, PlanId};
 use shared_core::chat::{
-    AnswerStatus, FinishReason, IdempotencyKey, Message, NewTurn, Part, Placement, Role, Usage,
+    AnswerStatus, FinishReason, Message, NewTurn, Part, Placement, Role, Usage,
 };
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::store::StoreError;
 use tokio_postgres::Row;

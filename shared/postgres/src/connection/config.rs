@@ -44,8 +44,17 @@ pub enum Credentials {
 impl DatabaseConfig {
     /// Reads the variables named at each field.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Self::with_url_in("DATABASE_URL", env)
+    }
+
+    /// For payments: the address in `MONEY_DATABASE_URL`, whose user is another one, and all else as above.
+    pub fn for_payments(env: &Env<'_>) -> Result<Self, ConfigError> {
+        Self::with_url_in("MONEY_DATABASE_URL", env)
+    }
+
+    fn with_url_in(variable: &str, env: &Env<'_>) -> Result<Self, ConfigError> {
         let config = Self {
-            url: env.secret("DATABASE_URL")?,
+            url: env.secret(variable)?,
             ca_file: env.optional("DATABASE_CA_FILE").map(PathBuf::from),
             pool_size: env.parsed("DATABASE_POOL_SIZE", 2)?,
             credentials: match env.optional("DATABASE_AUTH").as_deref() {

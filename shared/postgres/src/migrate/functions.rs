@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 28] = functions![
+const FUNCTIONS: [(&str, &str); 30] = functions![
     "valid_session",
     "enter_session",
     "sign_in",
@@ -45,6 +45,8 @@ const FUNCTIONS: [(&str, &str); 28] = functions![
     "withdraw_turn",
     "restore_turn",
     "rehearse_turn",
+    "create_order",
+    "fulfil_order",
 ];
 
 /// The hashes of the functions that a database has.

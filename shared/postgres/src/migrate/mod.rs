@@ -80,7 +80,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const GRANT_IAM_LOGIN: &str = "do $$
 begin
   if exists (select from pg_roles where rolname = 'rds_iam') then
-    grant rds_iam to app_user, app_job;
+    grant rds_iam to app_user, app_job, app_money;
   end if;
 end
 $$";

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use shared_core::chat::{Answer, IdempotencyKey, ModelEvent, NewTurn, Outcome};
+use shared_core::chat::{Answer, ModelEvent, NewTurn, Outcome};
+use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::identity::Session;
 use shared_postgres::{BeginTurnError, BegunTurn, DatabaseConfig, FinishTurnError, Jobs, TurnEnd};
 use testkit::TestStack;
