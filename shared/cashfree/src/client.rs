@@ -69,8 +69,8 @@ impl Cashfree {
 
     /// Creates an order, or finds the one that an earlier request with this id has created, in whatever state it is.
     ///
-    /// Returns within 10 s, and within 20 s after a server error, which takes a second idempotency key. After [`Unavailable`](CashfreeError::Unavailable), the order may exist or not; the same
-    /// request completes it.
+    /// Returns within 10 s, and within 20 s after a server error, which takes a second idempotency key. After
+    /// [`Unavailable`](CashfreeError::Unavailable), the order may exist or not; the same request completes it.
     #[tracing::instrument(target = "otel", skip_all, fields(otel.kind = "client"))]
     pub async fn create_order(&self, order: &NewOrder<'_>) -> Result<ProviderOrder, CashfreeError> {
         let mut failure = ResponseError::Malformed("order");

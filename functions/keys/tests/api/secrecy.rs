@@ -1,11 +1,7 @@
 //! No key is stored, logged or returned in plaintext.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Value, json};
-use testkit::TestStack;
-use tracing::level_filters::LevelFilter;
+use testkit::{LogCapture, TestStack};
 
 use crate::api::setup::{KEY, PATH, SECRET, User, key_ending, refused};
 
@@ -29,31 +25,10 @@ async fn the_database_holds_no_key_in_any_form() {
     assert!(database.contains("sk-or-...mine") && database.contains("sk-or-v1-c0f...mine"));
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn no_key_is_in_a_log_or_in_a_response() {
-    let log = Log::default();
-    let writer = log.clone();
     // All that this thread logs, its libraries and the fake provider included.
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let log = LogCapture::start();
     let mut stack = TestStack::start().await;
     let ada = User::new(&stack, "ada").await;
     let mut answers = Vec::new();
@@ -77,7 +52,7 @@ async fn no_key_is_in_a_log_or_in_a_response() {
     for answer in answers {
         assert!(!answer.contains(SECRET), "{answer}");
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let ours = ["a key could not be checked", "a key cannot be reached", "answered"];
     assert!(ours.iter().all(|line| log.contains(line)) && log.contains("TRACE"), "{log}");
     assert!(!log.contains(SECRET), "{log}");

@@ -7,7 +7,7 @@ use shared_core::env::Env;
 use tokio::time::Instant;
 
 use crate::server::{Answer, answer, refusal};
-use crate::setup::{Hands, ID, id, order_body, start};
+use crate::setup::{ID, clock, id, order_body, start};
 
 /// What each of the three requests fails with.
 async fn failures(make: impl Fn() -> Answer) -> Vec<CashfreeError> {
@@ -145,7 +145,7 @@ fn the_client_is_made_from_the_environment_or_not_at_all() {
             "CASHFREE_BASE_URL" => Some(url.to_owned()),
             _ => None,
         });
-        Cashfree::from_env(&env, Hands::default().clock())
+        Cashfree::from_env(&env, clock().clock())
     };
     assert!(client("", "").unwrap().is_none());
     assert_eq!(client("id", "").unwrap().unwrap().mode(), Mode::Sandbox);

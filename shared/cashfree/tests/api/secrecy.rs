@@ -3,11 +3,10 @@
 use std::error::Error;
 
 use shared_cashfree::{Cashfree, CashfreeError};
+use testkit::LogCapture;
 
 use crate::server::{Answer, answer, error_body, refusal};
-use crate::setup::{
-    EMAIL, Hands, Log, PHONE, SECRET, config, id, new_order, order_body, phone, start,
-};
+use crate::setup::{EMAIL, PHONE, SECRET, clock, config, id, new_order, order_body, phone, start};
 
 fn assert_clean(text: &str) {
     for planted in [SECRET, PHONE, EMAIL] {
@@ -21,7 +20,7 @@ fn shown(error: &CashfreeError) -> String {
 
 #[tokio::test]
 async fn errors_and_logs_name_the_status_and_the_code_and_nothing_else() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let leaking = format!(r#"{{"order_id":"{SECRET} {PHONE}","order_amount":"{EMAIL}"}}"#);
     for failure in [
         refusal(400, "order_note_invalid", "invalid_request_error"),
@@ -49,7 +48,7 @@ async fn errors_and_logs_name_the_status_and_the_code_and_nothing_else() {
 
 #[tokio::test]
 async fn a_successful_order_is_not_in_the_log() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let (_server, client) = start([answer(200, order_body("ACTIVE"))]).await;
     let order = client.create_order(&new_order(&phone())).await.unwrap();
     assert_clean(&format!("{order:?}"));
@@ -58,7 +57,7 @@ async fn a_successful_order_is_not_in_the_log() {
 
 #[tokio::test]
 async fn an_unreachable_server_is_named_without_the_request() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let (server, client) = start([]).await;
     drop(server);
     let error = client.order(id()).await.unwrap_err();
@@ -71,7 +70,7 @@ async fn an_unreachable_server_is_named_without_the_request() {
 #[test]
 fn debug_output_redacts_credentials_and_the_buyer() {
     let config = config("http://localhost:1");
-    let client = Cashfree::new(&config, Hands::default().clock()).unwrap();
+    let client = Cashfree::new(&config, clock().clock()).unwrap();
     let phone = phone();
     let order = format!("{:?}", new_order(&phone));
     // The id alone is no secret.

@@ -1,15 +1,10 @@
-//! A client of the scripted server, and the capture of its log.
+//! A client of the scripted server.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use shared_cashfree::{Cashfree, CashfreeConfig, Mode, NewOrder};
 use shared_core::billing::{OrderId, Paise, PayerId, Phone};
-use shared_core::clock::Clock;
-use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
+use testkit::MovableClock;
 
 use crate::server::{Answer, Server};
 
@@ -32,25 +27,17 @@ pub(crate) fn config(base_url: &str) -> CashfreeConfig {
     }
 }
 
-/// A clock that tests move.
-#[derive(Clone, Default)]
-pub(crate) struct Hands(Arc<Mutex<SignedDuration>>);
-
-impl Hands {
-    pub(crate) fn advance_secs(&self, seconds: i64) {
-        *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
-    }
-
-    pub(crate) fn clock(&self) -> Clock {
-        let hands = self.clone();
-        Clock::new(move || Timestamp::UNIX_EPOCH + *hands.0.lock().unwrap())
-    }
+/// A clock at the epoch.
+pub(crate) fn clock() -> MovableClock {
+    let clock = MovableClock::new();
+    clock.set(Timestamp::UNIX_EPOCH);
+    clock
 }
 
 /// A server with these answers, and a client of it.
 pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> (Server, Cashfree) {
     let server = Server::start(answers).await;
-    let client = Cashfree::new(&config(&server.base_url), Hands::default().clock()).unwrap();
+    let client = Cashfree::new(&config(&server.base_url), clock().clock()).unwrap();
     (server, client)
 }
 
@@ -79,40 +66,4 @@ pub(crate) fn order_body(status: &str) -> String {
         "order_status":"{status}","payment_session_id":"session_c0ffee","order_expiry_time":"2026-11-23T01:00:00+05:30",
         "customer_details":{{"customer_id":"x","customer_phone":"{PHONE}","customer_email":"{EMAIL}"}}}}"#
     )
-}
-
-/// Captures all logs of this thread, libraries included, until it is dropped.
-pub(crate) struct Log {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
-}
-
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    pub(crate) fn start() -> Self {
-        let lines = Arc::<Mutex<Vec<u8>>>::default();
-        let written = Arc::clone(&lines);
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(move || Lines(Arc::clone(&written)))
-            .finish();
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
-    }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use fake_openrouter::FakeOpenRouter;
 use jiff::Timestamp;
 use shared_core::keys::{KeyError, KeyInfo};
+use testkit::LogCapture;
 
-use crate::setup::{
-    GOOD, Log, SECRET, answering, gives_up_after, key, start, without_platform_key,
-};
+use crate::setup::{GOOD, SECRET, answering, gives_up_after, key, start, without_platform_key};
 
 fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
@@ -121,7 +120,7 @@ async fn an_endless_response_is_not_read_to_its_end() {
 
 #[tokio::test]
 async fn no_error_and_no_log_contains_a_key() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let (fake, client) = start().await;
     for end in ["mine", "dead", "busy", "down", "managed", "expired"] {
         let checked = client.check_key(&key(&format!("sk-or-v1-c0ffee-{end}")), now()).await;

@@ -11,10 +11,11 @@ use shared_core::ids::UserId;
 use shared_core::keys::ProviderKey;
 use shared_core::models::{ModelError, ModelId};
 use shared_openrouter::{CompletionRequest, OpenRouter, Received};
+use testkit::LogCapture;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::setup::{GOOD, Log, SECRET, key, start, with_platform_key};
+use crate::setup::{GOOD, SECRET, key, start, with_platform_key};
 
 const PLATFORM: &str = "sk-or-v1-the-platforms";
 const IN_2_S: Duration = Duration::from_secs(2);
@@ -154,7 +155,7 @@ async fn a_failure_in_the_stream_never_refuses_the_key() {
 
 #[tokio::test]
 async fn no_key_is_in_a_log() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let (fake, client) = start().await;
     for end in ["mine", "dead", "poor", "busy"] {
         let own = key(&format!("sk-or-v1-c0ffee-{end}"));

@@ -10,10 +10,11 @@ use shared_core::ids::UserId;
 use shared_core::keys::ProviderKey;
 use shared_core::models::ModelId;
 use shared_openrouter::{CompletionRequest, LookupError, OpenRouter};
+use testkit::LogCapture;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::setup::{GOOD, Log, SECRET, answering, gives_up_after, key, start, with_platform_key};
+use crate::setup::{GOOD, SECRET, answering, gives_up_after, key, start, with_platform_key};
 
 const PLATFORM: &str = "sk-or-v1-the-platforms";
 
@@ -117,7 +118,7 @@ async fn an_unexpected_response_is_an_error_that_quotes_nothing() {
 
 #[tokio::test]
 async fn a_lookup_times_out_and_logs_no_key() {
-    let log = Log::start();
+    let log = LogCapture::start();
     let started = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{";
     let error = gives_up_after(Duration::from_secs(5), started, async |base_url| {
         let client = with_platform_key(&base_url, PLATFORM);

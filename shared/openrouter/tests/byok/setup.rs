@@ -1,7 +1,5 @@
-//! A client of the fake, and the capture of its log.
+//! A client of the fake.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fake_openrouter::FakeOpenRouter;
@@ -12,8 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
-use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
 
 /// Part of every key in these tests, and of no other text.
 pub(crate) const SECRET: &str = "c0ffee";
@@ -95,40 +91,4 @@ pub(crate) async fn gives_up_after<T>(
     assert!(waited <= patience + Duration::from_millis(1), "after {waited:?}");
     time::resume();
     result.unwrap()
-}
-
-/// Captures all logs of this thread, libraries included, until it is dropped.
-pub(crate) struct Log {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
-}
-
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    pub(crate) fn start() -> Self {
-        let lines = Arc::<Mutex<Vec<u8>>>::default();
-        let written = Arc::clone(&lines);
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(move || Lines(Arc::clone(&written)))
-            .finish();
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
-    }
 }
