@@ -108,8 +108,6 @@ impl<'a> NewOrder<'a> {
 /// An order, as Cashfree reports it. Nothing in it is verified.
 #[derive(Clone, Debug)]
 pub struct ProviderOrder {
-    /// Its id, which is ours.
-    pub id: String,
     /// Its state there.
     pub state: ProviderState,
     /// Its amount as decimal text, as Cashfree wrote it.
@@ -118,8 +116,6 @@ pub struct ProviderOrder {
     pub currency: String,
     /// `payment_session_id`, with which the buyer's browser opens the checkout page.
     pub session: Option<SecretString>,
-    /// Until when it can be paid.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// An order's state at Cashfree.
@@ -153,15 +149,13 @@ impl ProviderState {
 }
 
 impl ProviderOrder {
-    /// Reads the response about the order `asked`.
-    pub(crate) fn read(body: &str, asked: OrderId) -> Result<Self, ResponseError> {
+    /// Reads the response about the order `id`.
+    pub(crate) fn read(body: &str, id: OrderId) -> Result<Self, ResponseError> {
         let order = Object::parse(body).ok_or(ResponseError::Malformed("order"))?;
-        let id = order.id("order_id")?;
-        if id != asked.to_string() {
+        if order.id("order_id")? != id.to_string() {
             return Err(ResponseError::Malformed("order_id"));
         }
         Ok(Self {
-            id,
             state: ProviderState::parse(&order.word("order_status")?),
             amount: order.amount("order_amount")?,
             currency: order.word("order_currency")?,
@@ -169,7 +163,6 @@ impl ProviderOrder {
                 .text("payment_session_id")
                 .filter(|session| !session.is_empty())
                 .map(SecretString::from),
-            expires_at: order.time("order_expiry_time"),
         })
     }
 }
@@ -196,8 +189,7 @@ mod tests {
     #[test]
     fn an_order_is_read_and_its_session_is_redacted() {
         let order = read(&of_status("\"ACTIVE\"")).unwrap();
-        assert_eq!((&*order.id, &*order.amount, &*order.currency), (ID, "450.00", "INR"));
-        assert_eq!(order.expires_at.unwrap().to_string(), "2026-11-22T19:30:00Z");
+        assert_eq!((&*order.amount, &*order.currency), ("450.00", "INR"));
         assert_eq!(order.session.as_ref().unwrap().expose_secret(), "session_c0ffee");
         assert!(!format!("{order:?}").contains("c0ffee"), "{order:?}");
     }
@@ -217,12 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn a_session_and_an_expiry_may_be_absent_but_nothing_else() {
+    fn a_session_may_be_absent_but_nothing_else() {
         let bare = format!(
             r#"{{"order_id":"{ID}","order_amount":"450","order_currency":"INR","order_status":"PAID","payment_session_id":null}}"#
         );
         let order = read(&bare).unwrap();
-        assert!(order.session.is_none() && order.expires_at.is_none());
+        assert!(order.session.is_none());
         for (field, value) in [
             ("order_id", format!("\"{ID}\"")),
             ("order_amount", "\"450\"".to_owned()),
