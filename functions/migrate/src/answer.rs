@@ -1,12 +1,9 @@
 //! The response to CloudFormation, which waits for it, up to an hour, and for nothing else.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use rustls::RootCertStore;
-use rustls::crypto::ring;
 use serde::Serialize;
 
 use crate::MigrationReport;
@@ -22,11 +19,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
 /// Responses to CloudFormation are uploaded to S3, whose certificate is from a public authority.
 pub(crate) fn http_client() -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = shared_tls::https_config()?;
     Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).build()?)
 }
 

@@ -48,9 +48,11 @@ impl Cashfree {
     /// Prepares the client, without connecting.
     pub fn new(config: &CashfreeConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.check_base_url()?;
+        let tls = shared_tls::https_config()
+            .map_err(|error| ConfigError::new("CASHFREE_BASE_URL", error))?;
         let http = Client::builder()
             .default_headers(headers(config)?)
-            .tls_backend_preconfigured(tls()?)
+            .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_WITHIN)
             .pool_idle_timeout(KEEP_IDLE)
             .tcp_nodelay(true)
@@ -188,17 +190,4 @@ fn sensitive(variable: &str, value: &str) -> Result<HeaderValue, ConfigError> {
         .map_err(|_| ConfigError::new(variable, "holds characters that a header cannot"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.
-fn tls() -> Result<rustls::ClientConfig, ConfigError> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("CASHFREE_BASE_URL", error))?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    // With a preconfigured TLS backend, the client offers no ALPN protocols by itself.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }

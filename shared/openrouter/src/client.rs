@@ -109,9 +109,11 @@ impl OpenRouter {
         if let Some(key) = &config.api_key {
             headers.insert(AUTHORIZATION, bearer(key)?);
         }
+        let tls = shared_tls::https_config()
+            .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
         let http = Client::builder()
             .default_headers(headers)
-            .tls_backend_preconfigured(tls()?)
+            .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_WITHIN)
             .pool_idle_timeout(KEEP_IDLE)
             .tcp_nodelay(true)
@@ -254,18 +256,4 @@ async fn read_error(mut response: Response, key_owner: KeyOwner) -> ModelError {
         "the provider refused a question"
     );
     ProviderError::of_response(key_owner, status, response.headers(), error.as_ref()).model_error()
-}
-
-/// One set of roots, compiled in: scanning the disk for certificates costs a cold start 4–5 ms.
-fn tls() -> Result<rustls::ClientConfig, ConfigError> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("OPENROUTER_BASE_URL", error))?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    // With a preconfigured TLS backend, the client offers no ALPN protocols by itself; on HTTP/2, cancelling
-    // an answer leaves the connection open.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }

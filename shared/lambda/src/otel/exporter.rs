@@ -2,7 +2,7 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -58,13 +58,8 @@ enum ExportError {
 impl Exporter {
     /// Creates the client, without connecting.
     pub(super) fn new(endpoint: &OtelEndpoint) -> Result<Self, ConfigError> {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ConfigError::new(ENDPOINT, error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = shared_tls::client_config(shared_tls::public_roots())
+            .map_err(|error| ConfigError::new(ENDPOINT, error))?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()

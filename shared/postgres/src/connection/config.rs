@@ -8,12 +8,17 @@ use shared_aws::Aws;
 use shared_core::env::{ConfigError, Env};
 use tokio_postgres::config::{Host, SslMode};
 
+const DATABASE_URL: &str = "DATABASE_URL";
+const MONEY_DATABASE_URL: &str = "MONEY_DATABASE_URL";
+
 /// The database's address and the size of the pool.
 #[derive(Debug)]
 pub struct DatabaseConfig {
     /// `DATABASE_URL`: `postgres://user:password@host:5432/name`. TLS with a verified certificate is required unless
     /// the host is this machine or the URL has `sslmode=disable`.
     pub url: SecretString,
+    /// The variable that `url` is from, which errors name.
+    pub url_variable: &'static str,
     /// `DATABASE_CA_FILE`: root certificates (PEM) to trust instead of the public ones, such as the bundle of Amazon
     /// RDS.
     pub ca_file: Option<PathBuf>,
@@ -44,17 +49,18 @@ pub enum Credentials {
 impl DatabaseConfig {
     /// Reads the variables named at each field.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
-        Self::with_url_in("DATABASE_URL", env)
+        Self::with_url_in(DATABASE_URL, env)
     }
 
     /// For payments: the address in `MONEY_DATABASE_URL`, whose user is another one, and all else as above.
     pub fn for_payments(env: &Env<'_>) -> Result<Self, ConfigError> {
-        Self::with_url_in("MONEY_DATABASE_URL", env)
+        Self::with_url_in(MONEY_DATABASE_URL, env)
     }
 
-    fn with_url_in(variable: &str, env: &Env<'_>) -> Result<Self, ConfigError> {
+    fn with_url_in(url_variable: &'static str, env: &Env<'_>) -> Result<Self, ConfigError> {
         let config = Self {
-            url: env.secret(variable)?,
+            url: env.secret(url_variable)?,
+            url_variable,
             ca_file: env.optional("DATABASE_CA_FILE").map(PathBuf::from),
             pool_size: env.parsed("DATABASE_POOL_SIZE", 2)?,
             credentials: match env.optional("DATABASE_AUTH").as_deref() {
@@ -89,13 +95,19 @@ impl DatabaseConfig {
 
     /// The database at `url`, with one connection and the URL's credentials.
     pub fn at(url: &str) -> Self {
-        Self { url: url.into(), ca_file: None, pool_size: 1, credentials: Credentials::Url }
+        Self {
+            url: url.into(),
+            url_variable: DATABASE_URL,
+            ca_file: None,
+            pool_size: 1,
+            credentials: Credentials::Url,
+        }
     }
 
     pub(crate) fn parsed(&self) -> Result<tokio_postgres::Config, ConfigError> {
         let url = self.url.expose_secret();
         let mut config: tokio_postgres::Config = url.parse().map_err(|error| {
-            ConfigError::new("DATABASE_URL", format!("cannot be read: {error}"))
+            ConfigError::new(self.url_variable, format!("cannot be read: {error}"))
         })?;
         // `prefer`, the driver's default, lets an attacker in between downgrade to plain text; here it is the one or
         // the other.
@@ -136,14 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_malformed_url_does_not_contain_its_password() {
-        let env = Env::new(|name| {
-            (name == "DATABASE_URL").then(|| "postgres://u:hunter2@host:port/x".into())
-        });
-        let error = DatabaseConfig::from_env(&env).unwrap_err().to_string();
-        assert!(
-            error.starts_with("DATABASE_URL cannot be read") && !error.contains("hunter2"),
-            "{error}"
-        );
+    fn the_error_of_a_malformed_url_names_its_variable_and_does_not_contain_its_password() {
+        for (variable, read) in [
+            (DATABASE_URL, DatabaseConfig::from_env as fn(&Env<'_>) -> _),
+            (MONEY_DATABASE_URL, DatabaseConfig::for_payments),
+        ] {
+            let env = Env::new(|name| {
+                (name == variable).then(|| "postgres://u:hunter2@host:port/x".into())
+            });
+            let error: ConfigError = read(&env).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with(&format!("{variable} cannot be read")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! Opens connections: TLS, and an IAM token as the password.
 
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use deadpool_postgres::{ConfigConnectImpl, Connect};
 use rustls::pki_types::CertificateDer;
@@ -45,7 +43,7 @@ impl Connector {
         let transport = if postgres.get_ssl_mode() == SslMode::Disable {
             Tls::Disabled(ConfigConnectImpl { tls: NoTls })
         } else {
-            let tls = tls(config.ca_file.as_deref(), host(postgres))?;
+            let tls = tls(config, host(postgres))?;
             Tls::Verified(ConfigConnectImpl { tls: MakeRustlsConnect::new(tls) })
         };
         let identity = match &config.credentials {
@@ -84,9 +82,10 @@ fn host(postgres: &Config) -> &str {
 
 /// Verifies certificates and the host's name: tokio-postgres' `require` leaves both to the TLS library, and rustls
 /// always does.
-fn tls(ca_file: Option<&Path>, host: &str) -> Result<rustls::ClientConfig, ConfigError> {
+fn tls(database: &DatabaseConfig, host: &str) -> Result<rustls::ClientConfig, ConfigError> {
+    let in_url = |problem| ConfigError::new(database.url_variable, problem);
     let mut roots = rustls::RootCertStore::empty();
-    if let Some(path) = ca_file {
+    if let Some(path) = &database.ca_file {
         let unreadable = |error: &dyn std::fmt::Display| {
             ConfigError::new("DATABASE_CA_FILE", format!("cannot be read: {error}"))
         };
@@ -96,14 +95,10 @@ fn tls(ca_file: Option<&Path>, host: &str) -> Result<rustls::ClientConfig, Confi
             let certificate = certificate.map_err(|error| unreadable(&error))?;
             roots.add(certificate).map_err(|error| unreadable(&error))?;
         }
-    } else if let Some(certificates) = rds::roots_for(host)? {
+    } else if let Some(certificates) = rds::roots_for(host).map_err(in_url)? {
         roots.add_parsable_certificates(certificates);
     } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots = shared_tls::public_roots();
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("DATABASE_URL", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    shared_tls::client_config(roots).map_err(|error| in_url(error.to_string()))
 }

@@ -4,22 +4,18 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use shared_core::env::ConfigError;
 
 /// PEM, in sections that each follow a line `# <region>`.
 const ROOTS: &str = include_str!("../../certificates/rds.pem");
 
 /// The root certificates for `host`, if it is an RDS instance or an Aurora cluster. `None` for other hosts, RDS proxies
-/// among them: public authorities sign for those.
-pub(crate) fn roots_for(host: &str) -> Result<Option<Vec<CertificateDer<'static>>>, ConfigError> {
+/// among them: public authorities sign for those. The error says what is wrong with the URL that names the host.
+pub(crate) fn roots_for(host: &str) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
     let host = host.to_ascii_lowercase();
     let Some(region) = region_of(&host) else { return Ok(None) };
     let problem = |problem: &str| {
         let how = "the head of shared/postgres/certificates/rds.pem says how to renew them";
-        ConfigError::new(
-            "DATABASE_URL",
-            format!("names a host in {region}, whose root certificates {problem}: {how}"),
-        )
+        format!("names a host in {region}, whose root certificates {problem}: {how}")
     };
     let section = section(region).ok_or_else(|| problem("are not known"))?;
     let roots = CertificateDer::pem_slice_iter(section.as_bytes()).collect::<Result<Vec<_>, _>>();
@@ -95,7 +91,7 @@ mod tests {
             ("chat.abc123.xx-north-9.rds.amazonaws.com", "xx-north-9"),
             ("chat.abc123.rds.cn-north-1.amazonaws.com.cn", "cn-north-1"),
         ] {
-            let error = roots_for(host).unwrap_err().to_string();
+            let error = roots_for(host).unwrap_err();
             assert!(error.contains(region) && error.contains("rds.pem says how"), "{error}");
         }
     }
