@@ -131,7 +131,7 @@ async fn serve(
         ("VAULT_KEYS", secrets.vault_keys),
     ]);
     variables.extend(upstream.variables());
-    let provider = PaymentProvider::choose(env, &origin).await?;
+    let provider = PaymentProvider::choose(env, &origin, servers.directory()).await?;
     variables.extend(provider.variables());
     // Starts no local DynamoDB where `INBOX_TABLE` names a table. It is dropped before the servers, whose
     // directory it shares.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use fake_cashfree::{FakeCashfree, Options, Sending};
 use shared_core::env::Env;
@@ -18,7 +19,11 @@ pub(crate) enum PaymentProvider {
 }
 
 impl PaymentProvider {
-    pub(crate) async fn choose(env: &Env<'_>, origin: &str) -> Result<Self, LocalError> {
+    pub(crate) async fn choose(
+        env: &Env<'_>,
+        origin: &str,
+        directory: &Path,
+    ) -> Result<Self, LocalError> {
         if env.optional("CASHFREE_CLIENT_ID").is_some() {
             return Ok(Self::Real);
         }
@@ -26,12 +31,13 @@ impl PaymentProvider {
         let port = env.parsed(variable, 28081)?;
         let options = Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            // Payments are kept longer than one run.
+            // Payments are kept longer than one run, here and in Postgres.
             first_id: system_clock().now().as_millisecond().unsigned_abs(),
             sending: Sending {
                 target: Some(format!("{origin}/api/webhooks/cashfree")),
                 ..Sending::default()
             },
+            orders_file: Some(directory.join("cashfree.json")),
             ..Options::default()
         };
         let fake = FakeCashfree::start_with(options).await;

@@ -76,9 +76,22 @@ impl Checkout {
     /// `make sweep`, in another terminal.
     fn sweep(&self) -> (bool, String) {
         let mut make = Command::new("make");
-        make.args(["--silent", "sweep"]).env("PORT", self.ports[0].to_string());
+        // The options of a make that runs the tests are not for this one.
+        make.env_remove("MAKEFLAGS")
+            .args(["--silent", "sweep"])
+            .env("PORT", self.ports[0].to_string());
         let output = make.current_dir(repository()).output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// A response of the fake payment provider.
+    fn page_of_the_provider(&self, path: &str) -> String {
+        let [.., port] = self.ports;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
     }
 
     /// Queries its Postgres while the product is stopped.
@@ -241,11 +254,21 @@ async fn after_kill_9_the_next_start_is_quick_and_keeps_the_data() {
     let vault_keys = fs::read_to_string(checkout.vault_keys()).unwrap();
     assert!(vault_keys.starts_with("local-1:"));
     assert_eq!(checkout.vault_keys().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let premium = json!({ "plan": "premium", "phone": "9908734801" }).to_string();
+    let (status, _, order) = dev.call("POST", "/api/orders", &cookie, &premium);
+    assert_eq!(status, 201, "{order}");
     dev.end("-KILL");
     let mut dev = checkout.start();
     assert!(dev.took < Duration::from_secs(3), "{:?}", dev.took);
     assert_eq!(dev.call("GET", "/api/me", &cookie, "").0, 200);
     assert_eq!(fs::read_to_string(checkout.vault_keys()).unwrap(), vault_keys);
+    let (status, _, again) = dev.call("POST", "/api/orders", &cookie, &premium);
+    assert_eq!(status, 200, "{again}");
+    let [order, again] = [order, again].map(|json| serde_json::from_str::<Value>(&json).unwrap());
+    assert_eq!(order["checkout"], again["checkout"]);
+    let session = order["checkout"]["paymentSessionId"].as_str().unwrap();
+    let page = checkout.page_of_the_provider(&format!("/local/checkout/{session}"));
+    assert!(page.contains("INR 450.00"), "{page}");
     // The inbox's file lies in the same directory.
     assert!(checkout.local_dir.join("dev/dynamodb.sqlite").exists());
     assert!(dev.end("-TERM").success());

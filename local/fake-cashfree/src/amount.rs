@@ -1,9 +1,10 @@
 //! Amounts of money, kept exactly: they are read from the JSON text and written as text, never as floats.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// An amount in paise, hundredths of a rupee.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Paise(pub(crate) u64);
 
 impl Paise {

@@ -1,9 +1,11 @@
 //! Attempts to pay an order, as a test or the checkout page makes them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::order::{OrderStatus, PaymentStatus};
 
 /// An attempt to pay an order, and what its webhook and its payment say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {
     pub(crate) status: PaymentStatus,
     /// Whether a payment that is still pending has a `PAYMENT_SUCCESS_WEBHOOK`.

@@ -45,6 +45,7 @@ mod connection;
 mod create;
 mod entities;
 mod errors;
+mod kept;
 mod memory;
 mod operation;
 mod options;
@@ -131,7 +132,7 @@ impl FakeCashfree {
         let listener = TcpListener::bind(options.address).await?;
         let address = listener.local_addr()?;
         let (sender, jobs) = mpsc::unbounded_channel();
-        let memory = Arc::new(Memory::new(options, sender));
+        let memory = Arc::new(Memory::new(options, sender)?);
         let mut tasks = JoinSet::new();
         tasks.spawn(connection::serve(listener, server::router(Arc::clone(&memory))));
         tasks.spawn(sender::work(jobs));

@@ -1,6 +1,8 @@
 //! The server's state, under one lock: orders, webhooks, requests, and what a test has scripted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::errors::Answer;
+use crate::kept;
 use crate::operation::Call;
 use crate::options::{Clock, Options, Sending};
 use crate::order::Order;
@@ -56,6 +59,7 @@ pub(crate) struct State {
     pub(crate) webhook_secret: Option<String>,
     pub(crate) sending: Sending,
     pub(crate) orders: Vec<Order>,
+    orders_file: Option<PathBuf>,
     pub(crate) deliveries: Vec<Delivery>,
     /// Indices of deliveries that wait for their release.
     pub(crate) held: Vec<usize>,
@@ -80,8 +84,9 @@ pub(crate) struct Reply {
 }
 
 impl Memory {
-    pub(crate) fn new(options: Options, jobs: mpsc::UnboundedSender<Job>) -> Self {
-        Self {
+    pub(crate) fn new(options: Options, jobs: mpsc::UnboundedSender<Job>) -> io::Result<Self> {
+        let orders = options.orders_file.as_deref().map(kept::read).transpose()?;
+        Ok(Self {
             clock: options.clock,
             http: sender::client(),
             jobs,
@@ -91,7 +96,8 @@ impl Memory {
                 client_secret: crate::CLIENT_SECRET.to_owned(),
                 webhook_secret: None,
                 sending: options.sending,
-                orders: Vec::new(),
+                orders: orders.unwrap_or_default(),
+                orders_file: options.orders_file,
                 deliveries: Vec::new(),
                 held: Vec::new(),
                 requests: VecDeque::new(),
@@ -99,7 +105,7 @@ impl Memory {
                 limits: BTreeMap::new(),
                 replies: HashMap::new(),
             }),
-        }
+        })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -126,6 +132,14 @@ impl State {
 
     pub(crate) fn order_mut(&mut self, id: &str) -> Option<&mut Order> {
         self.orders.iter_mut().find(|order| order.id == id)
+    }
+
+    /// Keeps the orders, after each change of one.
+    pub(crate) fn keep_orders(&self) {
+        if let Some(file) = &self.orders_file {
+            // Without the file, the next run begins without orders.
+            let _ = kept::write(file, &self.orders);
+        }
     }
 
     pub(crate) fn webhook_secret(&self) -> &str {

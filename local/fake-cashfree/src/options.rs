@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub first_id: u64,
     /// How webhooks are sent at first.
     pub sending: Sending,
+    /// Where orders and their payments are kept between runs; by default nowhere. Written after each change.
+    pub orders_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             clock: Arc::new(clock::system),
             first_id: 5_114_910_000,
             sending: Sending::default(),
+            orders_file: None,
         }
     }
 }

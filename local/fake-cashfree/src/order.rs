@@ -1,7 +1,7 @@
 //! Orders and their payments: their states and rules.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::amount::Paise;
@@ -10,7 +10,7 @@ use crate::create::NewOrder;
 use crate::errors::ApiError;
 
 /// `order_status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderStatus {
     /// Can be paid.
     Active,
@@ -38,7 +38,7 @@ impl OrderStatus {
 }
 
 /// `payment_status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PaymentStatus {
     /// Paid.
     Success,
@@ -71,6 +71,7 @@ impl PaymentStatus {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Customer {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
@@ -78,13 +79,14 @@ pub(crate) struct Customer {
     pub(crate) phone: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) return_url: Option<String>,
     pub(crate) payment_methods: Option<String>,
     pub(crate) notify_url: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) id: String,
     pub(crate) cf_id: u64,
@@ -101,6 +103,7 @@ pub(crate) struct Order {
     pub(crate) payments: Vec<Payment>,
 }
 
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Payment {
     pub(crate) id: u64,
     pub(crate) attempt: Attempt,

@@ -18,6 +18,7 @@ impl Memory {
         let id = state.next_id();
         let order = state.order_mut(order).ok_or(PayError::UnknownOrder)?;
         let events = order.pay(id, attempt, now)?;
+        state.keep_orders();
         self.notify(&mut state, id, events, now);
         Ok(id)
     }
@@ -29,6 +30,7 @@ impl Memory {
         let order = state.orders.iter_mut().find(|order| order.payment(id).is_some());
         let order = order.ok_or(PayError::NotPending)?;
         let events = order.complete(id, PaymentStatus::Success, now)?;
+        state.keep_orders();
         self.notify(&mut state, id, events, now);
         Ok(())
     }

@@ -196,7 +196,11 @@ impl State {
         if trouble == Some(Trouble::PhoneRefused) {
             return create::phone_refused(body).into();
         }
+        let changes_orders = matches!(operation.call, Call::CreateOrder | Call::TerminateOrder);
         let result = operation.run(self, body, now);
+        if changes_orders {
+            self.keep_orders();
+        }
         if trouble == Some(Trouble::InternalError(When::After)) {
             return ApiError::internal().into();
         }

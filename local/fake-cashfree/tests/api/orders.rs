@@ -1,6 +1,6 @@
 //! Creating, reading and terminating orders.
 
-use fake_cashfree::{Attempt, Call, FakeCashfree, OrderStatus};
+use fake_cashfree::{Attempt, Call, FakeCashfree, Options, OrderStatus};
 use http::HeaderValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -25,6 +25,32 @@ async fn an_order_has_the_documented_fields_when_created_and_read() {
     for field in ["order_note", "order_splits", "terminal_data", "cart_details"] {
         assert!(entity.get(field).is_some(), "{field}");
     }
+}
+
+#[tokio::test]
+async fn orders_and_payments_survive_a_restart_where_a_file_keeps_them() {
+    let file = std::env::temp_dir().join(format!("fake-cashfree-{}.json", std::process::id()));
+    let start = async || {
+        let orders_file = Some(file.clone());
+        FakeCashfree::start_with(Options { orders_file, ..options().0 }).await.unwrap()
+    };
+    let fake = start().await;
+    created(&fake, "order_paid").await;
+    let payment = fake.pay("order_paid", Attempt::pending()).unwrap();
+    fake.settle(&payment).unwrap();
+    created(&fake, "order_terminated").await;
+    terminate(&fake, "order_terminated").await;
+    let session = created(&fake, "order_open").await;
+    fake.shutdown().await;
+
+    let fake = start().await;
+    let paid = fake.order("order_paid").unwrap();
+    assert_eq!((paid.status, &paid.payments[0].id), (OrderStatus::Paid, &payment));
+    assert_eq!(fake.order("order_terminated").unwrap().status, OrderStatus::Terminated);
+    assert_eq!(fake.order("order_open").unwrap().session, session);
+    fake.pay("order_open", Attempt::success()).unwrap();
+    assert_eq!(fake.order("order_open").unwrap().status, OrderStatus::Paid);
+    std::fs::remove_file(file).unwrap();
 }
 
 #[tokio::test]
