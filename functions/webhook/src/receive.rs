@@ -14,13 +14,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_billing::StoredDelivery;
 use shared_cashfree::{Delivery, DeliveryContent, SignatureError};
 use shared_core::billing::{Fulfilment, PaymentAttempt};
-use shared_http::{ApiError, ErrorBody, ErrorCode, Json};
+use shared_http::{ApiError, ErrorBody, ErrorCode, Json, unread_body};
 use shared_inbox::{InboxError, InboxItem, WaitingItem};
 use shared_lambda::Metric;
 use tokio::time::timeout;
@@ -60,7 +60,7 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Received>, ApiError> {
-    let body = body.map_err(|rejection| unread(&rejection))?;
+    let body = body.map_err(|rejection| unread_body(&rejection, ErrorCode::InvalidRequest))?;
     let now = deps.app.clock().now();
     let freshness = deps.secrets.verify(&headers, &body, now).map_err(|reason| {
         tracing::warn!(reason = reason.as_str(), "a webhook is refused");
@@ -76,14 +76,6 @@ pub(crate) async fn receive(
         None => archive(&deps, &delivery, now).await?,
     }
     Ok(Json(Received {}))
-}
-
-fn unread(rejection: &BytesRejection) -> ApiError {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::new(ErrorCode::BodyTooLarge, "the body is too large for this route")
-    } else {
-        ApiError::new(ErrorCode::InvalidRequest, "the body could not be read to its end")
-    }
 }
 
 /// The inbox first, then one attempt at Postgres. A stale delivery is left to `sweep`, which asks the provider.

@@ -1,8 +1,7 @@
-//! The listening socket and its connections. The accept loop is this crate's own because a scripted
-//! [loss](crate::trouble::Lost) closes a connection without an answer, which axum's does not offer.
+//! The listening socket and its connections. They are served here because a scripted [loss](crate::trouble::Lost) closes
+//! one without an answer, which axum does not offer.
 
 use std::io;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,31 +9,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::trouble::Lost;
 
 /// Accepts connections for ever. Dropping the future closes them all, as the end of a process does.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    connections.spawn(answer(socket, router.clone()));
-                }
-                // Out of file descriptors: wait until some are closed instead of spinning.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    accept_loop::serve(listener, |socket| answer(socket, router.clone())).await;
 }
 
 async fn answer(socket: TcpStream, router: Router) {
-    // Fails only on a socket that is closed already, which the next read notices.
-    let _ = socket.set_nodelay(true);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let answering = router.clone().oneshot(request.map(Body::new));
         async move {

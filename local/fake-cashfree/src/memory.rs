@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::errors::Answer;
-use crate::kept;
 use crate::operation::Call;
 use crate::options::{Clock, Options, Sending};
 use crate::order::Order;
+use crate::orders_file;
 use crate::sender::{self, Job};
 use crate::trouble::Trouble;
 use crate::webhook::Delivery;
@@ -85,7 +85,7 @@ pub(crate) struct Reply {
 
 impl Memory {
     pub(crate) fn new(options: Options, jobs: mpsc::UnboundedSender<Job>) -> io::Result<Self> {
-        let orders = options.orders_file.as_deref().map(kept::read).transpose()?;
+        let orders = options.orders_file.as_deref().map(orders_file::read).transpose()?;
         Ok(Self {
             clock: options.clock,
             http: sender::client(),
@@ -138,7 +138,7 @@ impl State {
     pub(crate) fn keep_orders(&self) {
         if let Some(file) = &self.orders_file {
             // Without the file, the next run begins without orders.
-            let _ = kept::write(file, &self.orders);
+            let _ = orders_file::write(file, &self.orders);
         }
     }
 

@@ -1,12 +1,11 @@
-//! The listening socket and its connections. The accept loop is this crate's own because a
-//! scripted cut has to stop a write half way, which no HTTP library offers.
+//! The listening socket and its connections. They are served here because a scripted cut has to
+//! stop a write half way, which no HTTP library offers.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,29 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 /// Accepts connections for ever. Dropping the future closes them all, as the end of a process does.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    connections.spawn(answer(socket, router.clone()));
-                }
-                // Out of file descriptors: wait until some are closed instead of spinning.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    accept_loop::serve(listener, |socket| answer(socket, router.clone())).await;
 }
 
 async fn answer(socket: TcpStream, router: Router) {
-    // Fails only on a socket that is closed already, which the next read notices.
-    let _ = socket.set_nodelay(true);
     let scissors = Scissors::default();
     let connection = Connection { socket, scissors: scissors.clone() };
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {

@@ -2,11 +2,10 @@
 
 use std::io::{ErrorKind, Result};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use crate::TIMEOUT;
 use crate::invocation::{FunctionError, InvocationError, Running};
@@ -19,24 +18,10 @@ const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
 /// Accepts connections for ever. Dropping the future closes them all.
 pub(crate) async fn serve(listener: TcpListener, lambda: Arc<Lambda>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    connections.spawn(converse(socket, Arc::clone(&lambda)));
-                }
-                // Out of file descriptors: wait until some are closed instead of spinning.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    accept_loop::serve(listener, |socket| converse(socket, Arc::clone(&lambda))).await;
 }
 
 async fn converse(socket: TcpStream, lambda: Arc<Lambda>) {
-    // As Go does on every connection. Fails only on a socket that is closed already.
-    let _ = socket.set_nodelay(true);
     let mut connection = Connection { wire: Wire::new(socket), lambda, taken: None };
     // An error is a function that has exited, or a stream broken by `Invocation::break_stream`.
     let _ = connection.requests().await;

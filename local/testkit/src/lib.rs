@@ -28,6 +28,7 @@ mod stack;
 mod sweeping;
 mod template;
 mod turn;
+mod webhook_fixtures;
 mod webhooks;
 
 pub use client::{Answer, Client, UiChunk};
@@ -44,4 +45,5 @@ pub use repository::{repository, repository_file};
 pub use stack::{ORIGIN, TestStack};
 pub use template::{Deployed, deployed_variables, example_variables};
 pub use turn::{answer_of, message_id, new_turn, next_turn};
+pub use webhook_fixtures::WebhookFixture;
 pub use webhooks::{WEBHOOK, delivery_event, signed_event};

@@ -1,13 +1,13 @@
 //! Configuration: Cashfree's environment, its URL, and the account's credentials.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Serialize;
 use shared_core::env::{ConfigError, Env};
+use shared_core::is_this_machine;
 
 const BASE_URL: &str = "CASHFREE_BASE_URL";
 
@@ -91,15 +91,15 @@ impl CashfreeConfig {
             url.map_err(|error| ConfigError::new(BASE_URL, format!("cannot be read: {error}")))?;
         match url.scheme() {
             "https" => Ok(()),
-            "http" if url.host_str().is_some_and(is_this_machine) => Ok(()),
+            "http" if url.host_str().map(unbracketed).is_some_and(is_this_machine) => Ok(()),
             _ => Err(ConfigError::new(BASE_URL, "has to begin with https://")),
         }
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+/// Without the brackets in which a URL has an IPv6 address.
+fn unbracketed(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]

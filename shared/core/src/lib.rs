@@ -18,5 +18,7 @@ pub mod models;
 pub mod page;
 pub mod random;
 pub mod store;
+mod this_machine;
 
 pub use error_chain::error_chain;
+pub use this_machine::is_this_machine;

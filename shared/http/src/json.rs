@@ -1,9 +1,10 @@
 //! JSON bodies of requests and responses, with errors that name the problem.
 
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -49,13 +50,17 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
-            ApiError::new(ErrorCode::BodyTooLarge, "the body is too large for this route")
-        } else {
-            ApiError::new(ErrorCode::MalformedJson, "the body could not be read to its end")
-        }
-    })
+    let read = Bytes::from_request(request, state).await;
+    read.map_err(|rejection| unread_body(&rejection, ErrorCode::MalformedJson))
+}
+
+/// A body that was not read: it is too large, or broke off, which has the code `broken`.
+pub fn unread_body(rejection: &BytesRejection, broken: ErrorCode) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::new(ErrorCode::BodyTooLarge, "the body is too large for this route")
+    } else {
+        ApiError::new(broken, "the body could not be read to its end")
+    }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

@@ -33,7 +33,7 @@ pub use cookie::{clear_session_cookie, session_cookie};
 pub use current_user::CurrentUser;
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use idempotency_header::idempotency_key;
-pub use json::{Empty, Json};
+pub use json::{Empty, Json, unread_body};
 pub use key_schemas::{KeyStatusSchema, key_policy_schema};
 pub use middleware::{app, wrap};
 pub use page::{PageBody, PageQuery, Paging, number_within};

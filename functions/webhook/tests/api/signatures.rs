@@ -1,34 +1,15 @@
 //! Who is believed: whoever has signed the bytes.
 
-use std::collections::BTreeMap;
-use std::fs;
-
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::Value;
-use testkit::{TestStack, repository};
+use testkit::{TestStack, WebhookFixture};
 
 use crate::api::setup::{Post, Shop, assert_accepted, done, instance, waiting};
 
 const REFUSAL: &str =
     r#"{"error":{"code":"webhook_refused","message":"the signature is not valid"}}"#;
-
-#[derive(Deserialize)]
-struct Manifest {
-    fixtures: Vec<Fixture>,
-}
-
-/// A delivery with the verdict of the payment provider's own SDKs.
-#[derive(Deserialize)]
-struct Fixture {
-    name: String,
-    body_file: String,
-    secret: String,
-    headers: BTreeMap<String, String>,
-    expect: String,
-}
 
 async fn stored(stack: &TestStack) -> usize {
     waiting(stack).await.len() + done(stack).await.len()
@@ -41,22 +22,17 @@ async fn assert_refused(webhook: &testkit::Client, what: &str, post: &Post) {
 
 #[tokio::test]
 async fn each_fixture_gets_the_verdict_of_its_manifest_however_old_it_is() {
-    let folder = repository().join("shared/cashfree/tests/fixtures");
-    let manifest = fs::read(folder.join("manifest.json")).unwrap();
-    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
-    for fixture in manifest.fixtures {
+    for fixture in WebhookFixture::all() {
         let mut stack = TestStack::start().await;
-        stack.set("CASHFREE_WEBHOOK_SECRETS", fixture.secret);
-        let (webhook, body) = (instance(&stack), fs::read(folder.join(fixture.body_file)).unwrap());
-        let headers = fixture.headers.iter();
-        let headers =
-            headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let post = Post { headers, body: body.into() };
-        match fixture.expect.as_str() {
-            "valid" => assert_accepted(&post.to(&webhook).await),
-            _ => assert_refused(&webhook, &fixture.name, &post).await,
+        stack.set("CASHFREE_WEBHOOK_SECRETS", fixture.secret.clone());
+        let webhook = instance(&stack);
+        let post = Post { headers: fixture.headers(), body: fixture.body().into() };
+        if fixture.is_valid() {
+            assert_accepted(&post.to(&webhook).await);
+        } else {
+            assert_refused(&webhook, &fixture.name, &post).await;
         }
-        let expected = usize::from(fixture.expect == "valid");
+        let expected = usize::from(fixture.is_valid());
         assert_eq!(stored(&stack).await, expected, "{}", fixture.name);
     }
 }

@@ -1,6 +1,5 @@
 //! A turn: one question and its answer.
 
-use crate::idempotency_key::IdempotencyKey;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::without_nul;
 use super::message::Part;
 use super::turn_error::InvalidTurn;
+use crate::idempotency_key::IdempotencyKey;
 use crate::ids::{ChatId, MessageId};
 use crate::models::{ModelId, ModelPricing};
 

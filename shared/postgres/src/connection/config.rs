@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shared_aws::Aws;
 use shared_core::env::{ConfigError, Env};
+use shared_core::is_this_machine;
 use tokio_postgres::config::{Host, SslMode};
 
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -112,7 +113,7 @@ impl DatabaseConfig {
         // `prefer`, the driver's default, lets an attacker in between downgrade to plain text; here it is the one or
         // the other.
         if config.get_ssl_mode() == SslMode::Prefer {
-            let here = config.get_hosts().iter().all(is_this_machine);
+            let here = config.get_hosts().iter().all(is_local);
             config.ssl_mode(if here { SslMode::Disable } else { SslMode::Require });
         }
         if let Credentials::Owner { user, password } = &self.credentials {
@@ -122,12 +123,10 @@ impl DatabaseConfig {
     }
 }
 
-fn is_this_machine(host: &Host) -> bool {
+fn is_local(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-        }
+        Host::Tcp(name) => is_this_machine(name),
     }
 }
 
