@@ -149,5 +149,5 @@ class Edge(unittest.TestCase):
         for directive in ("default-src", "script-src", "style-src"):
             self.assertEqual(plain[directive], "'self'")
         self.assertEqual(plain["frame-ancestors"], "'none'")
-        self.assertEqual(plain["connect-src"], "'self' https://${UploadsHost}")
-        self.assertEqual(plain["img-src"], "'self' data: blob: https://${UploadsHost}")
+        self.assertEqual(plain["connect-src"], "'self' ${UploadsOrigins}")
+        self.assertEqual(plain["img-src"], "'self' data: blob: ${UploadsOrigins}")

@@ -32,6 +32,10 @@ def reserved(path, function, size):
     return source(path)["Mappings"][table][size][key]
 
 
+# CloudWatch's limit for one alarm.
+METRICS_PER_ALARM = 10
+
+
 # Invoked asynchronously, so its failures are errors of the invocation, which Lambda counts.
 FAILS_BY_ITSELF = {"${Name}-sweep"}
 
@@ -125,6 +129,18 @@ class Functions(unittest.TestCase):
             watched |= failures_of(alarm)
         for logical_id, called in function_names().items():
             self.assertIn(called, watched, logical_id)
+
+    def test_throttling_of_every_function_that_serves_requests_is_an_alarm(self):
+        seen = []
+        for _, logical_id, alarm in resources("AWS::CloudWatch::Alarm"):
+            metrics = [found["MetricStat"]["Metric"] for found in alarm["Properties"].get("Metrics", []) if "MetricStat" in found]
+            self.assertLessEqual(len(metrics), METRICS_PER_ALARM, logical_id)
+            for metric in metrics:
+                [dimension] = metric["Dimensions"]
+                if (metric["Namespace"], metric["MetricName"]) == ("AWS/Lambda", "Throttles"):
+                    seen.append(dimension["Value"]["Fn::Sub"])
+        # Not those of sweep: what one run misses, the next does.
+        self.assertCountEqual(seen, set(function_names().values()) - {"${Name}-sweep"})
 
     def test_a_deploy_of_a_route_is_rolled_back_by_its_alarm(self):
         # Named, because they are in another template, which is deployed before.

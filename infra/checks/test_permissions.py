@@ -16,6 +16,9 @@ WILDCARDS = {
     # A bucket's objects: log files whose names S3 chooses, pages that CloudFront reads.
     ("s3:PutObject", "${AccessLogs.Arn}/uploads/*"),
     ("s3:GetObject", "${Pages.Arn}/*"),
+    # Users' files, under their ids. test_uploads.py says which function may do what.
+    *((f"s3:{action}", f"arn:${{AWS::Partition}}:s3:::${{Uploads}}/{folder}/*")
+      for action in ("GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion") for folder in ("quarantine", "clean")),
 }
 # The six characters at the end of a secret's ARN.
 SECRET_SUFFIX = "-??????"

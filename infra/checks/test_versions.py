@@ -12,9 +12,9 @@ API = PATHS["api"]
 FOLLOWS_FROM_NAME = {"Name", "CacheUrl", "CacheName", "CacheUserName", "DatabaseEndpoint", "AppOriginSecretName"}
 # Outputs of data.yaml of which the root puts parts into Revision: the ARNs of secrets and of the vault's keys.
 IN_REVISION = {"SessionKeys", "LoginPepper", "OriginSecret", "VaultKeys"}
-# The name of a table that is only replaced deliberately, together with a change of Revision
+# The names of a table and of a bucket that are only replaced deliberately, together with a change of Revision
 # (docs/operations.md).
-REPLACED_BY_HAND = {"Inbox"}
+REPLACED_BY_HAND = {"Inbox", "Uploads"}
 SAID_ELSEWHERE = FOLLOWS_FROM_NAME | IN_REVISION | REPLACED_BY_HAND
 DESCRIPTION_LIMIT = 256
 
@@ -158,7 +158,7 @@ class Versions(unittest.TestCase):
         longest = {parameter: of["MaxLength"] for parameter, of in root.items() if "MaxLength" in of}
         longest |= {
             "Ipv6Only": len("false"),
-            "CashfreeMode": max(map(len, root["CashfreeMode"]["AllowedValues"])),
+            **{name: max(map(len, root[name]["AllowedValues"])) for name in ("CashfreeMode", "PdfEngine")},
             "AppOrigin": max(len("https://") + longest["DomainName"], len("secret:/app-origin") + longest["Name"]),
             "Revision": int(re.search(r",(\d+)\}", root["Revision"]["AllowedPattern"])[1]) + len(" " + secrets_revision(f"{OWN},{OTHER}")),
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
+mod object_storage;
 mod payment_provider;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use fake_openrouter::FakeOpenRouter;
 use local::{DevMailbox, Product, Sweeper, Wiring};
 use local_dynamodb::{DynamoDbError, LocalDynamoDb};
+use local_s3::LocalS3Error;
 use local_stack::{Servers, Settings, StackError};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig};
@@ -24,6 +26,7 @@ use shared_core::billing::Plans;
 use shared_core::env::{ConfigError, Env};
 use shared_core::models::ModelTable;
 use shared_core::random::Entropy;
+use shared_files::Files;
 use shared_inbox::InboxConfig;
 use shared_lambda::{begin_logging, process_env, system_clock, system_entropy};
 use shared_openrouter::{OpenRouter, OpenRouterConfig};
@@ -33,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+use crate::object_storage::ObjectStorage;
 use crate::payment_provider::PaymentProvider;
 
 /// Grace period for turns in flight after Ctrl-C. Those that are not finished by then are stored as
@@ -67,6 +71,8 @@ enum LocalError {
     Stack(#[from] StackError),
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
+    #[error(transparent)]
+    S3(#[from] LocalS3Error),
     #[error(
         "{0}: another version of the product has made what lies in .local/dev. Run `make dev-reset`, which deletes it, and start again"
     )]
@@ -140,6 +146,8 @@ async fn serve(
         None => Some(LocalDynamoDb::keeping(&servers.directory().join("dynamodb.sqlite")).await?),
     };
     variables.extend(dynamodb.iter().flat_map(LocalDynamoDb::variables));
+    let storage = ObjectStorage::choose(env, &origin, servers.directory()).await?;
+    variables.extend(storage.variables());
     // The environment overrides the defaults above.
     let env = Env::new(|name| env.optional(name).or_else(|| variables.get(name).cloned()));
 
@@ -155,6 +163,7 @@ async fn serve(
         vault: Vault::new(&VaultConfig::from_env(&env)?, entropy.clone()),
         cache: Cache::new(&CacheConfig::from_env(&env)?, clock.clone())?,
         inbox: shared_inbox::Inbox::new(&InboxConfig::from_env(&env)?, &Aws::from_env(&env)?),
+        files: Files::from_env(&env, &Aws::from_env(&env)?)?,
         cashfree: Cashfree::from_env(&env, clock.clone())?,
         openrouter: OpenRouter::new(&OpenRouterConfig::from_env(&env)?)?,
         clock: clock.clone(),

@@ -34,6 +34,8 @@ pub fn openapi() -> OpenApi {
         keys::openapi(),
         orders::openapi(),
         webhook::openapi(),
+        presign::openapi(),
+        inspect::openapi(),
     ] {
         document.merge(part);
     }

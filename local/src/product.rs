@@ -8,7 +8,6 @@ use account::HealthCheck;
 use axum::Router;
 use axum::serve::ListenerExt;
 use chat_stream::ChatConfig;
-use models::Catalogue;
 use orders::Billing;
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Serverless};
@@ -18,10 +17,11 @@ use shared_core::clock::Clock;
 use shared_core::env::{ConfigError, Env};
 use shared_core::models::ModelTable;
 use shared_core::random::Entropy;
+use shared_files::Files;
 use shared_http::{AppContext, HttpConfig, Tokens};
 use shared_inbox::Inbox;
 use shared_lambda::Tasks;
-use shared_openrouter::OpenRouter;
+use shared_openrouter::{Catalogue, OpenRouter};
 use shared_postgres::{Database, Payments};
 use shared_vault::Vault;
 use tokio::net::TcpListener;
@@ -67,9 +67,13 @@ impl Product {
         let codes = Codes::from_env(cache.clone(), env)?;
         let database = Database::from_env(env, clock.clone())?;
         let payments = Payments::from_env(env, clock.clone())?;
-        let inbox = Inbox::from_env(env, &Aws::from_env(env)?)?;
+        let aws = Aws::from_env(env)?;
+        let inbox = Inbox::from_env(env, &aws)?;
+        let files = Files::from_env(env, &aws)?;
         let openrouter = OpenRouter::from_env(env)?;
-        let (table, plans, tasks) = (Arc::new(table), Arc::new(plans), Tasks::default());
+        let table = Arc::new(table);
+        let catalogue = Arc::new(Catalogue::new(openrouter.clone(), Arc::clone(&table)));
+        let (plans, tasks) = (Arc::new(plans), Tasks::default());
 
         let otp = otp::Deps {
             app: app.clone(),
@@ -84,22 +88,15 @@ impl Product {
             codes,
             database: database.clone(),
         };
+        let cache_at_aws = Serverless::from_env(env)?;
         let account = account::Deps {
             app: app.clone(),
             tokens: tokens.clone(),
             database: database.clone(),
             plans: Arc::clone(&plans),
-            health_check: HealthCheck::new(
-                database.clone(),
-                cache.clone(),
-                Serverless::from_env(env)?,
-                clock,
-            ),
+            health_check: HealthCheck::new(database.clone(), cache.clone(), cache_at_aws, clock),
         };
-        let models = models::Deps {
-            app: app.clone(),
-            catalogue: Arc::new(Catalogue::new(openrouter.clone(), Arc::clone(&table))),
-        };
+        let models = models::Deps { app: app.clone(), catalogue: Arc::clone(&catalogue) };
         let keys = keys::Deps {
             app: app.clone(),
             tokens: tokens.clone(),
@@ -124,12 +121,22 @@ impl Product {
             inbox: inbox.clone(),
             payments,
         };
+        let uploads = uploads(presign::Deps {
+            app: app.clone(),
+            tokens: tokens.clone(),
+            cache: cache.clone(),
+            database: database.clone(),
+            files: files.clone(),
+            plans: Arc::clone(&plans),
+        });
         let chat_stream = chat_stream::Deps {
             app: app.clone(),
             tokens,
             cache,
             database,
             inbox: inbox.clone(),
+            files,
+            catalogue,
             openrouter,
             table,
             plans,
@@ -137,7 +144,7 @@ impl Product {
             tasks: tasks.clone(),
             config: Arc::new(ChatConfig::from_env(env)?),
         };
-        let functions = vec![
+        let mut functions = vec![
             Mounted { app: otp::app(otp), document: otp::openapi() },
             Mounted { app: verify::app(verify), document: verify::openapi() },
             Mounted { app: account::app(account), document: account::openapi() },
@@ -147,6 +154,7 @@ impl Product {
             Mounted { app: webhook::app(webhook), document: webhook::openapi() },
             Mounted { app: chat_stream::app(chat_stream), document: chat_stream::openapi() },
         ];
+        functions.extend(uploads);
         Ok(Self { router: gateway(&app, functions, mailbox, sweeper), tasks })
     }
 
@@ -187,4 +195,14 @@ impl Product {
             never = shutdown => never,
         }
     }
+}
+
+/// The functions of uploads, on the same systems.
+fn uploads(presign: presign::Deps) -> [Mounted; 2] {
+    let presign::Deps { app, tokens, database, files, .. } = presign.clone();
+    let inspect = inspect::Deps { app, tokens, database, files };
+    [
+        Mounted { app: presign::app(presign), document: presign::openapi() },
+        Mounted { app: inspect::app(inspect), document: inspect::openapi() },
+    ]
 }

@@ -46,6 +46,8 @@ fn documents() -> Vec<(&'static str, OpenApi)> {
         ("keys", keys::openapi()),
         ("orders", orders::openapi()),
         ("webhook", webhook::openapi()),
+        ("presign", presign::openapi()),
+        ("inspect", inspect::openapi()),
         ("chat-stream", chat_stream::openapi()),
     ]
 }

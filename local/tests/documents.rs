@@ -9,6 +9,7 @@ use shared_cashfree::{CashfreeConfig, WebhookSecrets};
 use shared_core::billing::Plans;
 use shared_core::env::Env;
 use shared_core::models::ModelTable;
+use shared_files::FilesConfig;
 use shared_http::{ErrorCode, HttpConfig, SessionKeys};
 use shared_inbox::InboxConfig;
 use shared_lambda::otel::OtelConfig;
@@ -75,11 +76,19 @@ fn the_example_names_every_variable_that_is_read_and_no_other_and_works() {
     ChatConfig::from_env(&env).unwrap();
     VaultConfig::from_env(&env).unwrap();
     InboxConfig::from_env(&env).unwrap();
+    FilesConfig::from_env(&env).unwrap();
     Settings::from_env(&env).unwrap();
     let mut read = env.asked();
     read.retain(|name| !name.starts_with("AWS_"));
     // Read in `main` functions only, by the OpenTelemetry SDK, or (`REVISION`) not at all.
-    let unasked = ["REVISION", "MAIL_FROM", "PORT", "LOCAL_OPENROUTER_PORT", "LOCAL_CASHFREE_PORT"];
+    let unasked = [
+        "REVISION",
+        "MAIL_FROM",
+        "PORT",
+        "LOCAL_OPENROUTER_PORT",
+        "LOCAL_CASHFREE_PORT",
+        "LOCAL_S3_PORT",
+    ];
     read.extend(unasked.into_iter().chain(["OTEL_TRACES_SAMPLER"]).map(str::to_owned));
     assert_eq!(read, example.keys().cloned().collect());
 }

@@ -22,6 +22,7 @@ fn sweeper(stack: &TestStack) -> Sweeper {
         vault: stack.vault(),
         cache: stack.cache(),
         inbox: stack.inbox(),
+        files: stack.files(),
         cashfree: stack.cashfree_client(),
         openrouter: stack.openrouter(),
         clock,

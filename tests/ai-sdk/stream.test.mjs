@@ -17,6 +17,7 @@ const STREAMS = {
   'fake/echo:free': { finish: 'stop', text: QUESTION },
   'fake/slow': { finish: 'stop', text: /^1 2 3 .* 199 200 $/ },
   'fake/unstoppable': { finish: 'stop', text: /^1 2 3 .* 199 200 $/ },
+  'fake/blind': { finish: 'stop', text: QUESTION },
   'fake/reasoning': { finish: 'stop', text: QUESTION },
   'fake/cited': { finish: 'stop', text: QUESTION },
   'fake/usage-with-choices': { finish: 'stop', text: QUESTION },

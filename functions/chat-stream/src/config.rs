@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared_core::env::{ConfigError, Env};
+use shared_openrouter::PdfEngine;
 
 const DEFAULT_SYSTEM_PROMPT: &str = "You are a helpful assistant. Answer in the language of the question. \
 Use Markdown where it helps: code in fenced blocks, tables for comparisons.";
@@ -15,6 +16,9 @@ pub struct ChatConfig {
     /// `BODY_LIMIT_BYTES`: the maximum size of a request body, 1 MiB by default; the AI SDK's client
     /// sends the whole history along.
     pub body_limit: usize,
+    /// `PDF_ENGINE`: how `OpenRouter` reads PDFs: `cloudflare-ai` (the default, for nothing), `mistral-ocr` (2 US dollars
+    /// per thousand pages, also scanned ones) or `native` (the model itself).
+    pub pdf_engine: PdfEngine,
     /// `KEEP_ALIVE_SECONDS`: a stream without an event for this long sends a keep-alive comment, 10 s
     /// by default.
     pub keep_alive: Duration,
@@ -31,6 +35,7 @@ impl ChatConfig {
                 .optional("SYSTEM_PROMPT")
                 .unwrap_or_else(|| DEFAULT_SYSTEM_PROMPT.to_owned()),
             body_limit: env.parsed("BODY_LIMIT_BYTES", 1024 * 1024)?,
+            pdf_engine: env.parsed("PDF_ENGINE", PdfEngine::CloudflareAi)?,
             keep_alive: env.seconds("KEEP_ALIVE_SECONDS", 10)?,
             longest_turn: env.seconds("TURN_SECONDS", 280)?,
         })

@@ -15,10 +15,11 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use shared_cache::Cache;
 use shared_core::billing::Plans;
 use shared_core::models::ModelTable;
+use shared_files::Files;
 use shared_http::{AppContext, Tokens};
 use shared_inbox::Inbox;
 use shared_lambda::Tasks;
-use shared_openrouter::OpenRouter;
+use shared_openrouter::{Catalogue, OpenRouter};
 use shared_postgres::Database;
 use shared_ui_stream::MessageMetadata;
 use shared_vault::Vault;
@@ -42,6 +43,10 @@ pub struct Deps {
     pub inbox: Inbox,
     /// The model provider.
     pub openrouter: OpenRouter,
+    /// Files of questions.
+    pub files: Files,
+    /// What the offered models can read.
+    pub catalogue: Arc<Catalogue>,
     /// Which models are offered.
     pub table: Arc<ModelTable>,
     /// The plans and their limits.

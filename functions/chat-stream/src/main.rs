@@ -6,10 +6,11 @@ use std::sync::Arc;
 use chat_stream::{ChatConfig, Deps, app};
 use shared_cache::Cache;
 use shared_core::{billing::Plans, models::ModelTable};
+use shared_files::Files;
 use shared_http::{AppContext, Tokens};
 use shared_inbox::Inbox;
 use shared_lambda::{serve_streaming, start, system_clock, system_entropy};
-use shared_openrouter::OpenRouter;
+use shared_openrouter::{Catalogue, OpenRouter};
 use shared_postgres::Database;
 use shared_vault::Vault;
 
@@ -22,14 +23,17 @@ fn main() -> ExitCode {
         let env = init.with_secrets().await?;
         let openrouter = OpenRouter::from_env(&env)?;
         init.tasks().spawn(openrouter.clone().warm());
+        let (aws, table) = (init.aws()?, Arc::new(ModelTable::compiled_in()?));
         let deps = Deps {
             app: AppContext::from_env(&env)?,
             tokens: Tokens::from_env(&env)?,
             cache,
             database,
-            inbox: Inbox::from_env(&env, &init.aws()?)?,
+            inbox: Inbox::from_env(&env, &aws)?,
+            files: Files::from_env(&env, &aws)?,
+            catalogue: Arc::new(Catalogue::new(openrouter.clone(), Arc::clone(&table))),
             openrouter,
-            table: Arc::new(ModelTable::compiled_in()?),
+            table,
             plans: Arc::new(Plans::compiled_in()?),
             vault: Vault::from_env(&env, system_entropy())?,
             tasks: init.tasks().clone(),

@@ -15,7 +15,8 @@ use fake_openrouter::script::{
 };
 use runtime_api::{Chunk, Invocation, RuntimeApi};
 use testkit::{
-    Answer, CHAT, Function, QUESTION, Rie, SESSION, TestStack, event_json, metronome, question_json,
+    Answer, CHAT, Function, QUESTION, ReadyFile, Rie, SESSION, TestStack, event_json, metronome,
+    question_json,
 };
 use tokio::time::timeout;
 
@@ -107,6 +108,22 @@ async fn the_binary_answers_api_gateways_event_under_awss_emulator() {
     assert_eq!(resumed.refusal(), (404, "message_not_found".to_owned()), "another answer's id");
     let stopped = rie.post(event_json("chat-stream-stop").replace(SESSION, &cookie)).await;
     assert_eq!(stopped.status, 204);
+}
+
+#[tokio::test]
+async fn the_binary_sends_a_file_to_the_model_under_awss_emulator() {
+    /// Of `chat-stream-file.json`.
+    const UPLOAD: &str = "019ab0d6-9c10-7e63-b2a4-51d07f3c8e90";
+    let stack = TestStack::start().await;
+    let session = stack.session("ada@example.com").await;
+    let event = event_json("chat-stream-file").replace(SESSION, &stack.cookie(&session));
+    let mut rie = Rie::start(BINARY, &stack.variables()).await;
+    let unknown = rie.post(event.clone()).await;
+    assert_eq!(unknown.refusal(), (404, "upload_not_found".to_owned()));
+    let image = ReadyFile::IMAGE;
+    let id = stack.ready_upload(&session, &image).await;
+    let answer = rie.post(event.replace(UPLOAD, &id.to_string())).await;
+    assert_eq!(answer.text(), "What ship is this? [image/png, 4 bytes]");
 }
 
 #[tokio::test]

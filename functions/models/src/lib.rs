@@ -1,6 +1,5 @@
 //! `GET /api/models`: the models that are offered.
 
-mod catalogue;
 mod list;
 
 use std::sync::Arc;
@@ -8,8 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use shared_http::AppContext;
-
-pub use crate::catalogue::Catalogue;
+use shared_openrouter::Catalogue;
 
 /// Dependencies of this function.
 #[derive(Clone, Debug, FromRef)]

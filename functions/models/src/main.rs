@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use models::{Catalogue, Deps, app};
+use models::{Deps, app};
 use shared_core::models::ModelTable;
 use shared_http::AppContext;
 use shared_lambda::{serve_buffered, start};
-use shared_openrouter::OpenRouter;
+use shared_openrouter::{Catalogue, OpenRouter};
 
 fn main() -> ExitCode {
     start(async |init| {

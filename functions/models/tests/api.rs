@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use models::{Catalogue, Deps, app};
+use models::{Deps, app};
 use serde_json::json;
 use shared_core::models::ModelTable;
+use shared_openrouter::Catalogue;
 use testkit::{Client, TestStack};
 
 const TABLE: &str = r#"

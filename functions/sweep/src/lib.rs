@@ -20,6 +20,7 @@ mod order_checks;
 mod orphaned_turns;
 mod provider;
 mod report;
+mod uploads;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use shared_core::clock::Clock;
 use shared_core::error_chain;
 use shared_core::random::Entropy;
 use shared_core::store::StoreError;
+use shared_files::{Files, FilesError};
 use shared_inbox::Inbox;
 use shared_openrouter::{LookupError, OpenRouter};
 use shared_postgres::{Jobs, Payments};
@@ -53,6 +55,8 @@ pub struct Deps {
     pub cache: Cache,
     /// Turns and deliveries that could not be stored in Postgres.
     pub inbox: Inbox,
+    /// Users' files.
+    pub files: Files,
     /// The payment provider; `None` where nothing is sold.
     pub cashfree: Option<Cashfree>,
     /// Looks up the usage of turns.
@@ -83,6 +87,8 @@ enum WorkError {
     Cache(#[from] shared_cache::CacheError),
     #[error(transparent)]
     Inbox(#[from] shared_inbox::InboxError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("{}", error_chain(.0))]
     OpenRouter(#[from] LookupError),
     #[error("{}", error_chain(.0))]
@@ -116,6 +122,7 @@ pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepErro
         &missing_usage::COUNTERS,
         &key_rotation::COUNTERS,
         &order_checks::COUNTERS,
+        &uploads::COUNTERS,
         &provider::COUNTERS,
     ]);
     let mut run = Run { deps, began: deps.clock.now(), time, report };
@@ -127,6 +134,7 @@ pub async fn sweep(deps: &Deps, time: Duration) -> Result<SweepReport, SweepErro
         ("missing usage", Box::pin(missing_usage::backfill(&mut run)).await),
         ("key rotation", Box::pin(key_rotation::rotate_keys(&mut run)).await),
         ("orders", Box::pin(order_checks::check(&mut run)).await),
+        ("uploads", Box::pin(uploads::remove(&mut run)).await),
         // The next kind of work goes here.
     ];
     let Run { began, mut report, .. } = run;

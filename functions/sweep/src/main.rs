@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use shared_cache::Cache;
 use shared_cashfree::Cashfree;
+use shared_files::Files;
 use shared_inbox::Inbox;
 use shared_lambda::{serve_events, start, system_clock, system_entropy};
 use shared_openrouter::OpenRouter;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
             vault: Vault::from_env(&env, system_entropy())?,
             cache,
             inbox: Inbox::from_env(&env, &init.aws()?)?,
+            files: Files::from_env(&env, &init.aws()?)?,
             openrouter: OpenRouter::from_env(&env)?,
             clock: system_clock(),
             entropy: system_entropy(),

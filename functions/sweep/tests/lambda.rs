@@ -50,7 +50,7 @@ async fn a_scheduled_run_closes_orphaned_turns_and_reports_it() {
 
     let report: Value = serde_json::from_slice(&rie.invoke(event_json("sweep")).await).unwrap();
     assert_eq!((&report["orphanedTurnsClosed"], &report["outOfTime"]), (&1.into(), &false.into()));
-    let counts = r#""counts":"deliveriesProcessed=0 deliveriesWaiting=0 deliveriesFailed=0 turnsStored=0 inboxWaiting=0 inboxFailed=0 orphanedTurnsClosed=1 answersKept=0 orphanedTurnsStuck=0 usageBackfilled=0 keysRotated=0 keysUnreadable=0 dataKeysDeleted=0 ordersChecked=0 ordersStuck=0 ordersFulfilled=0 paymentMismatches=0 paymentsMisconfigured=0""#;
+    let counts = r#""counts":"deliveriesProcessed=0 deliveriesWaiting=0 deliveriesFailed=0 turnsStored=0 inboxWaiting=0 inboxFailed=0 orphanedTurnsClosed=1 answersKept=0 orphanedTurnsStuck=0 usageBackfilled=0 keysRotated=0 keysUnreadable=0 dataKeysDeleted=0 ordersChecked=0 ordersStuck=0 uploadsRemoved=0 uploadsNotRemoved=0 ordersFulfilled=0 paymentMismatches=0 paymentsMisconfigured=0""#;
     let metrics = [
         r#""TurnsStored":0.0"#,
         r#""InboxWaiting":0.0"#,

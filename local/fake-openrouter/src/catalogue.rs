@@ -115,6 +115,7 @@ const FAKE: Listed = Listed {
 const FAKES: &[&str] = &[
     "fake/echo",
     "fake/echo:free",
+    "fake/blind",
     "fake/slow",
     "fake/unstoppable",
     "fake/reasoning",
@@ -161,6 +162,7 @@ pub(crate) fn document() -> Value {
             prompt_price: price(FAKE.prompt_price),
             completion_price: price(FAKE.completion_price),
             reasons: id == "fake/reasoning",
+            input: input(id),
             ..FAKE
         })
     });
@@ -181,6 +183,15 @@ pub(crate) fn provider(id: &str) -> &'static str {
 /// Whether the provider goes on, and charges for it, when the client disconnects.
 pub(crate) fn goes_on(id: &str) -> bool {
     provider(id) == "Google" || id.starts_with("fake/unstoppable")
+}
+
+/// Whether the model takes images.
+pub(crate) fn reads_images(id: &str) -> bool {
+    input(id).contains(&"image")
+}
+
+fn input(id: &str) -> &'static [&'static str] {
+    if id.starts_with("fake/blind") { TEXT } else { listed(id).input }
 }
 
 /// Cost of these tokens in US dollars; more than 0 except for `:free`.

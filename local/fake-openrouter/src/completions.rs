@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
 use crate::account::Key;
+use crate::catalogue;
 use crate::connection::Scissors;
 use crate::errors::{self, ApiError};
 use crate::frames::Act;
@@ -50,6 +51,9 @@ pub(crate) async fn complete(
         .script(model)
         .or_else(|| models::script(model, &prompt))
         .ok_or_else(|| not_a_model(model))?;
+    if prompt.has_images && !catalogue::reads_images(model) {
+        return Err(ApiError::plain(404, "No endpoints found that support image input"));
+    }
     let open = || Generation::open(Arc::clone(&memory), key.text(), model, prompt.tokens);
     match script {
         Script::Status(status) => Ok(errors::scripted(&status, model)),

@@ -5,7 +5,8 @@
 //!
 //! | model | what it answers |
 //! | --- | --- |
-//! | `fake/echo` | the last user message, one delta a word |
+//! | `fake/echo` | the last user message, one delta a word; of its files, their types and sizes |
+//! | `fake/blind` | like `fake/echo`, but takes text only: with an image it is refused with 404 |
 //! | `fake/slow` | `1 ` to `200 `, 25 ms apart |
 //! | `fake/reasoning` | reasoning, then the echo |
 //! | `fake/cited` | the echo, then two `url_citation` annotations |

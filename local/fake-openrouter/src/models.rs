@@ -27,7 +27,7 @@ pub(crate) fn script(id: &str, prompt: &Prompt) -> Option<Script> {
     }
     let name = id.strip_prefix("fake/")?;
     let script: Script = match name.strip_suffix(":free").unwrap_or(name) {
-        "echo" => echo().into(),
+        "echo" | "blind" => echo().into(),
         "slow" | "unstoppable" => answer.counting().into(),
         "reasoning" => answer.reasoned().into(),
         "cited" => answer.cited().into(),

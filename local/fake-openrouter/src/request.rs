@@ -50,8 +50,10 @@ impl RecordedRequest {
 /// The request as a model reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Prompt {
-    /// The text of the last user message.
+    /// The text of the last user message, and what it has of files.
     pub(crate) question: String,
+    /// Whether any message has an image.
+    pub(crate) has_images: bool,
     /// Number of tokens, one a word: simple enough for a test to count.
     pub(crate) tokens: u32,
 }
@@ -62,7 +64,11 @@ impl Prompt {
         let messages = body["messages"].as_array().filter(|messages| !messages.is_empty())?;
         let asked = messages.iter().rfind(|message| message["role"] == "user");
         Some(Self {
-            question: asked.map(|message| text(&message["content"])).unwrap_or_default(),
+            question: asked.map(|message| seen(&message["content"])).unwrap_or_default(),
+            has_images: messages.iter().any(|message| {
+                let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+                parts.iter().any(|part| part["type"] == "image_url")
+            }),
             tokens: messages.iter().map(|message| words(&text(&message["content"]))).sum(),
         })
     }
@@ -74,6 +80,20 @@ fn text(content: &Value) -> String {
     }
     let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
     parts.iter().filter_map(|part| part["text"].as_str()).collect()
+}
+
+/// A message's text, and a word for each of its files: its type and size.
+fn seen(content: &Value) -> String {
+    let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    let file = |part: &Value| {
+        let url =
+            part["image_url"]["url"].as_str().or_else(|| part["file"]["file_data"].as_str())?;
+        let (media_type, base64) = url.strip_prefix("data:")?.split_once(";base64,")?;
+        let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+        Some(format!("[{media_type}, {} bytes]", base64.len() / 4 * 3 - padding))
+    };
+    let words = [text(content)].into_iter().filter(|text| !text.is_empty());
+    words.chain(parts.iter().filter_map(file)).collect::<Vec<_>>().join(" ")
 }
 
 /// Counts the words of a text, saturating at `u32::MAX`.

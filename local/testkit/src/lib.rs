@@ -28,6 +28,7 @@ mod stack;
 mod sweeping;
 mod template;
 mod turn;
+mod uploads;
 mod webhook_fixtures;
 mod webhooks;
 
@@ -45,5 +46,6 @@ pub use repository::{repository, repository_file};
 pub use stack::{ORIGIN, TestStack};
 pub use template::{Deployed, deployed_variables, example_variables};
 pub use turn::{answer_of, message_id, new_turn, next_turn};
+pub use uploads::{ReadyFile, declaration, put_file, put_request, send_http};
 pub use webhook_fixtures::WebhookFixture;
 pub use webhooks::{WEBHOOK, delivery_event, signed_event};

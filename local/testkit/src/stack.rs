@@ -7,6 +7,7 @@ use std::time::Duration;
 use fake_cashfree::{FakeCashfree, Options, Sending};
 use fake_openrouter::FakeOpenRouter;
 use local_dynamodb::LocalDynamoDb;
+use local_s3::LocalS3;
 use local_stack::{TestCache, TestDatabase};
 use shared_aws::Aws;
 use shared_cache::{Cache, CacheConfig, Codes, Pepper, Serverless};
@@ -19,10 +20,11 @@ use shared_core::identity::{ABSOLUTE_LIFETIME, Email, Session};
 use shared_core::ids::{SessionId, UserId};
 use shared_core::models::ModelTable;
 use shared_core::random::Entropy;
+use shared_files::Files;
 use shared_http::{AppContext, HttpConfig, SessionKeys, Tokens};
 use shared_inbox::{Inbox, InboxConfig};
 use shared_lambda::system_entropy;
-use shared_openrouter::{OpenRouter, OpenRouterConfig};
+use shared_openrouter::{Catalogue, OpenRouter, OpenRouterConfig};
 use shared_postgres::{Database, DatabaseConfig, NewSession, Payments};
 use shared_turns::{TURNS, finished_turn, inbox_item};
 use shared_vault::{Vault, VaultConfig};
@@ -46,6 +48,8 @@ pub struct TestStack {
     pub cashfree: FakeCashfree,
     /// The DynamoDB of the inbox, to stop and start.
     pub dynamodb: LocalDynamoDb,
+    /// The S3 of uploads, to stop and start.
+    pub s3: LocalS3,
     variables: HashMap<&'static str, String>,
     database: TestDatabase,
     _cache: TestCache,
@@ -59,6 +63,7 @@ impl TestStack {
         let cashfree = fake_cashfree(&clock).await;
         let provider = FakeOpenRouter::start().await.expect("a free port for the fake provider");
         let dynamodb = LocalDynamoDb::start().await.expect("a free port for DynamoDB");
+        let s3 = LocalS3::start(&[ORIGIN]).await.expect("a free port for S3");
         let vault_keys = repository().join("local/testkit/vault-keys");
         let mut variables = HashMap::from([
             ("APP_ORIGIN", ORIGIN.to_owned()),
@@ -78,7 +83,8 @@ impl TestStack {
             ("VAULT_KEYS", format!("file:{}", vault_keys.display())),
         ]);
         variables.extend(dynamodb.variables());
-        Self { clock, provider, cashfree, dynamodb, variables, database, _cache: cache }
+        variables.extend(s3.variables());
+        Self { clock, provider, cashfree, dynamodb, s3, variables, database, _cache: cache }
     }
 
     /// Sets a variable for components that are built from [`TestStack::env`] afterwards.
@@ -141,6 +147,11 @@ impl TestStack {
         Cashfree::from_env(&self.env(), self.clock.clock()).unwrap()
     }
 
+    /// What the provider's models can do.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::new(Catalogue::new(self.openrouter(), self.table()))
+    }
+
     /// The provider's client.
     pub fn openrouter(&self) -> OpenRouter {
         OpenRouter::new(&OpenRouterConfig::from_env(&self.env()).unwrap()).unwrap()
@@ -149,6 +160,12 @@ impl TestStack {
     /// A vault whose cache of data keys is empty.
     pub fn vault(&self) -> Vault {
         Vault::new(&VaultConfig::from_env(&self.env()).unwrap(), system_entropy())
+    }
+
+    /// Files in S3, with a client of its own.
+    pub fn files(&self) -> Files {
+        let env = self.env();
+        Files::from_env(&env, &Aws::from_env(&env).unwrap()).unwrap()
     }
 
     /// Puts a finished turn into the inbox.

@@ -19,6 +19,7 @@ impl TestStack {
             vault: self.vault(),
             cache: self.cache(),
             inbox: self.inbox(),
+            files: self.files(),
             openrouter: self.openrouter(),
             clock,
             entropy: system_entropy(),

@@ -15,6 +15,7 @@ pub fn new_turn(chat: &str, placement: Placement, answer: &str) -> NewTurn {
         chat: ChatId::parse(chat).unwrap(),
         placement,
         question: Question::parse([format!("question of {answer}").as_str()], 1000).unwrap(),
+        files: Vec::new(),
         answer: message_id(answer),
         model: ModelId::parse("fake/echo").unwrap(),
         pricing: ModelPricing { tier: Tier::Free, credits: 1 },

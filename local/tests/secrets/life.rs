@@ -80,6 +80,7 @@ impl Life {
             vault,
             cache: stack.cache(),
             inbox: stack.inbox(),
+            files: stack.files(),
             cashfree: stack.cashfree_client(),
             openrouter: stack.openrouter(),
             clock: clock.clone(),

@@ -36,7 +36,7 @@ struct Account {
     credentials: Credentials,
     dual_stack: bool,
     endpoint: Option<String>,
-    dynamodb: DynamoDbEndpoint,
+    services: ServiceEndpoints,
     sdk: OnceLock<SdkConfig>,
 }
 
@@ -46,8 +46,8 @@ impl Aws {
     /// as the function instance lives.
     ///
     /// `AWS_USE_DUALSTACK_ENDPOINT` (`true`) selects the dual-stack endpoints, which IPv6 can reach, and
-    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's. `AWS_ENDPOINT_URL_DYNAMODB`
-    /// overrides it for that service: on a developer's machine there is no other.
+    /// `AWS_ENDPOINT_URL` another one for all services, such as a test's. `AWS_ENDPOINT_URL_DYNAMODB` and
+    /// `AWS_ENDPOINT_URL_S3` override it for these: on a developer's machine there are no others.
     pub fn from_env(env: &Env<'_>) -> Result<Self, ConfigError> {
         let region = Region::new(env.required("AWS_REGION")?);
         let credentials = Credentials::new(
@@ -59,9 +59,12 @@ impl Aws {
         );
         let dual_stack = env.parsed("AWS_USE_DUALSTACK_ENDPOINT", false)?;
         let endpoint = env.optional("AWS_ENDPOINT_URL");
-        let dynamodb = DynamoDbEndpoint(env.optional("AWS_ENDPOINT_URL_DYNAMODB"));
+        let services = ServiceEndpoints {
+            dynamodb: env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            s3: env.optional("AWS_ENDPOINT_URL_S3"),
+        };
         let sdk = OnceLock::new();
-        Ok(Self(Arc::new(Account { region, credentials, dual_stack, endpoint, dynamodb, sdk })))
+        Ok(Self(Arc::new(Account { region, credentials, dual_stack, endpoint, services, sdk })))
     }
 
     /// The region's name, such as `ap-south-1`.
@@ -72,6 +75,11 @@ impl Aws {
     /// The configuration for SDK clients. The first call creates the HTTP client; none makes a request.
     pub fn sdk_config(&self) -> &SdkConfig {
         self.0.sdk.get_or_init(|| self.0.sdk_config())
+    }
+
+    /// Whether S3 is not AWS's own: others know their buckets by the path, not by the host's name.
+    pub fn has_other_s3(&self) -> bool {
+        self.0.endpoint.is_some() || self.0.services.s3.is_some()
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {
@@ -95,7 +103,7 @@ impl Account {
             .timeout_config(timeouts)
             .retry_config(retries)
             .use_dual_stack(self.dual_stack)
-            .service_config(self.dynamodb.clone());
+            .service_config(self.services.clone());
         sdk.set_endpoint_url(self.endpoint.clone());
         sdk.build()
     }
@@ -104,12 +112,18 @@ impl Account {
 /// Resolves the service-specific `AWS_ENDPOINT_URL` for SDK clients. The SDK's own resolver brings the
 /// default chain along.
 #[derive(Debug, Clone)]
-struct DynamoDbEndpoint(Option<String>);
+struct ServiceEndpoints {
+    dynamodb: Option<String>,
+    s3: Option<String>,
+}
 
-impl LoadServiceConfig for DynamoDbEndpoint {
+impl LoadServiceConfig for ServiceEndpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let asked = key.service_id() == "DynamoDB" && key.env() == "AWS_ENDPOINT_URL";
-        self.0.clone().filter(|_| asked)
+        match (key.env(), key.service_id()) {
+            ("AWS_ENDPOINT_URL", "DynamoDB") => self.dynamodb.clone(),
+            ("AWS_ENDPOINT_URL", "S3") => self.s3.clone(),
+            _ => None,
+        }
     }
 }
 
@@ -172,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn dynamodb_may_have_its_own_endpoint() {
+    fn dynamodb_and_s3_may_have_their_own_endpoints() {
         let endpoint = |variables: &[(&str, &str)], service: &str| {
             let aws = aws(&[&REQUIRED, variables].concat()).unwrap();
             let key = ServiceConfigKey::builder().env("AWS_ENDPOINT_URL").profile("endpoint_url");
@@ -182,8 +196,10 @@ mod tests {
         let variables = [
             ("AWS_ENDPOINT_URL", "http://localhost:1"),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost:2"),
+            ("AWS_ENDPOINT_URL_S3", "http://localhost:3"),
         ];
         assert_eq!(endpoint(&variables, "DynamoDB").as_deref(), Some("http://localhost:2"));
+        assert_eq!(endpoint(&variables, "S3").as_deref(), Some("http://localhost:3"));
         assert_eq!(endpoint(&variables, "KMS"), None);
         assert_eq!(endpoint(&variables[..1], "DynamoDB"), None);
     }

@@ -74,6 +74,18 @@ impl AwsError {
             | What::NeverSent => None,
         }
     }
+
+    /// The HTTP status of the service's refusal.
+    pub fn status(&self) -> Option<u16> {
+        match &self.what {
+            What::Refused { status, .. } => Some(*status),
+            What::Unreadable { .. }
+            | What::Incomplete
+            | What::TimedOut
+            | What::Unreachable(_)
+            | What::NeverSent => None,
+        }
+    }
 }
 
 impl fmt::Display for What {

@@ -70,6 +70,11 @@ impl Permit {
         }
     }
 
+    /// The status of one of the limits after this request.
+    pub fn status_of(&self, limit: Limit) -> Option<LimitStatus> {
+        self.statuses.iter().find(|status| status.limit == limit).copied()
+    }
+
     /// The status of each limit after this request, in the order in which they were passed.
     pub fn statuses(&self) -> &[LimitStatus] {
         &self.statuses

@@ -19,6 +19,7 @@ pub mod page;
 pub mod random;
 pub mod store;
 mod this_machine;
+pub mod uploads;
 
 pub use error_chain::error_chain;
 pub use this_machine::is_this_machine;

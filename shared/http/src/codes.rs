@@ -103,7 +103,7 @@ error_codes! {
 
     /// An id is 8 to 64 letters, digits, `-` or `_`.
     InvalidId = 422 "invalid_id",
-    /// There is no question in the request, it is empty, or it holds parts other than text.
+    /// There is no question in the request, it is empty, or it holds a part that is neither text nor an uploaded file.
     InvalidMessage = 422 "invalid_message",
     /// The question's text is longer than allowed. `details`: `limitBytes` says how long it may be; where that is the plan's limit, `upgrade` is as for `credits_exhausted`.
     MessageTooLong = 413 "message_too_long",
@@ -143,6 +143,31 @@ error_codes! {
     KeyCapReached = 402 "key_cap_reached",
     /// The list of models cannot be fetched right now.
     ModelsUnavailable = 503 "models_unavailable",
+
+    /// A field of the file's declaration is invalid; the message names it.
+    InvalidUpload = 422 "invalid_upload",
+    /// Files of this type cannot be used. `details.allowed` lists the media types that can.
+    TypeNotAllowed = 422 "type_not_allowed",
+    /// The file is larger than allowed. `details`: `limitMib`; `upgrade`, a plan that allows it, as for `credits_exhausted`.
+    FileTooLarge = 413 "file_too_large",
+    /// The user's files leave no room for this one; delete some, or upgrade. `details`: `usedBytes`; `limitBytes`; `upgrade`, as for `credits_exhausted`.
+    StorageFull = 403 "storage_full",
+    /// Too many uploads; `retry-after` says when to go on.
+    TooManyUploads = 429 "too_many_uploads",
+    /// Files cannot be reached right now; `retry-after` says when to try again.
+    UploadsUnavailable = 503 "uploads_unavailable",
+    /// There is no such file of yours: it was deleted, or not completed within an hour, or is another user's.
+    UploadNotFound = 404 "upload_not_found",
+    /// The file was not sent yet, or not completed: `PUT` it to its URL, then `POST /api/uploads/{id}/complete`.
+    UploadMissing = 409 "upload_missing",
+    /// The file's content is not of the type, the size or the hash that was declared. It is deleted.
+    FileNotAsDeclared = 422 "file_not_as_declared",
+    /// The file cannot be used, and is deleted. `details.because`: `damaged`, `encrypted`, `too_many_pixels`, `animated`, `too_many_pages` or `too_complex`.
+    FileUnreadable = 422 "file_unreadable",
+    /// The message's files are too large to be sent to a model together. `details.limitMib`; send fewer.
+    FilesTooLarge = 413 "files_too_large",
+    /// The model cannot read this kind of file. `details`: `model`; `kind`, such as `image`; `models`, up to five of the plan that can.
+    ModelCannotRead = 422 "model_cannot_read",
 
     /// The key cannot call models: it does not begin with `sk-or-`, manages other keys, or has expired. The message says which.
     InvalidKey = 422 "invalid_key",

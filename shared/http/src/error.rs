@@ -79,7 +79,7 @@ impl ApiError {
         serde_json::to_string(&ErrorBody { error: detail }).unwrap_or_default()
     }
 
-    fn with_details(mut self, details: Value) -> Self {
+    pub(crate) fn with_details(mut self, details: Value) -> Self {
         self.details = Some(details);
         self
     }
@@ -194,7 +194,9 @@ impl From<InvalidTurn> for ApiError {
             InvalidTurn::NoMessage
             | InvalidTurn::NotAQuestion
             | InvalidTurn::EmptyQuestion
-            | InvalidTurn::UnsupportedPart { .. } => Self::new(ErrorCode::InvalidMessage, &error),
+            | InvalidTurn::UnsupportedPart { .. }
+            | InvalidTurn::ForeignFile
+            | InvalidTurn::TooManyFiles { .. } => Self::new(ErrorCode::InvalidMessage, &error),
             InvalidTurn::QuestionTooLong { limit } => Self::new(ErrorCode::MessageTooLong, &error)
                 .with_details(json!({ "limitBytes": limit })),
             InvalidTurn::UnknownModel { .. } => Self::new(ErrorCode::ModelUnknown, &error),
@@ -220,6 +222,13 @@ impl From<SendError> for ApiError {
             SendError::MessageExists => Self::new(ErrorCode::MessageExists, message),
             SendError::Running { answer } => Self::new(ErrorCode::TurnRunning, message)
                 .with_details(json!({ "messageId": answer })),
+            SendError::Upload(error) => error.into(),
+            SendError::FilesTooLarge { limit } => Self::new(ErrorCode::FilesTooLarge, message)
+                .with_details(json!({ "limitMib": limit >> 20 })),
+            SendError::ModelCannotRead { model, models } => {
+                Self::new(ErrorCode::ModelCannotRead, message)
+                    .with_details(json!({ "model": model, "kind": "image", "models": models }))
+            }
             SendError::KeyReused => Self::new(ErrorCode::IdempotencyKeyReused, message),
             SendError::Limited(reached) => Self::limited(ErrorCode::TooManyTurns, reached),
             SendError::Denied(denied) => Self::from(&denied),
@@ -270,13 +279,14 @@ impl From<AnswerError> for ApiError {
     }
 }
 
+/// An upgrade, in `details`.
+pub(crate) fn upgrade_json(upgrade: Option<&Upgrade>) -> Option<Value> {
+    upgrade.map(|to| json!({ "plan": to.plan, "name": to.name, "at": UPGRADE_PATH }))
+}
+
 impl From<&TurnDenied> for ApiError {
     fn from(denied: &TurnDenied) -> Self {
-        let upgrade = |upgrade: &Option<Upgrade>| {
-            upgrade
-                .as_ref()
-                .map(|to| json!({ "plan": to.plan, "name": to.name, "at": UPGRADE_PATH }))
-        };
+        let upgrade = |upgrade: &Option<Upgrade>| upgrade_json(upgrade.as_ref());
         let (code, details) = match denied {
             TurnDenied::CreditsExhausted { needed, allowances, upgrade: to } => (
                 ErrorCode::CreditsExhausted,
@@ -324,6 +334,7 @@ impl From<ModelError> for ApiError {
             ModelError::RateLimited { retry_after } => {
                 Self::new(ErrorCode::ModelBusy, &failure).retry_after(*retry_after)
             }
+            ModelError::CannotReadImages => Self::new(ErrorCode::ModelCannotRead, &failure),
             ModelError::UnknownModel => Self::new(ErrorCode::ModelUnknown, &failure),
             ModelError::Unavailable { retry_after } => {
                 Self::new(ErrorCode::ModelUnavailable, &failure).retry_after(*retry_after)

@@ -23,6 +23,8 @@ mod plan_limits;
 mod rate_limit_headers;
 mod routes;
 mod token;
+mod upload;
+mod upload_error;
 mod user;
 
 pub use client_ip::ClientIp;
@@ -41,6 +43,7 @@ pub use plan_limits::PlanLimits;
 pub use rate_limit_headers::RateLimitHeaders;
 pub use routes::route;
 pub use token::{SessionKeys, Tokens};
+pub use upload::{UploadAnswer, UploadBody};
 pub use user::UserBody;
 
 /// For [`routes!`].

@@ -16,6 +16,8 @@ pub struct PlanLimits {
     chat_turns: u32,
     /// Maximum size of a file, in MiB.
     upload_mib: u32,
+    /// The most that one user's files may take, in MiB.
+    stored_mib: u32,
     /// Turns in any minute.
     turns_per_minute: u32,
     /// Files in any hour.
@@ -31,6 +33,7 @@ impl From<&Plan> for PlanLimits {
             message_bytes: plan.message_bytes.get(),
             chat_turns: plan.chat_turns.get(),
             upload_mib: plan.upload_mib.get(),
+            stored_mib: plan.stored_mib.get(),
             turns_per_minute: plan.turns_per_minute.get(),
             uploads_per_hour: plan.uploads_per_hour.get(),
             key_changes_per_day: plan.key_changes_per_day.get(),

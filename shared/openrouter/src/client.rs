@@ -21,7 +21,7 @@ use crate::error::{ErrorResponse, KeyOwner, ProviderError};
 use crate::generation::{LOOK_UP_WITHIN, LookupError, read_generation};
 use crate::key::{CHECK_WITHIN, read_check};
 use crate::models::{ListError, read_list};
-use crate::{ModelStream, OpenRouterConfig};
+use crate::{ModelStream, OpenRouterConfig, PdfEngine};
 
 /// How long an unused connection is kept; providers' load balancers drop them after a minute or so.
 const KEEP_IDLE: Duration = Duration::from_secs(50);
@@ -55,6 +55,9 @@ pub struct CompletionRequest<'a> {
     /// the account's [traces](https://openrouter.ai/docs/guides/features/broadcast).
     #[serde(serialize_with = "as_trace")]
     pub trace: TraceId,
+    /// Who reads the PDFs of the prompt. Always pinned: the provider's default is one that costs.
+    #[serde(skip)]
+    pub pdf_engine: Option<PdfEngine>,
     /// The user's own key (BYOK); without one, the platform's key pays.
     #[serde(skip)]
     pub key: Option<&'a ProviderKey>,
@@ -84,7 +87,28 @@ fn as_trace<S: Serializer>(trace: &TraceId, serializer: S) -> Result<S::Ok, S::E
 struct RequestBody<'a> {
     #[serde(flatten)]
     completion: &'a CompletionRequest<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins: Option<[FileParser; 1]>,
     stream: bool,
+}
+
+/// The plugin that reads PDFs.
+#[derive(Serialize)]
+struct FileParser {
+    id: &'static str,
+    pdf: PdfOptions,
+}
+
+#[derive(Serialize)]
+struct PdfOptions {
+    engine: PdfEngine,
+}
+
+impl<'a> RequestBody<'a> {
+    fn new(completion: &'a CompletionRequest<'a>) -> Self {
+        let parser = |engine| [FileParser { id: "file-parser", pdf: PdfOptions { engine } }];
+        Self { completion, plugins: completion.pdf_engine.map(parser), stream: true }
+    }
 }
 
 impl OpenRouter {
@@ -159,7 +183,7 @@ impl OpenRouter {
         completion: &CompletionRequest<'_>,
     ) -> Result<ModelStream, ModelError> {
         let url = format!("{}/chat/completions", self.base_url);
-        let mut request = self.http.post(url).json(&RequestBody { completion, stream: true });
+        let mut request = self.http.post(url).json(&RequestBody::new(completion));
         if let Some(key) = completion.key {
             // Replaces the platform's key: a request's header overrides the client's default.
             request = request.bearer_auth(key.expose());

@@ -1,8 +1,10 @@
 //! Configuration: `OpenRouter`'s URL, the platform's key and timeouts.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Serialize;
 use shared_core::env::{ConfigError, Env};
 
 /// Configuration of [`OpenRouter`](crate::OpenRouter).
@@ -16,6 +18,31 @@ pub struct OpenRouterConfig {
     pub app_origin: Option<String>,
     /// `MODEL_IDLE_TIMEOUT_SECONDS`: idle timeout of a model's stream, 60 s by default.
     pub idle_timeout: Duration,
+}
+
+/// Who turns a PDF into text, or pictures, for the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PdfEngine {
+    /// Its text, for nothing.
+    CloudflareAi,
+    /// Its text, scanned pages included, for 2 US dollars per thousand pages.
+    MistralOcr,
+    /// The model itself, if it can, at its own price.
+    Native,
+}
+
+impl FromStr for PdfEngine {
+    type Err = &'static str;
+
+    fn from_str(raw: &str) -> Result<Self, Self::Err> {
+        match raw {
+            "cloudflare-ai" => Ok(Self::CloudflareAi),
+            "mistral-ocr" => Ok(Self::MistralOcr),
+            "native" => Ok(Self::Native),
+            _ => Err("cloudflare-ai, mistral-ocr or native"),
+        }
+    }
 }
 
 impl OpenRouterConfig {

@@ -87,6 +87,14 @@ impl ErrorObject {
         self.message.as_deref().is_some_and(|message| message.ends_with("is not a valid model ID"))
     }
 
+    /// The model exists, but no endpoint of it takes images: 404, too, and only the message tells the reason. Not documented;
+    /// clients report it, such as in [openclaw #99079](https://github.com/openclaw/openclaw/pull/99079).
+    fn says_no_images(&self) -> bool {
+        self.message
+            .as_deref()
+            .is_some_and(|message| message.starts_with("No endpoints found that support image"))
+    }
+
     /// A key that has reached its own limit is refused with 403; only the message tells the reason.
     fn says_key_limit(&self) -> bool {
         self.message.as_deref().is_some_and(|message| message.starts_with("Key limit exceeded"))
@@ -164,6 +172,9 @@ impl<'a> ProviderError<'a> {
         let error = self.error;
         if error.is_some_and(ErrorObject::says_too_long) {
             return ModelError::TooLarge;
+        }
+        if error.is_some_and(ErrorObject::says_no_images) {
+            return ModelError::CannotReadImages;
         }
         if error.is_some_and(ErrorObject::says_unknown_model) {
             return ModelError::UnknownModel;
@@ -306,6 +317,21 @@ mod tests {
         for metadata in [Value::Null, json!({ "error_type": "authentication" })] {
             let said = meanings(&error(401, "User not found.", metadata));
             assert_eq!(said, [ModelError::Broken, ModelError::Broken]);
+        }
+    }
+
+    #[test]
+    fn a_model_that_cannot_see_is_distinguished_from_an_unknown_one() {
+        for message in
+            ["No endpoints found that support image input", "No endpoints found for x/y."]
+        {
+            let [platform, user] = meanings(&error(404, message, Value::Null));
+            let expected = if message.ends_with("input") {
+                ModelError::CannotReadImages
+            } else {
+                ModelError::UnknownModel
+            };
+            assert_eq!([&platform, &user], [&expected, &expected]);
         }
     }
 

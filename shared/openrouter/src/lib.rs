@@ -9,6 +9,7 @@
 //! answer that was not read to its end (backfill).
 
 mod api_response;
+mod catalogue;
 mod chunk;
 mod client;
 mod config;
@@ -19,8 +20,9 @@ mod models;
 mod sse;
 mod stream;
 
+pub use catalogue::Catalogue;
 pub use client::{CompletionRequest, OpenRouter};
-pub use config::OpenRouterConfig;
+pub use config::{OpenRouterConfig, PdfEngine};
 pub use generation::LookupError;
 pub use models::ListError;
 pub use sse::SseParser;

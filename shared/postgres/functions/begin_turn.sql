@@ -10,18 +10,20 @@
 --                                edit     in place of `question`, which is displaced to the id `displaced_id`
 --                                regenerate  below the stored `question`, which is read and not stored again
 --   question, parts              the question's id and its parts
+--   files                        the uploads that the question has, or nothing (`attach_files`)
+--   uploads_expired_before       with files: a pending upload from before this has expired
 --   context_size                 how many earlier messages to return
 --   price, plan_rules            for `pay_for_turn`
 --   idempotency_key              the client's name for the attempt, or nothing
 --   orphaned_before              a streaming answer older than this is orphaned and blocks nothing
 --
--- Rows, by `kind`: one `payment` with the decision; then those of `turn_context` (for regenerate, the question itself comes
--- first).
+-- Rows, by `kind`: one `payment` with the decision; of a new question with files, one `question` with its parts as they are
+-- stored; then those of `turn_context` (for regenerate, the question itself comes first).
 --
 -- Errors: US001 the session has ended; US002 no such chat; US003 no such question; US004 payment denied; US005 another
 -- turn of the chat is running, whose answer is the error's detail; US006 duplicate: the attempt was made before, by its
--- idempotency key or because its question is stored. US005 and US006 come before anything that could be denied, so that
--- a retry of a turn that spent the last credit gets the turn and not a denial.
+-- idempotency key or because its question is stored; and those of `attach_files`. US005 and US006 come before anything that
+-- could be denied, so that a retry of a turn that spent the last credit gets the turn and not a denial.
 --
 -- Does not wait for the disk: see docs/decisions/0003 for the reason and for what a crash may lose.
 create or replace function begin_turn(
@@ -90,11 +92,20 @@ begin
     above := case placement when 'edit' then own.parent_id else question end;
   end if;
 
+  if turn ? 'files' and placement <> 'regenerate' then
+    turn := jsonb_set(turn, '{parts}', attach_files(of_user, turn));
+  end if;
   paid := pay_for_turn(of_user, at, turn, own, above, turns_held);
   kind := 'payment';
   body := paid.decision;
   encrypted_key := paid.encrypted_key;
   return next;
+  if turn ? 'files' and placement <> 'regenerate' then
+    kind := 'question';
+    body := turn -> 'parts';
+    encrypted_key := null;
+    return next;
+  end if;
   return query
     select c.kind, c.body, null::bytea[] from turn_context(of_user, in_chat, above, (turn ->> 'context_size')::integer) c;
 end

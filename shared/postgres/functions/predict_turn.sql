@@ -45,6 +45,14 @@ begin
     return;
   end if;
 
+  if turn ? 'files' and placement <> 'regenerate' then
+    begin
+      turn := jsonb_set(turn, '{parts}', attach_files(of_user, turn));
+    exception
+      when sqlstate 'US009' or sqlstate 'US010' then return;
+    end;
+  end if;
+
   if own.policy is distinct from 'always' then
     select a.plan, a.balance - price as remaining into allowance
       from current_allowances(of_user, at, (rules #> '{free,credits}')::integer) a
@@ -65,6 +73,12 @@ begin
   end if;
   kind := 'payment';
   return next;
+  if turn ? 'files' and placement <> 'regenerate' then
+    kind := 'question';
+    body := turn -> 'parts';
+    encrypted_key := null;
+    return next;
+  end if;
   above := case placement when 'append' then own.head_id when 'edit' then own.parent_id else question end;
   return query
     select c.kind, c.body, null::bytea[] from turn_context(of_user, in_chat, above, (turn ->> 'context_size')::integer) c;

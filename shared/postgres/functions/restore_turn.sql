@@ -2,8 +2,8 @@
 -- (docs/decisions/0003). The turn is free, because its reservation is lost too. Returns what `finish_turn` returns;
 -- `unknown` if its user is deleted.
 --
--- `turn` is an object: chat, title, answer, model, placement, question, displaced_id, parts, as in `begin_turn`, and
--- began_at. `turn_end` is as in `finish_turn`.
+-- `turn` is an object: chat, title, answer, model, placement, question, displaced_id, parts (those of its files
+-- included), files, as in `begin_turn`, and began_at. `turn_end` is as in `finish_turn`.
 --
 -- Its row in `turns` is a withdrawn one, which no limit counts. It makes this happen once: a concurrent call waits for
 -- it and then does nothing; and it stays when the chat is deleted.
@@ -70,6 +70,9 @@ begin
     end if;
     insert into messages (user_id, id, chat_id, parent_id, role, status, parts, created_at)
     values (of_user, question, t.chat, asked.parent_id, 'user', 'complete', t.parts, t.began_at);
+  end if;
+  if turn ? 'files' then
+    perform link_files(of_user, question, turn -> 'files');
   end if;
   insert into messages (user_id, id, chat_id, parent_id, role, status, parts, model, created_at)
   values (of_user, t.answer, t.chat, question, 'assistant', 'streaming', '[]', t.model, t.began_at);

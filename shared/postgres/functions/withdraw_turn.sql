@@ -8,8 +8,9 @@ create or replace function withdraw_turn(of_user uuid, at timestamptz, code text
   language plpgsql
 as $$
 declare
-  t      record;
-  added  text[];
+  t         record;
+  added     text[];
+  attached  jsonb;
 begin
   perform set_config('app.user_id', of_user::text, true);
   select * into t
@@ -32,6 +33,9 @@ begin
                                limit 1)
                    end
    where c.user_id = of_user and c.id = t.chat;
+  select jsonb_agg(f.upload_id) into attached
+    from message_files f
+   where f.user_id = of_user and f.message_id = t.question;
   delete from messages m
    where m.user_id = of_user
      and m.id = any (added)
@@ -61,6 +65,13 @@ begin
    where c.user_id = of_user
      and c.id = t.chat
      and not exists (select from messages m where m.user_id = of_user and m.chat_id = t.chat);
+  -- Files of a question that was never asked wait to be sent, as before.
+  update uploads u
+     set removal_at = null
+   where u.user_id = of_user
+     and u.state = 'ready'
+     and u.removal_at is not null
+     and attached ? u.id::text;
   perform end_turn(of_user, t.answer, at, 'withdrawn', null, null);
 end
 $$;

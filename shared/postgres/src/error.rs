@@ -17,6 +17,9 @@ const MESSAGE_NOT_FOUND: &str = "US003";
 const PAYMENT_DENIED: &str = "US004";
 const TURN_RUNNING: &str = "US005";
 const DUPLICATE_TURN: &str = "US006";
+/// Raised by `attach_files`.
+const UPLOAD_NOT_FOUND: &str = "US009";
+const UPLOAD_MISSING: &str = "US010";
 
 /// A transaction failed; nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +100,12 @@ pub enum BeginTurnError {
     /// Duplicate request: the question is stored in this chat, or the idempotency key is used.
     #[error("the turn has begun before")]
     Duplicate,
+    /// The user has no such upload as the question names.
+    #[error("a file of the question does not exist")]
+    UploadNotFound,
+    /// An upload of the question is not ready.
+    #[error("a file of the question is not there yet")]
+    UploadMissing,
     /// No allowance and no key pays for the turn, or the plan does not allow it.
     #[error("payment for the turn is denied")]
     PaymentDenied(Box<PaymentDenied>),
@@ -114,6 +123,8 @@ impl From<DatabaseError> for BeginTurnError {
         match error.raised() {
             Some((CHAT_NOT_FOUND, ..)) => Self::ChatNotFound,
             Some((MESSAGE_NOT_FOUND, ..)) => Self::MessageNotFound,
+            Some((UPLOAD_NOT_FOUND, ..)) => Self::UploadNotFound,
+            Some((UPLOAD_MISSING, ..)) => Self::UploadMissing,
             Some((PAYMENT_DENIED, detail, _)) => match serde_json::from_str(detail) {
                 Ok(denied) => Self::PaymentDenied(denied),
                 Err(error) => malformed(error.into()),

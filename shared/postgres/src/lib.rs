@@ -16,6 +16,7 @@ mod identity;
 mod keys;
 mod migrate;
 mod orders;
+mod uploads;
 
 pub use billing::missing_usage::MissingUsage;
 pub use billing::payment::{EncryptedKey, Payer};
@@ -38,3 +39,5 @@ pub use orders::checks::{OrderToCheck, StuckOrders};
 pub use orders::create::{CreateOrderError, NewOrder, OrderOrigin};
 pub use orders::payments::Payments;
 pub use orders::stored::StoredOrder;
+pub use uploads::removal::DueUpload;
+pub use uploads::reserve::{NewUploadLimits, Reservation, UploadLimits};

@@ -9,7 +9,7 @@ use shared_core::chat::{Outcome, Placement};
 use shared_core::identity::Session;
 use shared_core::store::StoreError;
 use shared_postgres::{TurnEnd, TurnLookup};
-use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
+use testkit::{ReadyFile, TestStack, answer_of, message_id, new_turn, next_turn};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -59,6 +59,10 @@ async fn a_row_of_everything(stack: &TestStack, session: &Session, chat: &str) {
                  )
                  insert into audit_log (user_id, at, kind, reference) values ($1, now(), 'test', 'none')";
     stack.owner().await.execute(books, &[&session.user.0]).await.unwrap();
+    let image = stack.ready_upload(session, &ReadyFile::IMAGE).await;
+    let attached =
+        "insert into message_files (user_id, message_id, upload_id) values ($1, $2 || '-q', $3)";
+    stack.owner().await.execute(attached, &[&session.user.0, &chat, &image.0]).await.unwrap();
     let summary = "insert into summaries (id, chat_id, user_id, through_id, content, created_at)
                    values (gen_random_uuid(), $1, $2, $1 || '-q', 'so far', now())";
     stack.owner().await.execute(summary, &[&chat, &session.user.0]).await.unwrap();

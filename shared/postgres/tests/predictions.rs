@@ -10,8 +10,9 @@ use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::identity::Session;
 use shared_core::keys::{KeyPolicy, MonthlyCap};
 use shared_core::models::{ModelPricing, Tier};
+use shared_core::uploads::UploadId;
 use shared_postgres::{BeginTurnError, BegunTurn, TurnEnd};
-use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
+use testkit::{ReadyFile, TestStack, answer_of, message_id, new_turn, next_turn};
 use tokio::sync::oneshot;
 
 const KEY: &str = "sk-or-v1-ada-0123456789abcdef";
@@ -53,6 +54,10 @@ async fn turn(stack: &TestStack, session: &Session, turn: &NewTurn) {
 
 fn premium(turn: NewTurn) -> NewTurn {
     NewTurn { pricing: ModelPricing { tier: Tier::Premium, credits: 3 }, ..turn }
+}
+
+fn with_files(turn: NewTurn, files: &[UploadId]) -> NewTurn {
+    NewTurn { files: files.to_vec(), ..turn }
 }
 
 fn regenerate(question: &str, answer: &str) -> NewTurn {
@@ -185,4 +190,21 @@ async fn while_postgres_cannot_write_one_turn_is_predicted() {
     execute(&stack, "grant insert on messages to app_user").await;
     assert_eq!(begin().await, (false, true));
     assert_eq!(begin().await, (true, true));
+}
+
+#[tokio::test]
+async fn a_turn_with_files_is_predicted_with_them_and_one_that_cannot_have_them_is_not() {
+    let (stack, ada) = stack().await;
+    let image = ReadyFile::IMAGE;
+    let file = stack.ready_upload(&ada, &image).await;
+    turn(&stack, &ada, &with_files(next_turn("the-chat", 1), &[file])).await;
+    turn(&stack, &ada, &regenerate("question-1", "answer-02")).await;
+    let eve = stack.session("eve@example.com").await;
+    let foreign = stack.ready_upload(&eve, &image).await;
+    for files in [&[foreign][..], &[file, foreign]] {
+        let foreign = with_files(next_turn("the-chat", 3), files);
+        let (predicted, begun) = begin(&stack, &ada, &foreign).await;
+        assert!(predicted.is_none());
+        assert!(matches!(begun, Err(BeginTurnError::UploadNotFound)), "{begun:?}");
+    }
 }

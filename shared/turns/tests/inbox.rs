@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-use shared_core::chat::{Answer, FinishedTurn, ModelEvent, Outcome, Placement, Question};
+use serde_json::Value;
+use shared_core::chat::{Answer, FilePart, FinishedTurn, ModelEvent, Outcome, Placement, Question};
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::models::ModelId;
 use shared_turns::{NotATurn, TURNS, finished_turn, inbox_item};
@@ -17,6 +18,7 @@ fn turn(outcome: Outcome) -> FinishedTurn {
         chat: ChatId::parse("chat-0001").unwrap(),
         placement: Placement::Append { question: MessageId::parse("question-0001").unwrap() },
         question: Question::parse(["What is my doctor's name?"], 1000).unwrap(),
+        files: Vec::new(),
         model: ModelId::parse("fake/echo").unwrap(),
         answer_id: MessageId::parse("answer-00001").unwrap(),
         answer,
@@ -35,6 +37,25 @@ fn a_turn_survives_the_inbox_unchanged() {
         assert_eq!(item.kind, TURNS);
         assert_eq!(finished_turn(&item), Ok(turn));
     }
+}
+
+#[test]
+fn the_files_of_a_question_survive_the_inbox_and_items_without_them_are_as_before() {
+    let file = r#"{
+        "url": "/api/uploads/0198c5a0-7b1e-7cc3-98c4-dc0c0c07398f", "mediaType": "image/png", "filename": "ship.png",
+        "providerMetadata": { "upload": { "width": 8, "height": 6, "modelType": "image/png", "modelBytes": 9, "tokens": 1 } }
+    }"#;
+    let file: FilePart = serde_json::from_str(file).unwrap();
+    let with_file = FinishedTurn {
+        question: Question::default(),
+        files: vec![file],
+        ..turn(Outcome::Complete)
+    };
+    assert_eq!(finished_turn(&inbox_item(&with_file).unwrap()), Ok(with_file));
+
+    let item = inbox_item(&turn(Outcome::Complete)).unwrap();
+    let body: Value = serde_json::from_slice(&item.body).unwrap();
+    assert_eq!((&body["question"], body.get("files")), (&"What is my doctor's name?".into(), None));
 }
 
 #[test]

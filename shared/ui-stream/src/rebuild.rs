@@ -185,7 +185,7 @@ mod tests {
     fn words(answer: &Answer) -> String {
         let part = |part: &Part| match part {
             Part::Text { text } | Part::Reasoning { text } => text.clone(),
-            Part::SourceUrl { .. } => String::new(),
+            Part::SourceUrl { .. } | Part::File(_) => String::new(),
         };
         answer.parts().iter().map(part).collect()
     }

@@ -24,10 +24,24 @@ pub(crate) struct UsageBody {
     byok: Option<UsageKey>,
     /// Limits of the plan.
     limits: PlanLimits,
+    /// Storage that the user's files take.
+    storage: UsageStorage,
     /// Usage per day, model and payer, newest day first.
     days: Vec<UsageDay>,
     /// Usage per turn, newest first.
     turns: PageBody<UsageTurn>,
+}
+
+/// Storage of files.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct UsageStorage {
+    /// Bytes of all files, as they were sent, with those that are expected.
+    #[schema(example = 204_800)]
+    bytes: u64,
+    /// The plan's limit.
+    #[schema(example = 104_857_600)]
+    limit_bytes: u64,
 }
 
 /// A plan.
@@ -170,6 +184,7 @@ impl UsageBody {
             },
             byok: usage.key.map(UsageKey::from),
             limits: PlanLimits::from(plan),
+            storage: UsageStorage { bytes: usage.stored_bytes, limit_bytes: plan.stored_bytes() },
             days: usage.days.into_iter().map(UsageDay::from).collect(),
             turns: PageBody::new(usage.turns, UsageTurn::from),
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use shared_core::chat::NewTurn;
 use shared_core::models::{ModelPricing, Tier};
+use testkit::ReadyFile;
 
 use crate::setup::{ada, at, client, live, stack, turn, usage};
 
@@ -20,9 +21,10 @@ async fn a_new_user_has_a_daily_allowance_without_a_row_in_the_database() {
         },
         "byok": null,
         "limits": {
-            "contextTokens": 32_000, "messageBytes": 32_768, "chatTurns": 100, "uploadMib": 5,
+            "contextTokens": 32_000, "messageBytes": 32_768, "chatTurns": 100, "uploadMib": 5, "storedMib": 100,
             "turnsPerMinute": 10, "uploadsPerHour": 20, "keyChangesPerDay": 10,
         },
+        "storage": { "bytes": 0, "limitBytes": 104_857_600 },
         "days": [],
         "turns": { "items": [], "nextCursor": null },
     });
@@ -75,4 +77,21 @@ async fn a_plan_that_the_table_no_longer_has_grants_nothing() {
     let usage = usage(&client).await;
     assert_eq!((&usage["plan"]["id"], &usage["credits"]["left"]), (&json!("free"), &json!(5)));
     assert_eq!(usage["credits"]["allowances"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn storage_is_what_the_users_files_take_of_the_plans_limit() {
+    let stack = stack().await;
+    let (ada, client) = ada(&stack).await;
+    for _ in 0..2 {
+        stack.ready_upload(&ada, &ReadyFile { bytes: &[0; 700], ..ReadyFile::IMAGE }).await;
+    }
+    let eve = stack.session("eve@example.com").await;
+    stack.ready_upload(&eve, &ReadyFile::IMAGE).await;
+    let storage = json!({ "bytes": 1400, "limitBytes": 104_857_600 });
+    assert_eq!(usage(&client).await["storage"], storage);
+    stack.premium(&ada).await;
+    let paid = usage(&client).await;
+    assert_eq!(paid["limits"]["storedMib"], 2048);
+    assert_eq!(paid["storage"], json!({ "bytes": 1400, "limitBytes": 2_147_483_648_i64 }));
 }

@@ -48,6 +48,8 @@ fn replay_part(out: &mut UiStream, part: usize, content: &Part) {
             out.event(&UiEvent::ReasoningDelta { part, delta: text });
             out.event(&UiEvent::ReasoningEnd { part });
         }
+        // Answers have none.
+        Part::File(_) => {}
         Part::SourceUrl { source_id, url, title } => {
             out.event(&UiEvent::SourceUrl { source_id, url, title: title.as_deref() });
         }

@@ -5,11 +5,14 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_core::chat::{InvalidTurn, NewTurn, Placement, Question, TurnLookupError};
+use shared_core::chat::{
+    FILES_PER_MESSAGE, InvalidTurn, NewTurn, Placement, Question, TurnLookupError,
+};
 use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MalformedId, MessageId};
 use shared_core::models::{ModelId, ModelPricing, ModelTable};
 use shared_core::random::Entropy;
+use shared_core::uploads::UploadId;
 use utoipa::ToSchema;
 
 /// The request for a turn.
@@ -50,17 +53,20 @@ pub(crate) struct IncomingMessage {
     id: Option<String>,
     /// `user`, for a question.
     role: String,
-    /// The message's content: parts of type `text`.
+    /// The message's content: parts of type `text` and `file`. With a file, the text may be left out.
     parts: Vec<IncomingPart>,
 }
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct IncomingPart {
-    /// `text`, in a question.
+    /// `text` or `file`, in a question.
     #[serde(rename = "type")]
     kind: String,
     /// The text.
     text: Option<String>,
+    /// Of a file: the `url` of its upload, `/api/uploads/<id>`. Its type and name are known to the server; what is sent
+    /// beside it does not count.
+    url: Option<String>,
 }
 
 /// What a request is validated against.
@@ -102,7 +108,11 @@ impl ChatRequest {
         if message.role != "user" {
             return Err(InvalidTurn::NotAQuestion.into());
         }
-        let question = Question::parse(texts(&message.parts)?, rules.message_limit)?;
+        let (texts, files) = content(&message.parts)?;
+        let question = match Question::parse(texts, rules.message_limit) {
+            Err(InvalidTurn::EmptyQuestion) if !files.is_empty() => Question::default(),
+            question => question?,
+        };
         let new_id = || MessageId::from(rules.entropy.uuid(rules.now));
         let id = message
             .id
@@ -127,6 +137,7 @@ impl ChatRequest {
             chat,
             placement,
             question,
+            files,
             answer: new_id(),
             model,
             pricing,
@@ -148,13 +159,27 @@ fn model(
     offered.ok_or_else(|| InvalidTurn::UnknownModel { model: asked.chars().take(128).collect() })
 }
 
-fn texts(parts: &[IncomingPart]) -> Result<Vec<&str>, InvalidTurn> {
-    let text = |part: &'_ IncomingPart| match (part.kind.as_str(), &part.text) {
-        ("text", Some(_)) => Ok(()),
-        _ => Err(InvalidTurn::UnsupportedPart { kind: part.kind.chars().take(64).collect() }),
-    };
-    parts.iter().try_for_each(text)?;
-    Ok(parts.iter().filter_map(|part| part.text.as_deref()).collect())
+/// The texts of a message, and its files without repetitions.
+fn content(parts: &[IncomingPart]) -> Result<(Vec<&str>, Vec<UploadId>), InvalidTurn> {
+    let (mut texts, mut files) = (Vec::new(), Vec::new());
+    for part in parts {
+        match (part.kind.as_str(), &part.text, &part.url) {
+            ("text", Some(text), _) => texts.push(text.as_str()),
+            ("file", _, Some(url)) => {
+                let file = UploadId::of_url(url).ok_or(InvalidTurn::ForeignFile)?;
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+            (kind, ..) => {
+                return Err(InvalidTurn::UnsupportedPart { kind: kind.chars().take(64).collect() });
+            }
+        }
+    }
+    if files.len() > FILES_PER_MESSAGE {
+        return Err(InvalidTurn::TooManyFiles { limit: FILES_PER_MESSAGE });
+    }
+    Ok((texts, files))
 }
 
 fn malformed(field: &'static str) -> impl Fn(MalformedId) -> InvalidTurn {

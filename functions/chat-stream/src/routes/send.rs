@@ -22,8 +22,11 @@ use crate::turn::{TurnContext, turn};
 /// A chat has one turn at a time: while an answer is being written, another question is refused with 409.
 /// Requests are idempotent: a duplicate request, recognised by the question's id or the header
 /// `idempotency-key`, does not ask the model again, but gets the stream of the turn that the first one began,
-/// from the beginning, also when that has ended. The question's id and text identify it; the model does not.
+/// from the beginning, also when that has ended. The question's id, text and files identify it; the model does not.
 /// Only if that turn broke off without any output, the model is asked once more.
+///
+/// A part of type `file` names an upload by its `url`, `/api/uploads/<id>`. The model receives the file's bytes, also in
+/// the next turns, while the message is among the newest five.
 ///
 /// The turn's summary is in `messageMetadata`, a `MessageMetadata` of this document: of the `finish` event,
 /// or of a `message-metadata` event before an `error` or an `abort` that ends a stored turn. It contains the
@@ -40,14 +43,14 @@ use crate::turn::{TurnContext, turn};
         (status = 401, body = ErrorBody, description = "`unauthenticated` or `session_ended`"),
         (status = 402, body = ErrorBody, description = "`credits_exhausted`, `key_exhausted` or `key_cap_reached`; or `model_out_of_credit`, of the platform's account"),
         (status = 403, body = ErrorBody, description = "`model_needs_premium`, `chat_full`, `model_refused`, `key_refused`, `key_unreadable`, or `cross_site`"),
-        (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found` or `message_not_found`"),
+        (status = 404, body = ErrorBody, description = "`model_unknown`, `chat_not_found`, `message_not_found` or `upload_not_found`"),
         (status = 408, body = ErrorBody, description = "`model_request_timed_out`"),
-        (status = 409, body = ErrorBody, description = "`turn_running`, or `message_exists` for another message with the same id; with `x-should-retry: false`"),
-        (status = 413, body = ErrorBody, description = "`message_too_long`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
-        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id`, `invalid_message`, `invalid_idempotency_key` or `idempotency_key_reused`"),
+        (status = 409, body = ErrorBody, description = "`turn_running`, `upload_missing`, or `message_exists` for another message with the same id; with `x-should-retry: false`"),
+        (status = 413, body = ErrorBody, description = "`message_too_long`, `files_too_large`, `body_too_large`, `context_too_large` or `conversation_too_long`"),
+        (status = 422, body = ErrorBody, description = "`invalid_request`, `invalid_id`, `invalid_message`, `model_cannot_read`, `invalid_idempotency_key` or `idempotency_key_reused`"),
         (status = 429, body = ErrorBody, description = "`too_many_turns`, `model_busy` or `key_busy`; or `too_many_follows` for a duplicate request; with `retry-after`"),
         (status = 502, body = ErrorBody, description = "`model_failed`"),
-        (status = 503, body = ErrorBody, description = "`unavailable`, `model_unavailable`, or `resume_unavailable` for a duplicate request; with `retry-after`"),
+        (status = 503, body = ErrorBody, description = "`unavailable`, `uploads_unavailable`, `model_unavailable`, or `resume_unavailable` for a duplicate request; with `retry-after`"),
         (status = 504, body = ErrorBody, description = "`model_timed_out`"),
     )
 )]

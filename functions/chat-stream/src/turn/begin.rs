@@ -11,12 +11,14 @@ use shared_cache::{CacheError, Permit, Subject};
 use shared_core::billing::{Plan, Plans};
 use shared_core::chat::{NewTurn, SendError, TurnLookupError};
 use shared_core::models::ModelPricing;
+use shared_core::uploads::UploadError;
 use shared_postgres::{BeginTurnError, BegunTurn};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use super::TurnContext;
 use super::deduplicate::resolve;
+use super::files::TurnFiles;
 use super::speculate::{Speculation, speculate};
 use super::upstream::UpstreamRequest;
 use crate::Deps;
@@ -48,6 +50,7 @@ pub(super) async fn begin(
     deps: &Deps,
     context: &TurnContext,
     turn: &NewTurn,
+    files: &TurnFiles,
 ) -> Result<Beginning, SendError> {
     if !deps.openrouter.is_warm() {
         deps.tasks.spawn(deps.openrouter.clone().warm());
@@ -65,7 +68,7 @@ pub(super) async fn begin(
     let (storing, (permit, predicted)) = meanwhile(storing, join(acquire, predicted)).await;
     let (stored, request) = match (&permit, predicted) {
         (Ok(permit), Ok(predicted)) => {
-            let speculation = pin!(Speculation::new(deps, context, predicted, permit));
+            let speculation = pin!(Speculation::new(deps, context, predicted, files, permit));
             speculate(deps, storing, speculation).await
         }
         (Err(_), _) | (_, Err(_)) => (storing.await, None),
@@ -133,6 +136,8 @@ async fn store_question(
             }
             BeginTurnError::ChatNotFound
             | BeginTurnError::MessageExists
+            | BeginTurnError::UploadNotFound
+            | BeginTurnError::UploadMissing
             | BeginTurnError::PaymentDenied(_)
             | BeginTurnError::Store(_) => None,
         };
@@ -150,6 +155,8 @@ fn send_error(error: BeginTurnError, pricing: ModelPricing, plans: &Plans) -> Se
         BeginTurnError::MessageNotFound => TurnLookupError::MessageNotFound.into(),
         BeginTurnError::MessageExists | BeginTurnError::Duplicate => SendError::MessageExists,
         BeginTurnError::Running(answer) => SendError::Running { answer },
+        BeginTurnError::UploadNotFound => UploadError::NotFound.into(),
+        BeginTurnError::UploadMissing => UploadError::Missing.into(),
         BeginTurnError::PaymentDenied(denied) => denied.with_upgrade_hint(pricing, plans),
         BeginTurnError::Store(error) => error.into(),
     }

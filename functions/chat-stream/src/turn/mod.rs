@@ -3,11 +3,12 @@
 //! ```text
 //!            ┌─ cache: the user's rate limit                                 ┐ at once,
 //!  begin ────┤─ postgres: who pays? question and open answer in, context out │ one round
-//!            └─ openrouter: a connection, if none is open                    ┘ trip each (begin.rs)
+//!            ├─ s3: the question's files, if it has any (files.rs)           │ trip each (begin.rs)
+//!            └─ openrouter: a connection, if none is open                    ┘
 //!                │  duplicate request? ──▶ follow its turn (deduplicate.rs, live/reader.rs)
 //!                │  predicted? ──▶ the model is asked meanwhile (speculate.rs)
 //!                ▼
-//!  prepare ── system prompt + summary + context + question; the user's own key (prepare.rs, byok.rs)
+//!  prepare ── system prompt + summary + context + question; files; the user's own key (prepare.rs, files.rs, byok.rs)
 //!            openrouter accepts ──▶ 200, `start` (upstream.rs)    (until here, an error is a status)
 //!                │
 //!  generate ─────┤  each chunk: parsed, sent to the browser, kept (generate.rs)   (from here, an event)
@@ -23,6 +24,7 @@ mod begin;
 mod byok;
 mod context;
 mod deduplicate;
+mod files;
 mod generate;
 mod persist;
 mod prepare;
@@ -35,6 +37,7 @@ use axum::response::IntoResponse;
 use futures_util::FutureExt as _;
 use shared_cache::{CacheError, Permit};
 use shared_core::chat::{Answer, AnswerError, FinishReason, NewTurn, Outcome};
+use shared_core::models::ModelError;
 use shared_http::{ApiError, RateLimitHeaders};
 use shared_openrouter::ModelStream;
 use shared_postgres::BegunTurn;
@@ -43,6 +46,7 @@ use tokio::time::Instant;
 
 use self::begin::{Beginning, NewBeginning, begin};
 use self::byok::verify_refusal;
+use self::files::{TurnFiles, cannot_read_images};
 use self::generate::{
     Interruption, StreamEnd, StreamResult, StreamTimeouts, generate, interrupted,
 };
@@ -63,8 +67,9 @@ pub use self::context::{Respond, TurnContext};
 /// others.
 pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Respond) {
     let began = Instant::now();
+    let files = TurnFiles::begin(&deps, &context, &turn.files);
     let NewBeginning { turn: begun, permit, request } =
-        match begin(&deps, &context, &turn).boxed().await {
+        match begin(&deps, &context, &turn, &files).boxed().await {
             Ok(Beginning::New(beginning)) => beginning,
             Ok(Beginning::Duplicate(response)) => return drop(respond.send(Ok(response))),
             Err(error) => return drop(respond.send(Err(error.into()))),
@@ -73,7 +78,8 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
     let (out, body) = new_stream();
     let mut out = out.with_copy(frames);
-    let prepared = prepare(&deps, &context, &begun, permit, request, &writer).boxed().await;
+    let request = BegunRequest { permit, request, files: &files };
+    let prepared = prepare(&deps, &context, &begun, request, &writer).boxed().await;
     match prepared {
         Ok(Prepared { stream, rate_limit }) => {
             out.start(&begun.answer, begun.model.as_str());
@@ -101,19 +107,25 @@ struct Prepared {
     rate_limit: RateLimitHeaders,
 }
 
+/// What was found out while the turn began.
+struct BegunRequest<'a> {
+    permit: Result<Permit, CacheError>,
+    request: Option<UpstreamRequest>,
+    files: &'a TurnFiles,
+}
+
 /// Sends the stored question to the provider, unless a prediction has done so. An error here is still an HTTP status.
 async fn prepare(
     deps: &Deps,
     context: &TurnContext,
     begun: &BegunTurn,
-    permit: Result<Permit, CacheError>,
-    request: Option<UpstreamRequest>,
+    BegunRequest { permit, request, files }: BegunRequest<'_>,
     writer: &LogWriter,
 ) -> Result<Prepared, ApiError> {
     let now = context.now;
     let UpstreamRequest { rate_limit, response } = match request {
         Some(request) => request,
-        None => match prepare_input(deps, context, begun, permit).await {
+        None => match prepare_input(deps, context, begun, files, permit).await {
             Ok(input) => UpstreamRequest::new(deps, context, begun, input),
             Err(error) => return Err(withdraw(deps, begun, error.into(), now).await),
         },
@@ -127,7 +139,12 @@ async fn prepare(
     match accepted {
         Ok(stream) => Ok(Prepared { stream: Ok(stream), rate_limit }),
         Err(failure) => {
-            let error = ApiError::from(verify_refusal(deps, failure, key.as_ref(), now).await);
+            let failure = verify_refusal(deps, failure, key.as_ref(), now).await;
+            let error = if failure == ModelError::CannotReadImages {
+                cannot_read_images(deps, begun, now).await.into()
+            } else {
+                ApiError::from(failure)
+            };
             report_refusal(deps, begun, &error);
             store(deps, begun, &Answer::default(), &failed(&error)).await.ok();
             Err(error)

@@ -12,6 +12,7 @@ use shared_postgres::BegunTurn;
 
 use super::TurnContext;
 use super::byok::decrypt_key;
+use super::files::TurnFiles;
 use crate::Deps;
 
 /// The input of a request to the model.
@@ -27,11 +28,12 @@ pub(super) async fn prepare_input(
     deps: &Deps,
     context: &TurnContext,
     begun: &BegunTurn,
+    files: &TurnFiles,
     permit: Result<Permit, CacheError>,
 ) -> Result<Input, SendError> {
     let limit = deps.plans.of(Some(&begun.plan)).turn_limit();
     let status = within_limit(deps, context, limit, permit).await?;
-    input(deps, begun, status).await
+    input(deps, begun, files, status).await
 }
 
 /// The input of a predicted turn, if nothing stands against sending it. A refusal is left to
@@ -39,26 +41,30 @@ pub(super) async fn prepare_input(
 pub(super) async fn predicted_input(
     deps: &Deps,
     predicted: &BegunTurn,
+    files: &TurnFiles,
     permit: &Permit,
 ) -> Option<Input> {
     let limit = deps.plans.of(Some(&predicted.plan)).turn_limit();
-    let status = status_of(permit, limit)?;
+    let status = permit.status_of(limit)?;
     status.allowed().ok()?;
-    input(deps, predicted, status).await.ok()
+    input(deps, predicted, files, status).await.ok()
 }
 
-async fn input(deps: &Deps, turn: &BegunTurn, status: LimitStatus) -> Result<Input, SendError> {
-    let prompt = prompt(&deps.config.system_prompt, &turn.context, &turn.question);
+async fn input(
+    deps: &Deps,
+    turn: &BegunTurn,
+    files: &TurnFiles,
+    status: LimitStatus,
+) -> Result<Input, SendError> {
+    let contents = files.contents(deps, turn).await?;
+    let BegunTurn { context, question, .. } = turn;
+    let prompt = prompt(&deps.config.system_prompt, context, question, &turn.files, &contents);
     within_context(deps, deps.plans.of(Some(&turn.plan)), &prompt)?;
     let key = match turn.payer.key() {
         Some(key) => Some(decrypt_key(deps, turn.user, key).await?),
         None => None,
     };
     Ok(Input { prompt, key, rate_limit: status.into() })
-}
-
-fn status_of(permit: &Permit, limit: Limit) -> Option<LimitStatus> {
-    permit.statuses().iter().find(|status| status.limit == limit).copied()
 }
 
 async fn within_limit(
@@ -77,7 +83,7 @@ async fn within_limit(
             return Ok(status);
         }
     };
-    let status = status_of(&permit, limit);
+    let status = permit.status_of(limit);
     let status = status.ok_or_else(|| StoreError::Unavailable("a plan without a limit".into()))?;
     if let Err(reached) = status.allowed() {
         // A refused turn does not count; if the cache is unavailable now, it counts for a minute.

@@ -20,6 +20,7 @@ use tokio::time::{Duration, timeout};
 
 use super::TurnContext;
 use super::begin::Stored;
+use super::files::TurnFiles;
 use super::prepare::predicted_input;
 use super::upstream::UpstreamRequest;
 use crate::Deps;
@@ -63,9 +64,10 @@ impl Speculation {
         deps: &Deps,
         context: &TurnContext,
         predicted: BegunTurn,
+        files: &TurnFiles,
         permit: &Permit,
     ) -> Option<Self> {
-        let input = predicted_input(deps, &predicted, permit).await?;
+        let input = predicted_input(deps, &predicted, files, permit).await?;
         let request = UpstreamRequest::new(deps, context, &predicted, input);
         Some(Self { predicted, request })
     }

@@ -32,12 +32,15 @@ impl UpstreamRequest {
         let Input { prompt, key, rate_limit } = input;
         let (openrouter, model) = (deps.openrouter.clone(), turn.model.clone());
         let (user, trace) = (context.session.user, context.trace);
+        let pdf_engine = deps.config.pdf_engine;
+        let has_pdf = prompt.iter().any(|message| message.content.has_pdf());
         let send = async move {
             let request = CompletionRequest {
                 model: &model,
                 messages: &prompt,
                 user,
                 trace,
+                pdf_engine: has_pdf.then_some(pdf_engine),
                 key: key.as_ref(),
             };
             UpstreamResponse { accepted: openrouter.complete(&request).await, key }

@@ -18,6 +18,8 @@ pub(crate) fn deps(stack: &TestStack, tasks: &Tasks) -> Deps {
         cache: stack.cache(),
         database: stack.database(),
         inbox: stack.inbox(),
+        files: stack.files(),
+        catalogue: stack.catalogue(),
         openrouter: stack.openrouter(),
         table: stack.table(),
         plans: stack.plans(),

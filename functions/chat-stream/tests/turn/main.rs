@@ -8,6 +8,8 @@ mod byok;
 mod chat;
 mod duplicates;
 mod failures;
+mod file_refusals;
+mod files;
 mod kills;
 mod orphaned;
 mod outage;

@@ -48,7 +48,7 @@ async fn a_key_stands_for_one_plan() {
     let ada = User::new(&stack, "ada").await;
     let basic = "[[plan]]\nid = \"basic\"\nname = \"Basic\"\ncredits = 50\nevery = \"period\"\nprice_paise = 9_900\n\
         days = 30\ntiers = [\"free\"]\ncontext_tokens = 32_000\nmessage_bytes = 32_768\nchat_turns = 100\n\
-        upload_mib = 5\nturns_per_minute = 10\nuploads_per_hour = 20\nkey_changes_per_day = 10\n\n";
+        upload_mib = 5\nstored_mib = 100\nturns_per_minute = 10\nuploads_per_hour = 20\nkey_changes_per_day = 10\n\n";
     let premium = "[[plan]]\nid = \"premium\"";
     let ada = ada.sold(&stack, plans_with(premium, &format!("{basic}{premium}")));
     let first = order_id(&expect(201, with_key(&ada, "click-1", "premium").await));

@@ -17,7 +17,7 @@ async fn everybody_sees_what_each_plan_costs_grants_and_allows() {
                 "every": "day", "tiers": ["free"],
                 "limits": {
                     "contextTokens": 32_000, "messageBytes": 32_768, "chatTurns": 100,
-                    "uploadMib": 5, "turnsPerMinute": 10, "uploadsPerHour": 20,
+                    "uploadMib": 5, "storedMib": 100, "turnsPerMinute": 10, "uploadsPerHour": 20,
                     "keyChangesPerDay": 10,
                 },
             },
@@ -27,7 +27,7 @@ async fn everybody_sees_what_each_plan_costs_grants_and_allows() {
                 "every": "period", "tiers": ["free", "premium"],
                 "limits": {
                     "contextTokens": 200_000, "messageBytes": 131_072, "chatTurns": 1_000,
-                    "uploadMib": 25, "turnsPerMinute": 60, "uploadsPerHour": 200,
+                    "uploadMib": 25, "storedMib": 2_048, "turnsPerMinute": 60, "uploadsPerHour": 200,
                     "keyChangesPerDay": 30,
                 },
             },

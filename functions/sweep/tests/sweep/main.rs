@@ -14,3 +14,4 @@ mod orphaned_turns;
 mod payments;
 mod setup;
 mod stale_deliveries;
+mod uploads;

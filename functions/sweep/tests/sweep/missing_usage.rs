@@ -29,8 +29,9 @@ async fn disconnected(stack: &TestStack, session: &Session, number: usize, key: 
     assert_eq!(begun.payer.key().is_some(), key.is_some());
     let (model, key) =
         (ModelId::parse("fake/slow").unwrap(), key.map(|key| ProviderKey::parse(key).unwrap()));
-    let messages = [PromptMessage { role: "user", content: "count please".to_owned() }];
+    let messages = [PromptMessage { role: "user", content: "count please".into() }];
     let ask = CompletionRequest {
+        pdf_engine: None,
         model: &model,
         messages: &messages,
         user: session.user,

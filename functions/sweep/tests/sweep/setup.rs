@@ -73,6 +73,7 @@ pub(crate) fn with_clock(stack: &TestStack, vault: Vault, clock: Clock) -> Deps 
         vault,
         cache: stack.cache(),
         inbox: stack.inbox(),
+        files: stack.files(),
         cashfree: stack.cashfree_client(),
         openrouter: stack.openrouter(),
         clock,

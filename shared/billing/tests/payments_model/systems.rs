@@ -112,6 +112,7 @@ impl Systems {
             vault: self.vault.clone(),
             cache: cache.clone(),
             inbox: inbox.clone(),
+            files: stack.files(),
             cashfree: self.cashfree.clone(),
             openrouter: self.openrouter.clone(),
             clock: stack.clock.clock(),

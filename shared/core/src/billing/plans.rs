@@ -91,6 +91,8 @@ pub struct Plan {
     pub chat_turns: NonZeroU32,
     /// The largest file, in MiB.
     pub upload_mib: NonZeroU32,
+    /// The most that a user's files may take, in MiB.
+    pub stored_mib: NonZeroU32,
     /// Turns in any minute.
     pub turns_per_minute: NonZeroU32,
     /// Files in any hour.
@@ -138,6 +140,11 @@ impl Plan {
     /// Whether models of this tier are part of it.
     pub fn includes(&self, tier: Tier) -> bool {
         self.tiers.contains(&tier)
+    }
+
+    /// The most that a user's files may take, in bytes.
+    pub fn stored_bytes(&self) -> u64 {
+        u64::from(self.stored_mib.get()) << 20
     }
 
     /// The limit on turns.
@@ -272,6 +279,7 @@ context_tokens = 32_000
 message_bytes = 32_768
 chat_turns = 100
 upload_mib = 5
+stored_mib = 100
 turns_per_minute = 10
 uploads_per_hour = 20
 key_changes_per_day = 10
@@ -288,6 +296,7 @@ context_tokens = 200_000
 message_bytes = 131_072
 chat_turns = 1_000
 upload_mib = 25
+stored_mib = 2_048
 turns_per_minute = 60
 uploads_per_hour = 200
 key_changes_per_day = 30

@@ -198,7 +198,7 @@ impl Answer {
         match self.parts[part] {
             Part::Text { .. } => emit(UiEvent::TextEnd { part }),
             Part::Reasoning { .. } => emit(UiEvent::ReasoningEnd { part }),
-            Part::SourceUrl { .. } => {}
+            Part::SourceUrl { .. } | Part::File(_) => {}
         }
     }
 
@@ -243,7 +243,7 @@ impl Answer {
         };
         match &mut self.parts[part] {
             Part::Text { text } | Part::Reasoning { text } => text.push_str(&delta),
-            Part::SourceUrl { .. } => {}
+            Part::SourceUrl { .. } | Part::File(_) => {}
         }
         let delta = delta.as_ref();
         emit(match kind {
@@ -294,7 +294,7 @@ impl Kind {
         match part {
             Part::Text { .. } => matches!(self, Self::Text),
             Part::Reasoning { .. } => matches!(self, Self::Reasoning),
-            Part::SourceUrl { .. } => false,
+            Part::SourceUrl { .. } | Part::File(_) => false,
         }
     }
 

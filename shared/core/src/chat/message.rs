@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::file_part::FilePart;
+
 /// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,6 +69,8 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
     },
+    /// An uploaded file.
+    File(FilePart),
 }
 
 /// An earlier message, as far as a prompt needs it.
@@ -79,13 +83,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// Concatenates the text parts; skips reasoning and sources.
+    /// Concatenates the text parts; skips reasoning, sources and files.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text { text: more } => text.push_str(more),
-                Part::Reasoning { .. } | Part::SourceUrl { .. } => {}
+                Part::Reasoning { .. } | Part::SourceUrl { .. } | Part::File(_) => {}
             }
         }
         text

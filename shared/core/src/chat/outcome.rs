@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
+use super::file_part::FilePart;
 use super::turn::{Placement, Question};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::models::ModelId;
@@ -53,6 +54,9 @@ pub struct FinishedTurn {
     pub placement: Placement,
     /// The question.
     pub question: Question,
+    /// Its files. Items of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilePart>,
     /// The requested model.
     pub model: ModelId,
     /// The answer's id.

@@ -10,13 +10,14 @@ use super::turn_error::InvalidTurn;
 use crate::idempotency_key::IdempotencyKey;
 use crate::ids::{ChatId, MessageId};
 use crate::models::{ModelId, ModelPricing};
+use crate::uploads::UploadId;
 
 /// The age at which an open turn is orphaned: Lambda ends an invocation at 300 s, and the clock skew
 /// between two machines is less than the rest.
 pub const ORPHANED_AFTER: Duration = Duration::from_secs(330);
 
-/// A question's text: not empty, within the configured size, without NUL characters.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A question's text: within the configured size, without NUL characters; empty only if the question has files.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Question(String);
 
@@ -45,9 +46,10 @@ impl Question {
         &self.0
     }
 
-    /// The question in its stored form.
-    pub fn to_parts(&self) -> [Part; 1] {
-        [Part::Text { text: self.0.clone() }]
+    /// The question in its stored form, without its files.
+    pub fn to_parts(&self) -> Vec<Part> {
+        let is_empty = self.0.is_empty();
+        if is_empty { Vec::new() } else { vec![Part::Text { text: self.0.clone() }] }
     }
 }
 
@@ -102,6 +104,8 @@ pub struct NewTurn {
     pub placement: Placement,
     /// The question.
     pub question: Question,
+    /// Its files.
+    pub files: Vec<UploadId>,
     /// The id that the answer will have.
     pub answer: MessageId,
     /// The requested model.

@@ -3,8 +3,9 @@
 use crate::billing::{PaymentDenied, PlanId, Plans, TurnDenied, Upgrade};
 use crate::ids::{MalformedId, MessageId};
 use crate::limits::LimitReached;
-use crate::models::{ModelError, ModelPricing};
+use crate::models::{ModelError, ModelId, ModelPricing};
 use crate::store::{BoxError, StoreError};
+use crate::uploads::UploadError;
 
 /// Why a request cannot be read as a turn.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +33,22 @@ pub enum InvalidTurn {
         /// The limit, in bytes of UTF-8.
         limit: usize,
     },
-    /// A part that is not text.
-    #[error("a message can hold text only, not a part of type {kind:?}")]
+    /// A part that is neither text nor a file.
+    #[error("a message can hold text and uploaded files, not a part of type {kind:?}")]
     UnsupportedPart {
         /// The part's type.
         kind: String,
+    },
+    /// A file that is somewhere else.
+    #[error(
+        "a file has to be uploaded first: POST /api/uploads, and name it here by its url, /api/uploads/<id>"
+    )]
+    ForeignFile,
+    /// Too many files.
+    #[error("a message can hold {limit} files")]
+    TooManyFiles {
+        /// The limit.
+        limit: usize,
     },
     /// The model is not offered.
     #[error("there is no model {model:?} here; GET /api/models lists those there are")]
@@ -74,6 +86,23 @@ pub enum SendError {
     Running {
         /// Its answer.
         answer: MessageId,
+    },
+    /// A file of the question is not there, or not usable yet.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// The question's files are too large together.
+    #[error("the files of a message may have {} MiB together, as they are sent to a model; send fewer at once", .limit >> 20)]
+    FilesTooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The model cannot read a kind of file.
+    #[error("the model {model} cannot read images; choose another model, or send text")]
+    ModelCannotRead {
+        /// The model.
+        model: ModelId,
+        /// Models of the user's plan that can.
+        models: Vec<ModelId>,
     },
     /// The idempotency key was used for another question.
     #[error("this idempotency key was used for another question; draw a new one")]

@@ -45,6 +45,9 @@ pub enum ModelError {
     /// The provider does not know the model (any more).
     #[error("this model is not available at its provider; choose another one")]
     UnknownModel,
+    /// The model cannot see images.
+    #[error("this model cannot read images; choose another model, or send text")]
+    CannotReadImages,
     /// The provider is down or overloaded.
     #[error("this model is unavailable; try again in {} s or choose another one", .retry_after.as_secs())]
     Unavailable {

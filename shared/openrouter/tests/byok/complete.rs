@@ -27,11 +27,18 @@ async fn asked(
     key: Option<&ProviderKey>,
 ) -> Result<String, ModelError> {
     let model = ModelId::parse(model).unwrap();
-    let messages = [PromptMessage { role: "user", content: "hello".to_owned() }];
+    let messages = [PromptMessage { role: "user", content: "hello".into() }];
     let user = UserId(Uuid::from_u128(7));
     let trace = Uuid::from_u128(9).into();
     let mut stream = client
-        .complete(&CompletionRequest { model: &model, messages: &messages, user, trace, key })
+        .complete(&CompletionRequest {
+            model: &model,
+            messages: &messages,
+            user,
+            trace,
+            pdf_engine: None,
+            key,
+        })
         .await?;
     let (mut text, mut failure) = (String::new(), None);
     let mut emit = |event: ModelEvent<'_>| match event {

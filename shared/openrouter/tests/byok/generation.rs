@@ -26,9 +26,16 @@ async fn cancelled(
     key: Option<&ProviderKey>,
 ) -> String {
     let model = ModelId::parse(model).unwrap();
-    let messages = [PromptMessage { role: "user", content: "count please".to_owned() }];
+    let messages = [PromptMessage { role: "user", content: "count please".into() }];
     let (user, trace) = (UserId(Uuid::from_u128(7)), Uuid::from_u128(9).into());
-    let ask = CompletionRequest { model: &model, messages: &messages, user, trace, key };
+    let ask = CompletionRequest {
+        model: &model,
+        messages: &messages,
+        user,
+        trace,
+        pdf_engine: None,
+        key,
+    };
     let mut stream = client.complete(&ask).await.unwrap();
     let (mut id, mut spoke) = (String::new(), false);
     while !spoke {

@@ -23,6 +23,8 @@ const KEY: &str = "
       from provider_keys
      where user_id = $1";
 
+const STORAGE: &str = "select bytes from storage_usage where user_id = $1";
+
 const DAYS: &str = "
     select (began_at at time zone 'UTC')::date as day, model, paid_by, count(*) as turns,
            coalesce(sum(prompt_tokens), 0) as prompt_tokens,
@@ -82,6 +84,8 @@ pub struct UsageOverview {
     pub allowances: Vec<Allowance>,
     /// The user's own key, if there is one.
     pub key: Option<KeyUsage>,
+    /// Bytes of the user's files.
+    pub stored_bytes: u64,
     /// Usage by day, model and payer, the newest day first.
     pub days: Vec<DayUsage>,
     /// Usage by turn, the newest first.
@@ -100,10 +104,11 @@ impl Request<'_> {
         let days = i32::try_from(query.days).unwrap_or(i32::MAX);
         let (at, answer) = after(&query.page);
         let rows = query.page.rows();
-        let [allowances, key, days, turns] = self
+        let [allowances, key, storage, days, turns] = self
             .query_all([
                 (ALLOWANCES, &[user, &self.now, &day_credits]),
                 (KEY, &[user, &self.now]),
+                (STORAGE, &[user]),
                 (DAYS, &[user, &self.now, &days]),
                 (TURNS, &[user, &at, &answer, &rows]),
             ])
@@ -114,6 +119,7 @@ impl Request<'_> {
         Ok(UsageOverview {
             allowances: allowances.filter_map(Result::transpose).collect::<Result<_, _>>()?,
             key: key.first().map(key_usage).transpose()?,
+            stored_bytes: storage.first().map(stored_bytes).transpose()?.unwrap_or(0),
             days: days.iter().map(day).collect::<Result<_, _>>()?,
             turns: query.page.page(turns, cursor),
         })
@@ -142,6 +148,10 @@ fn key_usage(row: &Row) -> Result<KeyUsage, DatabaseError> {
         spent_nano_usd: row.try_get("spent_nano_usd")?,
         month_ends_at: row.try_get("month_ends_at")?,
     })
+}
+
+fn stored_bytes(row: &Row) -> Result<u64, DatabaseError> {
+    Ok(row.try_get::<_, i64>("bytes")?.unsigned_abs())
 }
 
 fn day(row: &Row) -> Result<DayUsage, DatabaseError> {

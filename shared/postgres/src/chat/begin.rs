@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared_core::billing::Plans;
 use shared_core::chat::{
-    CONTEXT_MESSAGES, Context, Message, NewTurn, ORPHANED_AFTER, Part, Placement, Question, Role,
-    title_of,
+    CONTEXT_MESSAGES, Context, FilePart, Message, NewTurn, ORPHANED_AFTER, Part, Placement,
+    Question, Role, title_of,
 };
 use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;
+use shared_core::uploads::{PENDING_FOR, UploadId};
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
@@ -51,7 +52,11 @@ struct NewTurnFields<'a> {
     model: &'a str,
     #[serde(flatten)]
     placement: PlacementFields<'a>,
-    parts: [Part; 1],
+    parts: Vec<Part>,
+    /// Left out if there are none: what they cost is paid by turns that have some.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    files: &'a [UploadId],
+    uploads_expired_before: Timestamp,
     context_size: usize,
     price: u32,
     plan_rules: std::collections::BTreeMap<&'a str, PlanRules>,
@@ -73,6 +78,8 @@ impl<'a> NewTurnFields<'a> {
             model: turn.model.as_str(),
             placement: (&turn.placement).into(),
             parts: turn.question.to_parts(),
+            files: &turn.files,
+            uploads_expired_before: now - PENDING_FOR,
             context_size,
             price: turn.pricing.credits,
             plan_rules: plan_rules(turn, plans),
@@ -204,13 +211,14 @@ impl Request<'_> {
         let (payment, messages) =
             rows.split_first().ok_or_else(|| DatabaseError::unexpected("no payment"))?;
         let payment = PaymentDecision::read(payment)?;
-        let (question, context) = question_and_context(turn, messages)?;
+        let Input { question, files, context } = input(turn, messages)?;
         Ok(BegunTurn {
             user: self.session.user,
             chat: turn.chat.clone(),
             answer: turn.answer.clone(),
             model: turn.model.clone(),
             question,
+            files,
             context,
             plan: payment.plan,
             payer: payment.payer,
@@ -264,32 +272,50 @@ impl Database {
     }
 }
 
-fn question_and_context(
-    turn: &NewTurn,
-    rows: &[Row],
-) -> Result<(Question, Context), DatabaseError> {
+/// What a prompt is made of.
+struct Input {
+    question: Question,
+    files: Vec<FilePart>,
+    context: Context,
+}
+
+fn input(turn: &NewTurn, rows: &[Row]) -> Result<Input, DatabaseError> {
     let mut context = Context::default();
     let mut is_stored_question = matches!(turn.placement, Placement::Regenerate { .. });
-    let mut question = turn.question.clone();
+    let (mut question, mut files) = (turn.question.clone(), Vec::new());
     for row in rows {
-        let role = match row.try_get("kind")? {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
+        let parts = |role| -> Result<Message, DatabaseError> {
+            Ok(Message { role, parts: row.try_get::<_, Json<Vec<Part>>>("body")?.0 })
+        };
+        let message = match row.try_get("kind")? {
+            "user" => parts(Role::User)?,
+            "assistant" => parts(Role::Assistant)?,
+            "question" => {
+                files = parts(Role::User)?.files().cloned().collect();
+                continue;
+            }
             _ => {
                 context.summary = Some(row.try_get::<_, Json<String>>("body")?.0);
                 continue;
             }
         };
-        let message = Message { role, parts: row.try_get::<_, Json<Vec<Part>>>("body")?.0 };
         if std::mem::take(&mut is_stored_question) {
-            // Within the limit of the day it was stored, whatever today's is.
-            question =
-                DatabaseError::stored(Question::parse([message.text().as_str()], usize::MAX))?;
+            files = message.files().cloned().collect();
+            question = stored_question(&message)?;
         } else {
             context.messages.push(message);
         }
     }
     // The branch is read from its head upwards; a prompt reads downwards.
     context.messages.reverse();
-    Ok((question, context))
+    Ok(Input { question, files, context })
+}
+
+/// Within the limit of the day it was stored, whatever today's is; and empty, if it has files.
+fn stored_question(message: &Message) -> Result<Question, DatabaseError> {
+    let text = message.text();
+    if text.is_empty() && message.files().next().is_some() {
+        return Ok(Question::default());
+    }
+    DatabaseError::stored(Question::parse([text.as_str()], usize::MAX))
 }

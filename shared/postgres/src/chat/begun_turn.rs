@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use shared_core::billing::PlanId;
-use shared_core::chat::{Context, Placement, Question};
+use shared_core::chat::{Context, FilePart, Placement, Question};
 use shared_core::ids::{ChatId, MessageId, UserId};
 use shared_core::models::ModelId;
 
@@ -21,6 +21,8 @@ pub struct BegunTurn {
     pub model: ModelId,
     /// The question; when it is regenerated, as it was stored.
     pub question: Question,
+    /// Its files, as they were stored with it.
+    pub files: Vec<FilePart>,
     /// The earlier messages and the summary.
     pub context: Context,
     /// The user's plan.
@@ -34,9 +36,10 @@ pub struct BegunTurn {
 }
 
 impl BegunTurn {
-    /// Whether a model would be asked the same, for the same payer's key: the question, the context and the plan.
+    /// Whether a model would be asked the same, for the same payer's key: the question, its files, the context and the plan.
     pub fn has_same_input(&self, other: &Self) -> bool {
         self.question == other.question
+            && self.files == other.files
             && self.context == other.context
             && self.plan == other.plan
             && self.payer.key() == other.payer.key()

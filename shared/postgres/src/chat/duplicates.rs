@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use shared_core::billing::{Charge, PlanId};
 use shared_core::chat::{
-    AnswerStatus, FinishReason, Message, NewTurn, Part, Placement, Role, Usage,
+    AnswerStatus, FilePart, FinishReason, Message, NewTurn, Part, Placement, Role, Usage,
 };
 use shared_core::idempotency_key::IdempotencyKey;
 use shared_core::ids::{ChatId, MessageId};
@@ -132,20 +132,21 @@ impl Request<'_> {
     ///
     /// A new question repeats its newest answer that has any text, whatever its status, or one that broke off without
     /// a word if there is no other; a key never repeats such a one. An edited question repeats the running answer to
-    /// the same text; a regeneration, the running answer.
+    /// the same text and files; a regeneration, the running answer.
     pub async fn duplicate_of(&self, turn: &NewTurn) -> Result<Option<DuplicateTurn>, StoreError> {
         let key = turn.idempotency_key.as_ref().map(IdempotencyKey::as_str);
         let PlacementFields { placement, question, .. } = (&turn.placement).into();
         let (user, chat, question) = (&self.session.user.0, turn.chat.as_str(), question.as_str());
         let rows = self.query(DUPLICATE, &[user, &key, &chat, &question, &placement]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let First { turn: first, question: asked, text, is_by_key } = first(row)?;
-        let is_same_text = text == turn.question.as_str();
+        let First { turn: first, question: asked, content, is_by_key } = first(row)?;
+        let is_same_content = content.text() == turn.question.as_str()
+            && content.files().map(FilePart::upload).eq(turn.files.iter().copied().map(Some));
         let (is_same, is_duplicate) = match &turn.placement {
-            Placement::Append { .. } => (is_same_text, true),
-            // Another text for the question is another edit.
-            Placement::Edit { .. } => (is_same_text, is_by_key || is_same_text),
-            // The stored text is asked, whatever the request says.
+            Placement::Append { .. } => (is_same_content, true),
+            // Another text or another file for the question is another edit.
+            Placement::Edit { .. } => (is_same_content, is_by_key || is_same_content),
+            // The stored question is asked, whatever the request says.
             Placement::Regenerate { .. } => (asked == question, true),
         };
         let is_same = is_same && first.chat == turn.chat;
@@ -178,7 +179,7 @@ struct First {
     turn: TurnRef,
     /// The question's id.
     question: String,
-    text: String,
+    content: Message,
     is_by_key: bool,
 }
 
@@ -187,7 +188,7 @@ fn first(row: &Row) -> Result<First, DatabaseError> {
     Ok(First {
         turn: turn_ref(row)?,
         question: row.try_get("question_id")?,
-        text: Message { role: Role::User, parts }.text(),
+        content: Message { role: Role::User, parts },
         is_by_key: row.try_get("is_by_key")?,
     })
 }

@@ -88,6 +88,7 @@ impl BegunTurn {
             chat: self.chat.clone(),
             placement: self.placement.clone(),
             question: self.question.clone(),
+            files: self.files.clone(),
             model: self.model.clone(),
             answer_id: self.answer.clone(),
             answer: answer.clone(),

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared_core::chat::{FinishedTurn, Part, title_of};
+use shared_core::chat::{FilePart, FinishedTurn, Part, title_of};
 use shared_core::ids::{ChatId, MessageId};
 use shared_core::store::StoreError;
+use shared_core::uploads::UploadId;
 use tokio_postgres::types::Json;
 
 use super::finish::{FinishParams, FinishResult};
@@ -54,7 +55,9 @@ struct LostTurnFields<'a> {
     model: &'a str,
     #[serde(flatten)]
     placement: PlacementFields<'a>,
-    parts: [Part; 1],
+    parts: Vec<Part>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<UploadId>,
     began_at: Timestamp,
 }
 
@@ -63,17 +66,31 @@ impl Database {
     pub(super) async fn restore(&self, turn: &FinishedTurn) -> Result<FinishResult, DatabaseError> {
         let fields = Json(LostTurnFields {
             chat: &turn.chat,
-            title: title_of(turn.question.as_str()),
+            title: title(turn),
             answer: &turn.answer_id,
             model: turn.model.as_str(),
             placement: (&turn.placement).into(),
-            parts: turn.question.to_parts(),
+            parts: parts(turn),
+            files: turn.files.iter().filter_map(FilePart::upload).collect(),
             began_at: turn.began_at,
         });
         let turn_end = Json(FinishParams::new(end(turn), None));
         let params = &[&turn.user.0 as _, &turn.ended_at as _, &fields as _, &turn_end as _];
         FinishResult::read(&self.query(RESTORE, params).await?)
     }
+}
+
+/// Of a question without text, its first file's name.
+fn title(turn: &FinishedTurn) -> String {
+    let title = title_of(turn.question.as_str());
+    match turn.files.first() {
+        Some(file) if title.is_empty() => title_of(&file.filename),
+        Some(_) | None => title,
+    }
+}
+
+fn parts(turn: &FinishedTurn) -> Vec<Part> {
+    turn.question.to_parts().into_iter().chain(turn.files.iter().cloned().map(Part::File)).collect()
 }
 
 fn end(turn: &FinishedTurn) -> TurnEnd<'_> {

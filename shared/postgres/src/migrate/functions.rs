@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 30] = functions![
+const FUNCTIONS: [(&str, &str); 35] = functions![
     "valid_session",
     "enter_session",
     "sign_in",
@@ -28,6 +28,11 @@ const FUNCTIONS: [(&str, &str); 30] = functions![
     "deny_for_credits",
     "month_end",
     "spent_by_byok",
+    "free_upload",
+    "delete_upload",
+    "reserve_upload",
+    "attach_files",
+    "link_files",
     "store_turn",
     "pay_for_turn",
     "free_idempotency_key",

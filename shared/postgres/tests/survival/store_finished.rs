@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use shared_core::chat::{FinishedTurn, NewTurn, Outcome, Placement};
+use shared_core::chat::{FinishedTurn, NewTurn, Outcome, Placement, Question};
 use shared_core::identity::Session;
 use shared_postgres::{BegunTurn, StoreResult};
-use testkit::{TestStack, answer_of, message_id, new_turn, next_turn};
+use testkit::{ReadyFile, TestStack, answer_of, message_id, new_turn, next_turn};
 
 use crate::setup::{begin, count, cut_off, finish, jobs, overview, stack, tree, value};
 
@@ -279,4 +279,30 @@ async fn a_lost_edit_or_regeneration_restores_its_question_if_that_is_lost_too()
         assert_eq!(store(&stack, &late).await, StoreResult::Stored);
         assert_eq!(tree(&stack, "the-chat").await, ">question-9 question-9>answer-01*");
     }
+}
+
+#[tokio::test]
+async fn a_restored_question_has_its_files_again_as_far_as_they_are_there() {
+    let stack = stack().await;
+    let ada = stack.session("ada@example.com").await;
+    let image = ReadyFile::IMAGE;
+    let (kept, deleted) =
+        (stack.ready_upload(&ada, &image).await, stack.ready_upload(&ada, &image).await);
+    let turn = next_turn("the-chat", 1);
+    let turn = NewTurn { question: Question::default(), files: vec![kept, deleted], ..turn };
+    let begun = begin(&stack, &ada, &turn).await.unwrap();
+    let late = finished(&stack, &begun);
+    assert_eq!(late.files.len(), 2);
+    let owner = stack.owner().await;
+    owner.batch_execute("delete from chats; delete from turns").await.unwrap();
+    stack.until_count(2, "select count(*) from uploads where removal_at is not null").await;
+    stack.database().request(&ada, stack.clock.now()).delete_upload(deleted).await.unwrap();
+
+    assert_eq!(store(&stack, &late).await, StoreResult::Stored);
+    let message =
+        "select title, jsonb_array_length(parts) from chats, messages where role = 'user'";
+    let message = owner.query_one(message, &[]).await.unwrap();
+    assert_eq!((message.get(0), message.get(1)), ("ship.png", 2));
+    let linked = "select count(*) from message_files join uploads on id = upload_id where removal_at is null";
+    stack.until_count(1, linked).await;
 }

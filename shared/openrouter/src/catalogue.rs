@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared_core::models::{CatalogueError, ModelId, ModelTable, OfferedModel};
-use shared_openrouter::OpenRouter;
 use tokio::sync::Mutex;
 
+use crate::OpenRouter;
+
 /// How long a list is fresh.
-pub(crate) const FRESH_FOR: Duration = Duration::from_mins(10);
+const FRESH_FOR: Duration = Duration::from_mins(10);
 /// How long an expired list is served before a retry, while the provider does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,20 +35,20 @@ impl Catalogue {
         Self { openrouter, table, kept: Mutex::new(None) }
     }
 
-    pub(crate) fn default_model(&self) -> &ModelId {
+    /// The model of requests that name none.
+    pub fn default_model(&self) -> &ModelId {
         self.table.default_model()
     }
 
-    /// Returns the offered models: at most [`FRESH_FOR`] old, or older while the provider does not answer.
-    pub(crate) async fn models(
-        &self,
-        now: Timestamp,
-    ) -> Result<Arc<[OfferedModel]>, CatalogueError> {
+    /// Returns the offered models: at most ten minutes old, or older while the provider does not answer.
+    pub async fn models(&self, now: Timestamp) -> Result<Arc<[OfferedModel]>, CatalogueError> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| now < kept.good_until) {
             return Ok(Arc::clone(&kept.models));
         }
-        let (models, good_for) = match (self.openrouter.models().await, kept.take()) {
+        // Kept until the new list is there: a caller may give up meanwhile.
+        let fetched = self.openrouter.models().await;
+        let (models, good_for) = match (fetched, kept.take()) {
             (Ok(listed), _) => (self.table.offer(listed).into(), FRESH_FOR),
             (Err(error), Some(old)) => {
                 tracing::warn!(%error, "serving an expired list of models");

@@ -1,0 +1,45 @@
+//! Completions at once.
+
+use futures_util::future::join_all;
+use testkit::{TestStack, put_file};
+
+use crate::api::setup::{User, expect, in_state, samples, upload};
+
+#[tokio::test]
+async fn completions_at_once_are_one() {
+    for at_once in [2, 10] {
+        let stack = TestStack::start().await;
+        let ada = User::new(&stack, "ada").await;
+        let mut bytes = 0;
+        for (number, sample) in samples().into_iter().enumerate() {
+            let id = ada.sent(&sample).await;
+            let instances: Vec<_> = (0..at_once).map(|_| ada.again(&stack)).collect();
+            let answers = join_all(instances.iter().map(|ada| ada.complete(&id))).await;
+            let uploads: Vec<_> = answers.iter().map(upload).collect();
+            assert!(uploads.iter().all(|one| *one == uploads[0]), "{uploads:?}");
+            assert_eq!(ada.forms(&stack, &id), sample.forms);
+            assert_eq!(stack.s3.all_versions("quarantine/"), 0);
+            expect(200, ada.fetched(&id).await);
+            bytes += i64::try_from(sample.bytes.len()).unwrap();
+            assert_eq!(stack.stored_bytes(&ada.session).await, bytes);
+            assert_eq!(in_state(&stack, "ready").await, i64::try_from(number + 1).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_completion_the_signed_url_brings_no_second_file() {
+    let stack = TestStack::start().await;
+    let ada = User::new(&stack, "ada").await;
+    let sample = &samples()[3];
+    let declared = ada.presign.declare("a.md", sample.content_type, &sample.bytes).await;
+    let id = declared["id"].as_str().unwrap();
+    expect(200, put_file(&declared, &sample.bytes).await);
+    upload(&ada.complete(id).await);
+    let forms = ada.forms(&stack, id);
+    // The key is free again, and the URL is good for some minutes: it takes the same bytes, and nothing comes of it.
+    put_file(&declared, &sample.bytes).await;
+    upload(&ada.complete(id).await);
+    assert_eq!(ada.forms(&stack, id), forms);
+    assert_eq!(stack.s3.all_versions(&ada.clean(id)), forms.len());
+}

@@ -1,0 +1,5 @@
+//! Uploads: reserved, completed, read, and removed.
+
+pub(crate) mod removal;
+pub(crate) mod reserve;
+mod stored;
