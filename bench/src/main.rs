@@ -178,6 +178,8 @@ fn variables(stack: &Stack, upstream: SocketAddr, dynamodb: SocketAddr) -> Varia
         // Used by the webhook only: Postgres takes every turn.
         ("INBOX_TABLE", local_dynamodb::TABLE.to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{dynamodb}")),
+        // No question here has files.
+        ("UPLOADS_BUCKET", "uploads".to_owned()),
         ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
