@@ -164,7 +164,7 @@ class Uploads(unittest.TestCase):
     def test_larger_sizes_have_shares_of_connections_in_proportion(self):
         concurrency = source(PATHS["api"])["Mappings"]["Concurrency"]
         for times, size in zip((1, 4, 8), SIZES):
-            self.assertEqual((concurrency[size]["Presign"], concurrency[size]["Inspect"]), (8 * times, 2 * times), size)
+            self.assertEqual((concurrency[size]["Presign"], concurrency[size]["Inspect"]), (8 * times, 4 * times), size)
 
 
 class Bucket(unittest.TestCase):

@@ -106,9 +106,13 @@ impl Completion<'_> {
         received: &ReceivedFile,
     ) -> Result<Uploaded, UploadError> {
         let kept = forms.into_iter().map(|(form, kept)| self.keep_form(form, kept, received));
-        let are_kept = try_join_all(kept).await.map_err(unavailable)?;
-        if are_kept.contains(&false) {
-            return self.completed_by_another().await;
+        match try_join_all(kept).await {
+            Ok(are_kept) if !are_kept.contains(&false) => {}
+            Ok(_) => return self.completed_by_another().await,
+            // Of a copy, S3 answers 403 also if the received file is gone.
+            Err(error) => {
+                return self.completed_by_another().await.map_err(|_| unavailable(error));
+            }
         }
         let completed = self.complete(&file).await?;
         self.discard(received).await;
@@ -144,9 +148,16 @@ impl Completion<'_> {
         refusal: FileRefusal,
         received: &ReceivedFile,
     ) -> Result<Uploaded, UploadError> {
-        tracing::info!(upload = %self.id, %refusal, "refused a file");
-        self.deps.app.measure(&[Metric::one("UploadRefused")], &[]);
-        self.deps.database.request(self.session, self.now).delete_upload(self.id).await?;
+        if self.deps.database.request(self.session, self.now).refuse_upload(self.id).await? {
+            tracing::info!(upload = %self.id, %refusal, "refused a file");
+            self.deps.app.measure(&[Metric::one("UploadRefused")], &[]);
+        } else {
+            match self.completed_by_another().await {
+                // Refused already: by another request, or by a first attempt whose connection died.
+                Err(UploadError::NotFound) => {}
+                stored => return stored,
+            }
+        }
         self.discard(received).await;
         Err(refusal.into())
     }

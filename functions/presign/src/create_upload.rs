@@ -1,7 +1,7 @@
 //! Reserves storage for a file, and signs the URL that it is sent to.
 //!
 //! ```text
-//! body ──parse──▶ Valkey: uploads an hour ──▶ Postgres: the plan's limits, bytes reserved ──▶ signature
+//! body ──parse──▶ signature ──▶ Valkey: uploads an hour ──▶ Postgres: the plan's limits, bytes reserved
 //! ```
 
 use axum::extract::State;
@@ -44,6 +44,9 @@ pub(crate) async fn create_upload(
 ) -> Result<impl IntoResponse, ApiError> {
     let now = deps.app.clock().now();
     let upload = request.parse(UploadId(deps.app.entropy().uuid(now)))?;
+    // Before anything is reserved for it: nobody gets the URL of a refused upload.
+    let put = deps.files.presign_put(session.user, &upload, now).await;
+    let put = put.map_err(|error| UploadError::Unavailable(error.into()))?;
     let user = Subject::User(session.user);
     let hourly: Vec<_> = deps.plans.all().map(Plan::upload_limit).collect();
     let permit = deps.cache.acquire_any(&user, "uploads", &hourly, now).await;
@@ -57,8 +60,6 @@ pub(crate) async fn create_upload(
         }
         return Err(error.into());
     }
-    let put = deps.files.presign_put(session.user, &upload, now).await;
-    let put = put.map_err(|error| UploadError::Unavailable(error.into()))?;
     Ok((StatusCode::CREATED, Json(UploadUrl::new(upload.id, put))))
 }
 

@@ -10,7 +10,8 @@ use crate::Deps;
 /// Delete an upload
 ///
 /// Frees its bytes. Messages that have it keep a part with its name, without a file. From now on its content cannot be read,
-/// but by URLs of the last two minutes; it is removed from storage within minutes. Idempotent.
+/// but by URLs of the last two minutes; it is removed from storage within minutes. A repetition
+/// changes nothing: 204 until then, 404 afterwards.
 #[utoipa::path(
     delete, path = "/api/uploads/{id}", tag = "uploads",
     params(("id" = String, Path, description = "The upload's id")),

@@ -4,18 +4,15 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use serde::Deserialize;
-use shared_core::uploads::{FileKind, UploadError, UploadState};
+use shared_core::uploads::{UploadError, UploadId, UploadState};
 use shared_files::Download;
 use shared_http::{ApiError, CurrentUser, ErrorBody, ErrorCode};
 use utoipa::IntoParams;
 
 use crate::Deps;
-use crate::show_upload::find;
 
 /// How long a browser may reuse the redirect: less than its URL is good for.
 const CACHE_CONTROL: &str = "private, max-age=60";
-/// For a PDF, which may hold scripts. It applies to this response; the storage cannot send it, and is another origin.
-const SANDBOX: &str = "sandbox";
 
 /// Which form of a file.
 #[derive(Deserialize, IntoParams)]
@@ -55,7 +52,10 @@ pub(crate) async fn download_file(
         Some(_) => return Err(invalid()),
     };
     let now = deps.app.clock().now();
-    let upload = find(&deps, &session, &id, now).await?;
+    let id = UploadId::parse(&id).ok_or(UploadError::NotFound)?;
+    let database = deps.database.request(&session, now);
+    let upload = database.upload_without_uses(id).await.map_err(UploadError::from)?;
+    let upload = upload.ok_or(UploadError::NotFound)?;
     if upload.state != UploadState::Ready {
         return Err(UploadError::Missing.into());
     }
@@ -68,8 +68,6 @@ pub(crate) async fn download_file(
     };
     let url = deps.files.presign_get(session.user, &download, now).await;
     let url = url.map_err(|error| UploadError::Unavailable(error.into()))?;
-    let sandbox = matches!(upload.kind, FileKind::Pdf)
-        .then_some([(header::CONTENT_SECURITY_POLICY, SANDBOX)]);
     let headers = [(header::LOCATION, url), (header::CACHE_CONTROL, CACHE_CONTROL.to_owned())];
-    Ok((StatusCode::FOUND, sandbox, headers))
+    Ok((StatusCode::FOUND, headers))
 }

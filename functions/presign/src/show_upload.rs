@@ -2,9 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use jiff::Timestamp;
-use shared_core::identity::Session;
-use shared_core::uploads::{Upload, UploadError, UploadId};
+use shared_core::uploads::{UploadError, UploadId};
 use shared_http::{ApiError, CurrentUser, ErrorBody, Json, UploadAnswer};
 
 use crate::Deps;
@@ -25,18 +23,8 @@ pub(crate) async fn show_upload(
     CurrentUser(session): CurrentUser,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let upload = find(&deps, &session, &id, deps.app.clock().now()).await?;
-    Ok(Json(UploadAnswer::from(upload)))
-}
-
-/// The user's upload with this id.
-pub(crate) async fn find(
-    deps: &Deps,
-    session: &Session,
-    id: &str,
-    now: Timestamp,
-) -> Result<Upload, UploadError> {
-    let id = UploadId::parse(id).ok_or(UploadError::NotFound)?;
-    let stored = deps.database.request(session, now).upload(id).await?;
-    Ok(stored.ok_or(UploadError::NotFound)?.upload)
+    let id = UploadId::parse(&id).ok_or(UploadError::NotFound)?;
+    let database = deps.database.request(&session, deps.app.clock().now());
+    let stored = database.upload(id).await.map_err(UploadError::from)?;
+    Ok(Json(UploadAnswer::from(stored.ok_or(UploadError::NotFound)?.upload)))
 }

@@ -25,6 +25,9 @@ const AT_ONCE: usize = 8;
 
 pub(crate) async fn remove(run: &mut Run<'_>) -> Result<(), WorkError> {
     let (deps, now) = (run.deps, run.deps.clock.now());
+    if run.is_out_of_time() {
+        return Ok(());
+    }
     let due = deps.jobs.due_uploads(now, MOST).await?;
     let mut removals =
         iter(due).map(|upload| remove_one(deps, upload, now)).buffer_unordered(AT_ONCE);

@@ -139,7 +139,12 @@ impl FakeOpenRouter {
 
     /// Replaces the response body of `GET /models`.
     pub fn set_models(&self, models: Value) {
-        self.memory.set_models(models);
+        self.memory.set_models(Some(models));
+    }
+
+    /// Never answers `GET /models` from now on.
+    pub fn hang_models(&self) {
+        self.memory.set_models(None);
     }
 
     /// Makes `key` unknown from now on, as if its owner had deleted it. Open streams go on.

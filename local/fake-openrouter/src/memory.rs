@@ -22,7 +22,8 @@ pub(crate) struct Memory {
     scripts: Mutex<HashMap<String, Script>>,
     requests: Mutex<VecDeque<RecordedRequest>>,
     generations: Mutex<VecDeque<Record>>,
-    models: Mutex<Value>,
+    /// The body of `GET /models`; `None` if it is never answered.
+    models: Mutex<Option<Value>>,
     revoked: Mutex<HashSet<String>>,
     streams: watch::Sender<Streams>,
     /// Makes generation ids unique across runs: a database may still hold those of an earlier run.
@@ -42,7 +43,7 @@ impl Memory {
             scripts: Mutex::default(),
             requests: Mutex::default(),
             generations: Mutex::default(),
-            models: Mutex::new(catalogue::document()),
+            models: Mutex::new(Some(catalogue::document())),
             revoked: Mutex::default(),
             streams: watch::Sender::default(),
             // The hasher's random seed: enough randomness, without a dependency.
@@ -81,11 +82,11 @@ impl Memory {
         generations.iter().find(|record| record.is_shown(id, key)).map(Record::document)
     }
 
-    pub(crate) fn set_models(&self, models: Value) {
+    pub(crate) fn set_models(&self, models: Option<Value>) {
         *locked(&self.models) = models;
     }
 
-    pub(crate) fn models(&self) -> Value {
+    pub(crate) fn models(&self) -> Option<Value> {
         locked(&self.models).clone()
     }
 

@@ -28,7 +28,10 @@ pub(crate) fn router(memory: Arc<Memory>) -> Router {
 
 /// `GET /models`: the full list, as without `offset` and `limit`. Needs no key.
 async fn models(State(memory): State<Arc<Memory>>) -> Json<Value> {
-    Json(memory.models())
+    match memory.models() {
+        Some(models) => Json(models),
+        None => std::future::pending().await,
+    }
 }
 
 /// `GET /generation?id=`.

@@ -11,6 +11,7 @@ mod buying;
 mod life;
 mod log;
 mod planted;
+mod uploading;
 
 use serde_json::json;
 
@@ -56,6 +57,7 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
     .await;
     assert_eq!(life.sweep().await.json()["keysRotated"], 1);
     let purchase = life.buy().await;
+    let (uploaded, filename) = life.upload().await;
     let waiting_code = life.ask_for_code().await;
     life.log_out().await;
     life.get("/api/me", 401).await;
@@ -84,7 +86,8 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
     secrets.extend(life::operators_secrets());
     secrets.extend(purchase);
     secrets.extend(data_keys.iter().map(|key| Planted::bytes("a data key", key)));
-    let private = [Planted::text("the question", QUESTION), Planted::text("the address", ADDRESS)];
+    let private =
+        [Planted::text("the question", QUESTION), Planted::text("the address", ADDRESS), filename];
 
     // Counter-check: what may be there is found, so the search covers everything.
     let (postgres, valkey, responses) = (&life.seen.postgres, &life.seen.valkey, &life.responses);
@@ -108,6 +111,15 @@ async fn a_users_whole_life_cycle_leaves_no_secret_at_rest_or_in_a_log() {
     assert_absent(&secrets, "the log", &logged);
     assert_absent(&private, "the log", &logged);
     assert_absent(&secrets, "an answer", responses);
+    // An answer has the signatures, on purpose.
+    for (place, text) in [
+        ("Postgres", postgres),
+        ("Valkey", valkey),
+        ("DynamoDB", &life.seen.dynamodb),
+        ("the log", &logged),
+    ] {
+        assert_absent(&uploaded, place, text);
+    }
 }
 
 #[tokio::test]

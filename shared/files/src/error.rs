@@ -38,8 +38,7 @@ where
     FilesError::Call(AwsError::new("S3", error))
 }
 
-/// `None` instead of the error of an object that is not there. Without the right to list, S3 says 403 of it, and to HEAD it
-/// says nothing but the status.
+/// `None` instead of the error of an object that is not there, or is not the one that was described.
 pub(crate) fn if_there<T, E>(
     result: Result<T, SdkError<E, HttpResponse>>,
 ) -> Result<Option<T>, FilesError>
@@ -50,12 +49,31 @@ where
         Ok(there) => Ok(Some(there)),
         Err(error) => {
             let error = AwsError::new("S3", &error);
-            if matches!(error.status(), Some(403 | 404 | 412)) {
-                tracing::info!(%error, "an object is not there");
+            if matches!(error.status(), Some(404 | 412)) {
                 Ok(None)
             } else {
                 Err(FilesError::Call(error))
             }
         }
+    }
+}
+
+/// The same of a read. Without the right to list, S3 answers 403 for an object that is not there: `AccessDenied`, and to HEAD
+/// nothing but the status. Other codes with 403 are about the credentials.
+pub(crate) fn if_readable<T, E>(
+    result: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, FilesError>
+where
+    E: ProvideErrorMetadata + RequestId + Error + 'static,
+{
+    match if_there(result) {
+        Err(FilesError::Call(error))
+            if error.status() == Some(403)
+                && matches!(error.code(), None | Some("AccessDenied")) =>
+        {
+            tracing::info!(%error, "an object is not there");
+            Ok(None)
+        }
+        result => result,
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use shared_core::ids::UserId;
 use shared_core::uploads::{FileForm, Sha256Digest, UploadId};
 
-use crate::error::{failed, if_there};
+use crate::error::{failed, if_readable, if_there};
 use crate::read::read_to_end;
 use crate::{Files, FilesError, key};
 
@@ -34,7 +34,7 @@ impl Files {
     ) -> Result<Option<ReceivedFile>, FilesError> {
         let key = key::quarantine(user, upload);
         let head = self.client().head_object().bucket(self.bucket()).key(&key);
-        let head = if_there(head.checksum_mode(ChecksumMode::Enabled).send().await)?;
+        let head = if_readable(head.checksum_mode(ChecksumMode::Enabled).send().await)?;
         Ok(head.map(|head| ReceivedFile {
             size: head.content_length().unwrap_or_default().unsigned_abs(),
             content_type: head.content_type.unwrap_or_default(),
@@ -48,7 +48,7 @@ impl Files {
     /// Reads a received file; `None` if it is gone, or is not the one that was described.
     pub async fn read_received(&self, file: &ReceivedFile) -> Result<Option<Bytes>, FilesError> {
         let get = self.client().get_object().bucket(self.bucket()).key(&file.key);
-        match if_there(get.if_match(&file.e_tag).send().await)? {
+        match if_readable(get.if_match(&file.e_tag).send().await)? {
             Some(object) => Ok(Some(read_to_end(object, file.size).await?)),
             None => Ok(None),
         }

@@ -8,11 +8,11 @@ use shared_core::ids::UserId;
 use shared_core::uploads::{FileForm, UploadId};
 use tokio::time::timeout;
 
-use crate::error::if_there;
+use crate::error::if_readable;
 use crate::{Files, FilesError, key};
 
-/// The longest time between two pieces of an object.
-const NEXT_WITHIN: Duration = Duration::from_secs(5);
+/// How long an object may take. The largest has some 25 MiB, and Lambda reads 50 MiB in a second.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 impl Files {
     /// Reads a form of a file; `None` if it is not there. Fails if it is larger than `limit` bytes.
@@ -24,7 +24,7 @@ impl Files {
         limit: u64,
     ) -> Result<Option<Bytes>, FilesError> {
         let get = self.client().get_object().bucket(self.bucket());
-        match if_there(get.key(key::clean(user, upload, form)).send().await)? {
+        match if_readable(get.key(key::clean(user, upload, form)).send().await)? {
             Some(object) => Ok(Some(read_to_end(object, limit).await?)),
             None => Ok(None),
         }
@@ -42,11 +42,14 @@ pub(crate) async fn read_to_end(
     }
     let size = usize::try_from(size).map_err(|_| FilesError::TooLarge)?;
     let mut bytes = BytesMut::with_capacity(size);
-    while bytes.len() < size {
-        match timeout(NEXT_WITHIN, object.body.next()).await {
-            Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
-            Ok(Some(Err(_)) | None) | Err(_) => return Err(FilesError::BrokeOff),
+    let read = async {
+        while bytes.len() < size {
+            bytes.extend_from_slice(&object.body.next().await?.ok()?);
         }
+        Some(())
+    };
+    match timeout(READ_WITHIN, read).await {
+        Ok(Some(())) => Ok(bytes.freeze()),
+        Ok(None) | Err(_) => Err(FilesError::BrokeOff),
     }
-    Ok(bytes.freeze())
 }

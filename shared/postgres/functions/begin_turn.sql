@@ -10,7 +10,7 @@
 --                                edit     in place of `question`, which is displaced to the id `displaced_id`
 --                                regenerate  below the stored `question`, which is read and not stored again
 --   question, parts              the question's id and its parts
---   files                        the uploads that the question has, or nothing (`attach_files`)
+--   files                        the uploads that a new question has, or nothing (`attach_files`)
 --   uploads_expired_before       with files: a pending upload from before this has expired
 --   context_size                 how many earlier messages to return
 --   price, plan_rules            for `pay_for_turn`
@@ -92,7 +92,7 @@ begin
     above := case placement when 'edit' then own.parent_id else question end;
   end if;
 
-  if turn ? 'files' and placement <> 'regenerate' then
+  if turn ? 'files' then
     turn := jsonb_set(turn, '{parts}', attach_files(of_user, turn));
   end if;
   paid := pay_for_turn(of_user, at, turn, own, above, turns_held);
@@ -100,7 +100,7 @@ begin
   body := paid.decision;
   encrypted_key := paid.encrypted_key;
   return next;
-  if turn ? 'files' and placement <> 'regenerate' then
+  if turn ? 'files' then
     kind := 'question';
     body := turn -> 'parts';
     encrypted_key := null;

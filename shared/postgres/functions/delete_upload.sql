@@ -7,14 +7,12 @@ as $$
 begin
   -- A withdrawal of a turn locks its question before its files, this the files first: one after the other, no deadlock.
   perform queue_turns(of_user);
-  if not free_upload(of_user, upload, at, at + interval '6 minutes', false) then
+  if not free_upload(of_user, upload, at, at + interval '6 minutes', 'any') then
     perform from uploads u where u.user_id = of_user and u.id = upload;
     return found;
   end if;
   update messages m
-     set parts = (select jsonb_agg(case p.part ->> 'url' when '/api/uploads/' || upload then p.part || '{"url": ""}' else p.part end
-                                   order by p.place)
-                    from jsonb_array_elements(m.parts) with ordinality as p (part, place))
+     set parts = without_file(m.parts, upload)
    where m.user_id = of_user
      and m.id in (select f.message_id from message_files f where f.user_id = of_user and f.upload_id = upload);
   return true;

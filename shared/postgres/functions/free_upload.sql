@@ -1,6 +1,6 @@
--- Deletes an upload: frees its bytes, once, and leaves its objects and its row to a job, at `removal`. If `only_due`, only
--- one whose removal is due at `at`. Returns whether this call deleted it.
-create or replace function free_upload(of_user uuid, upload uuid, at timestamptz, removal timestamptz, only_due boolean)
+-- Deletes an upload: frees its bytes, once, and leaves its objects and its row to a job, at `removal`. Only one that is
+-- `in_state`: `due`, if its removal is at `at`; `pending`; or `any`. Returns whether this call deleted it.
+create or replace function free_upload(of_user uuid, upload uuid, at timestamptz, removal timestamptz, in_state text)
   returns boolean
   language plpgsql
 as $$
@@ -13,7 +13,7 @@ begin
    where u.user_id = of_user
      and u.id = upload
      and u.state <> 'deleted'
-     and (not only_due or u.removal_at <= at)
+     and case in_state when 'due' then u.removal_at <= at when 'pending' then u.state = 'pending' else true end
   returning u.size_bytes into freed;
   if not found then
     return false;

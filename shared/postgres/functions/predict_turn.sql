@@ -45,7 +45,7 @@ begin
     return;
   end if;
 
-  if turn ? 'files' and placement <> 'regenerate' then
+  if turn ? 'files' then
     begin
       turn := jsonb_set(turn, '{parts}', attach_files(of_user, turn));
     exception
@@ -73,7 +73,7 @@ begin
   end if;
   kind := 'payment';
   return next;
-  if turn ? 'files' and placement <> 'regenerate' then
+  if turn ? 'files' then
     kind := 'question';
     body := turn -> 'parts';
     encrypted_key := null;

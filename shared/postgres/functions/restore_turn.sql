@@ -20,6 +20,8 @@ declare
   asked     record;
   question  text;
   is_new    boolean;
+  parts     jsonb;
+  file      uuid;
 begin
   perform set_config('app.user_id', of_user::text, true);
   select * into t
@@ -28,10 +30,13 @@ begin
            parts jsonb, began_at timestamptz
          );
   question := t.question;
+  parts := t.parts;
   perform from users where id = of_user;
   if not found then
     return 'unknown';
   end if;
+  -- Like what begins, withdraws and deletes: one after the other, no deadlock.
+  perform queue_turns(of_user);
   insert into turns (user_id, answer_id, chat_id, model, paid_by, credits, state, began_at, ended_at)
   values (of_user, t.answer, t.chat, t.model, 'byok', 0, 'withdrawn', t.began_at, t.began_at)
   on conflict do nothing;
@@ -49,6 +54,14 @@ begin
   perform from messages m where m.user_id = of_user and m.id = head and m.created_at >= t.began_at;
   is_new := not found;
 
+  -- What was deleted meanwhile. The others are locked, so that they are there until the question is stored.
+  for file in select value::uuid from jsonb_array_elements_text(coalesce(turn -> 'files', '[]')) loop
+    perform from uploads u where u.user_id = of_user and u.id = file and u.state = 'ready' for share;
+    if not found then
+      parts := without_file(parts, file);
+    end if;
+  end loop;
+
   select m.parent_id, m.created_at >= t.began_at as is_newer into asked
     from messages m
    where m.user_id = of_user and m.id = t.question and m.chat_id = t.chat and m.role = 'user';
@@ -60,7 +73,7 @@ begin
      order by (m.id is not distinct from head) desc, m.created_at desc, m.role
      limit 1;
     insert into messages (user_id, id, chat_id, parent_id, role, status, parts, created_at)
-    values (of_user, question, t.chat, above, 'user', 'complete', t.parts, t.began_at);
+    values (of_user, question, t.chat, above, 'user', 'complete', parts, t.began_at);
   elsif t.placement = 'edit' then
     -- A later edit owns the id; then the restored question is the displaced one.
     if asked.is_newer then
@@ -69,7 +82,7 @@ begin
       update messages m set id = t.displaced_id where m.user_id = of_user and m.id = t.question;
     end if;
     insert into messages (user_id, id, chat_id, parent_id, role, status, parts, created_at)
-    values (of_user, question, t.chat, asked.parent_id, 'user', 'complete', t.parts, t.began_at);
+    values (of_user, question, t.chat, asked.parent_id, 'user', 'complete', parts, t.began_at);
   end if;
   if turn ? 'files' then
     perform link_files(of_user, question, turn -> 'files');

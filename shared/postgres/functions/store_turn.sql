@@ -41,7 +41,7 @@ begin
   update chats c
      set head_id = answer, updated_at = at, turns = turns_held + 1
    where c.user_id = of_user and c.id = in_chat;
-  if turn ? 'files' and placement <> 'regenerate' then
+  if turn ? 'files' then
     perform link_files(of_user, question, turn -> 'files');
     -- A question without text names its chat by its first file.
     update chats c

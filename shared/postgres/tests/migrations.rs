@@ -214,7 +214,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "finish_turn(uuid,text,timestamp with time zone,jsonb)",
             "forget_phone()",
             "free_idempotency_key(uuid,text)",
-            "free_upload(uuid,uuid,timestamp with time zone,timestamp with time zone,boolean)",
+            "free_upload(uuid,uuid,timestamp with time zone,timestamp with time zone,text)",
             "fulfil_order(uuid,timestamp with time zone,jsonb)",
             "keep_longer_parts()",
             "link_files(uuid,text,jsonb)",
@@ -234,6 +234,7 @@ async fn a_signature_changes_only_through_a_release_that_has_both() {
             "turn_inputs(uuid,uuid,timestamp with time zone,timestamp with time zone,text,text,text)",
             "valid_session(uuid,timestamp with time zone,timestamp with time zone)",
             "withdraw_turn(uuid,timestamp with time zone,text,jsonb)",
+            "without_file(jsonb,uuid)",
         ]
     );
 }

@@ -371,3 +371,14 @@ async fn the_app_cannot_change_what_was_declared_and_jobs_cannot_read_names() {
     let money = "select has_any_column_privilege('app_money', 'uploads', 'select')";
     assert!(!value::<bool>(&stack, money).await);
 }
+
+#[tokio::test]
+async fn a_refusal_deletes_no_upload_that_another_inspection_has_completed() {
+    let stack = TestStack::start().await;
+    let ada = stack.session("ada@example.com").await;
+    let ready = stack.ready_upload(&ada, &ReadyFile::IMAGE).await;
+    let database = stack.database();
+    let request = database.request(&ada, stack.clock.now());
+    assert!(!request.refuse_upload(ready).await.unwrap());
+    assert!(request.upload(ready).await.unwrap().is_some());
+}

@@ -110,7 +110,12 @@ impl ChatRequest {
         }
         let (texts, files) = content(&message.parts)?;
         let question = match Question::parse(texts, rules.message_limit) {
-            Err(InvalidTurn::EmptyQuestion) if !files.is_empty() => Question::default(),
+            Err(InvalidTurn::EmptyQuestion)
+                // A regenerated question is the stored one, whose only file may be deleted.
+                if !files.is_empty() || self.trigger == Trigger::RegenerateMessage =>
+            {
+                Question::default()
+            }
             question => question?,
         };
         let new_id = || MessageId::from(rules.entropy.uuid(rules.now));
@@ -165,6 +170,8 @@ fn content(parts: &[IncomingPart]) -> Result<(Vec<&str>, Vec<UploadId>), Invalid
     for part in parts {
         match (part.kind.as_str(), &part.text, &part.url) {
             ("text", Some(text), _) => texts.push(text.as_str()),
+            // The file was deleted: an edited question goes without it.
+            ("file", _, Some(url)) if url.is_empty() => {}
             ("file", _, Some(url)) => {
                 let file = UploadId::of_url(url).ok_or(InvalidTurn::ForeignFile)?;
                 if !files.contains(&file) {

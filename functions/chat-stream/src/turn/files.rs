@@ -18,6 +18,7 @@ use shared_core::uploads::{FileForm, LARGEST_PDF, UploadError, UploadId};
 use shared_files::FilesError;
 use shared_postgres::BegunTurn;
 use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::TurnContext;
 use crate::Deps;
@@ -28,29 +29,36 @@ const LIST_WITHIN: Duration = Duration::from_secs(2);
 /// A file that is being read; `None` if it is not there.
 type Read = Shared<BoxFuture<'static, Result<Option<Bytes>, Arc<FilesError>>>>;
 
-/// The files that a turn reads.
+/// The files that a turn reads. Dropped, they are read no further.
 pub(super) struct TurnFiles {
     user: UserId,
     now: Timestamp,
     reads: Mutex<HashMap<UploadId, Read>>,
+    reading: CancellationToken,
+}
+
+impl Drop for TurnFiles {
+    fn drop(&mut self) {
+        self.reading.cancel();
+    }
 }
 
 impl TurnFiles {
     /// Begins to read the files of a question. Does nothing if it has none.
     pub(super) fn begin(deps: &Deps, context: &TurnContext, files: &[UploadId]) -> Self {
         let TurnContext { session, now, .. } = *context;
-        let turn = Self { user: session.user, now, reads: Mutex::default() };
+        let (reads, reading) = (Mutex::default(), CancellationToken::new());
+        let turn = Self { user: session.user, now, reads, reading };
         for file in files {
             drop(turn.read(deps, *file));
         }
         if !files.is_empty() {
-            let catalogue = Arc::clone(&deps.catalogue);
-            deps.tasks.spawn(async move { drop(catalogue.models(now).await) });
+            refresh_list(deps, now);
         }
         turn
     }
 
-    /// The contents that are sent to the model.
+    /// The contents that are sent to the model. Files of the context may take `tokens`.
     ///
     /// A file of the question that cannot be sent refuses the turn; one of the context is left out, and the prompt names
     /// it: the chat has to go on.
@@ -58,8 +66,10 @@ impl TurnFiles {
         &self,
         deps: &Deps,
         turn: &'a BegunTurn,
+        tokens: u32,
     ) -> Result<FileContents<'a>, SendError> {
-        let mut files = files_to_send(&turn.context, &turn.files);
+        let to_send = |sees_images| files_to_send(&turn.context, &turn.files, tokens, sees_images);
+        let mut files = to_send(true);
         if files.is_empty() && turn.files.is_empty() {
             return Ok(FileContents::new());
         }
@@ -67,11 +77,17 @@ impl TurnFiles {
         if fitting < turn.files.iter().filter(|file| file.upload().is_some()).count() {
             return Err(SendError::FilesTooLarge { limit: FILES_PER_TURN_BYTES });
         }
-        if files.iter().any(|file| file.is_image()) && !sees_images(deps, turn, self.now).await {
-            if turn.files.iter().any(FilePart::is_image) {
-                return Err(cannot_read_images(deps, turn, self.now).await);
+        if files.iter().any(|file| file.is_image()) {
+            let asks_about_images = turn.files.iter().any(FilePart::is_image);
+            match sees_images(deps, turn, self.now).await {
+                Some(true) => {}
+                // Tried: the provider knows.
+                None if asks_about_images => {}
+                Some(false) if asks_about_images => {
+                    return Err(cannot_read_images(deps, turn, self.now).await);
+                }
+                Some(false) | None => files = to_send(false),
             }
-            files.retain(|file| !file.is_image());
         }
         let reads = files.iter().filter_map(|file| {
             let upload = file.upload()?;
@@ -102,10 +118,11 @@ impl TurnFiles {
     fn read(&self, deps: &Deps, upload: UploadId) -> Read {
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         let read = reads.entry(upload).or_insert_with(|| {
-            let (files, user) = (deps.files.clone(), self.user);
+            let (files, user, reading) = (deps.files.clone(), self.user, self.reading.clone());
             let read = async move {
-                let read = files.read(user, upload, FileForm::Model, LARGEST_PDF).await;
-                read.map_err(Arc::new)
+                let read = files.read(user, upload, FileForm::Model, LARGEST_PDF);
+                let read = reading.run_until_cancelled(read).await;
+                read.unwrap_or(Err(FilesError::BrokeOff)).map_err(Arc::new)
             };
             let read = read.boxed().shared();
             // In a task of its own: it goes on while the turn waits for something else.
@@ -120,11 +137,11 @@ fn is_one_of(file: &FilePart, files: &[FilePart]) -> bool {
     files.iter().any(|other| std::ptr::eq(file, other))
 }
 
-/// Whether the model can read images, as far as the provider's list says.
-async fn sees_images(deps: &Deps, turn: &BegunTurn, now: Timestamp) -> bool {
+/// Whether the model can read images; `None` if the provider's list is away, or does not have it.
+async fn sees_images(deps: &Deps, turn: &BegunTurn, now: Timestamp) -> Option<bool> {
     let models = listed(deps, now).await;
     let model = models.iter().find(|offered| offered.model.id == turn.model);
-    model.is_none_or(reads_images)
+    model.map(reads_images)
 }
 
 /// The refusal of a turn whose model cannot read images, with models of the user's plan that can.
@@ -150,8 +167,19 @@ fn reads_images(offered: &OfferedModel) -> bool {
     offered.model.input_modalities.iter().any(|modality| modality == "image")
 }
 
-/// The offered models; none if the provider's list is away.
+/// Fetches the provider's list of models in the background, unless it is fresh or being fetched.
+fn refresh_list(deps: &Deps, now: Timestamp) {
+    let catalogue = Arc::clone(&deps.catalogue);
+    deps.tasks.spawn(async move { catalogue.refresh(now).await });
+}
+
+/// The offered models, by the last list that is known, so that only the first turn waits for one; none if the provider's
+/// list is away.
 async fn listed(deps: &Deps, now: Timestamp) -> Arc<[OfferedModel]> {
+    if let Some(models) = deps.catalogue.last_known() {
+        refresh_list(deps, now);
+        return models;
+    }
     if let Ok(Ok(models)) = timeout(LIST_WITHIN, deps.catalogue.models(now)).await {
         return models;
     }

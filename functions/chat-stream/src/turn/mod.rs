@@ -78,7 +78,7 @@ pub async fn turn(deps: Deps, context: TurnContext, turn: NewTurn, respond: Resp
         LogWriter::start(&deps.cache, &deps.tasks, &deps.app, begun.user, &begun.answer);
     let (out, body) = new_stream();
     let mut out = out.with_copy(frames);
-    let request = BegunRequest { permit, request, files: &files };
+    let request = BegunRequest { permit, request, files };
     let prepared = prepare(&deps, &context, &begun, request, &writer).boxed().await;
     match prepared {
         Ok(Prepared { stream, rate_limit }) => {
@@ -108,10 +108,10 @@ struct Prepared {
 }
 
 /// What was found out while the turn began.
-struct BegunRequest<'a> {
+struct BegunRequest {
     permit: Result<Permit, CacheError>,
     request: Option<UpstreamRequest>,
-    files: &'a TurnFiles,
+    files: TurnFiles,
 }
 
 /// Sends the stored question to the provider, unless a prediction has done so. An error here is still an HTTP status.
@@ -119,13 +119,13 @@ async fn prepare(
     deps: &Deps,
     context: &TurnContext,
     begun: &BegunTurn,
-    BegunRequest { permit, request, files }: BegunRequest<'_>,
+    BegunRequest { permit, request, files }: BegunRequest,
     writer: &LogWriter,
 ) -> Result<Prepared, ApiError> {
     let now = context.now;
     let UpstreamRequest { rate_limit, response } = match request {
         Some(request) => request,
-        None => match prepare_input(deps, context, begun, files, permit).await {
+        None => match prepare_input(deps, context, begun, &files, permit).await {
             Ok(input) => UpstreamRequest::new(deps, context, begun, input),
             Err(error) => return Err(withdraw(deps, begun, error.into(), now).await),
         },

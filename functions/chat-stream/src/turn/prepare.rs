@@ -3,7 +3,7 @@
 
 use shared_cache::{CacheError, Permit};
 use shared_core::billing::{Plan, TurnDenied, Upgrade};
-use shared_core::chat::{PromptMessage, SendError, estimated_tokens, prompt};
+use shared_core::chat::{PromptMessage, SendError, least_tokens, prompt};
 use shared_core::keys::ProviderKey;
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;
@@ -56,10 +56,13 @@ async fn input(
     files: &TurnFiles,
     status: LimitStatus,
 ) -> Result<Input, SendError> {
-    let contents = files.contents(deps, turn).await?;
     let BegunTurn { context, question, .. } = turn;
-    let prompt = prompt(&deps.config.system_prompt, context, question, &turn.files, &contents);
-    within_context(deps, deps.plans.of(Some(&turn.plan)), &prompt)?;
+    let system = &deps.config.system_prompt;
+    // Before anything is read of what will not be sent.
+    let tokens = least_tokens(system, context, question, &turn.files);
+    let room = within_context(deps, deps.plans.of(Some(&turn.plan)), tokens)?;
+    let contents = files.contents(deps, turn, room).await?;
+    let prompt = prompt(system, context, question, &turn.files, &contents);
     let key = match turn.payer.key() {
         Some(key) => Some(decrypt_key(deps, turn.user, key).await?),
         None => None,
@@ -93,10 +96,11 @@ async fn within_limit(
     Ok(status)
 }
 
-fn within_context(deps: &Deps, plan: &Plan, prompt: &[PromptMessage]) -> Result<(), SendError> {
-    let (tokens, limit) = (estimated_tokens(prompt), plan.context_tokens.get());
-    if tokens <= limit {
-        return Ok(());
+/// The tokens that the plan leaves beside these.
+fn within_context(deps: &Deps, plan: &Plan, tokens: u32) -> Result<u32, SendError> {
+    let limit = plan.context_tokens.get();
+    if let Some(room) = limit.checked_sub(tokens) {
+        return Ok(room);
     }
     let upgrade =
         deps.plans.all().find(|plan| plan.context_tokens.get() >= tokens).map(Upgrade::to);

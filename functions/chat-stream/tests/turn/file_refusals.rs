@@ -49,7 +49,6 @@ async fn a_file_that_was_not_uploaded_is_refused() {
         format!("/api/uploads/{id}/file"),
         format!("/api/uploads/{id}?x"),
         "/api/uploads/../me".to_owned(),
-        String::new(),
     ] {
         let body = asked(&json!([{ "type": "file", "url": url, "mediaType": "image/png" }]));
         let refused = chat.client.post("/api/chat", &body).await;
@@ -178,6 +177,62 @@ async fn a_deleted_file_is_named_and_not_sent() {
 }
 
 #[tokio::test]
+async fn a_question_can_be_asked_again_after_its_file_was_deleted() {
+    let chat = Chat::start().await;
+    let file = chat.upload(&IMAGE).await;
+    chat.ask_about("question-1", "What is this?", &[file]).await;
+    chat.delete(file).await;
+    // As a page has the message then.
+    let mut again = question("question-1", "fake/echo", "What is this?", &[]);
+    let parts = again["message"]["parts"].as_array_mut().unwrap();
+    parts.push(
+        json!({ "type": "file", "url": "", "mediaType": "image/png", "filename": "ship.png" }),
+    );
+    again["trigger"] = json!("regenerate-message");
+    assert_eq!(chat.client.post("/api/chat", &again).await.status, 200);
+    assert_eq!(chat.last_sent(), "What is this?\n\n[The file \"ship.png\" was shown here.]");
+
+    // A question that was nothing but its file.
+    let file = chat.upload(&IMAGE).await;
+    chat.ask_about("question-2", "", &[file]).await;
+    chat.delete(file).await;
+    let mut again = question("question-2", "fake/echo", "", &[]);
+    again["message"]["parts"] = json!([{ "type": "file", "url": "" }]);
+    again["trigger"] = json!("regenerate-message");
+    assert_eq!(chat.client.post("/api/chat", &again).await.status, 200);
+    assert_eq!(chat.last_sent(), "[The file \"ship.png\" was shown here.]");
+    let alone = asked(&json!([{ "type": "file", "url": "" }]));
+    let refused = chat.client.post("/api/chat", &alone).await.refusal();
+    assert_eq!(refused, (422, "invalid_message".into()));
+}
+
+#[tokio::test]
+async fn without_the_list_earlier_images_are_left_out() {
+    let chat = Chat::start().await;
+    chat.stack.provider.set_models(json!("away"));
+    let file = chat.upload(&IMAGE).await;
+    chat.ask_about("question-1", "What is this?", &[file]).await;
+    assert_eq!(chat.last_sent()[1], image_part(&IMAGE), "tried");
+    let body = question("question-2", "fake/blind", "And what is 2 + 2?", &[]);
+    assert_eq!(chat.client.post("/api/chat", &body).await.text(), "And what is 2 + 2?");
+}
+
+#[tokio::test]
+async fn a_turn_does_not_wait_for_a_new_list_of_models() {
+    let chat = Chat::start().await;
+    let file = chat.upload(&IMAGE).await;
+    assert_eq!(chat.ask_about("question-1", "What is this?", &[file]).await.status, 200);
+    chat.stack.provider.hang_models();
+    chat.stack.clock.advance(Duration::from_mins(11));
+    assert_eq!(chat.ask_about("question-2", "What is this?", &[file]).await.status, 200);
+    let asked = chat.stack.provider.requests().len();
+    let body = question("question-3", "fake/blind", "What is this?", &[file]);
+    let refused = chat.client.post("/api/chat", &body).await;
+    assert_eq!(refused.refusal(), (422, "model_cannot_read".into()));
+    assert_eq!(chat.stack.provider.requests().len(), asked, "known by the expired list");
+}
+
+#[tokio::test]
 async fn a_turn_sends_20_mib_of_files_at_most_the_newest_first() {
     let chat = Chat::premium().await;
     let large = vec![b'x'; 9 * MIB];
@@ -219,6 +274,18 @@ async fn while_s3_is_away_a_question_with_files_is_refused_and_its_credits_come_
     assert_eq!(chat.ask_about("question-2", "And this?", &[file]).await.status, 200);
     let kept = "select count(*) from uploads where state = 'ready' and removal_at is null";
     chat.stack.until_count(1, kept).await;
+}
+
+#[tokio::test]
+async fn a_refused_turn_reads_its_files_no_further() {
+    let chat = Chat::start().await;
+    let file = chat.upload(&IMAGE).await;
+    chat.is_pending_again(file).await;
+    chat.stack.s3.hang_after(0);
+    let refused = chat.ask_about("question-1", "What is this?", &[file]).await;
+    assert_eq!(refused.refusal(), (409, "upload_missing".into()));
+    // An object that does not come is given up after five seconds.
+    tokio::time::timeout(Duration::from_secs(3), chat.tasks.finish()).await.unwrap();
 }
 
 #[tokio::test]

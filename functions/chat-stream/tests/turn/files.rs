@@ -207,6 +207,19 @@ async fn a_repeated_question_is_the_same_only_with_the_same_files() {
 }
 
 #[tokio::test]
+async fn a_file_that_leaves_no_room_for_the_next_question_is_named_in_it() {
+    let chat = Chat::start().await;
+    let long = ReadyFile { pages: Some(12), tokens: 18_000, ..PDF };
+    let files = [chat.upload(&long).await, chat.upload(&long).await];
+    chat.ask_about("question-1", "What is this?", &files[..1]).await;
+    chat.stack.s3.clear_requests();
+    assert_eq!(chat.ask_about("question-2", "And this?", &files[1..]).await.status, 200);
+    let earlier = chat.sent()[1]["content"].clone();
+    assert_eq!(earlier, "What is this?\n\n[The file \"log.pdf\" was shown here.]");
+    assert_eq!(chat.reads().len(), 1, "the other one is not read");
+}
+
+#[tokio::test]
 async fn what_is_sent_counts_for_the_plans_context() {
     let chat = Chat::start().await;
     let long = chat.upload(&ReadyFile { pages: Some(30), tokens: 45_000, ..PDF }).await;

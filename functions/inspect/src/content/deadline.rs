@@ -1,24 +1,27 @@
 //! Ends a decoder that takes too long: a decoder cannot be interrupted, but it stops when its input fails.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use shared_core::uploads::UnreadableFile;
 
 /// Bytes between two looks at the clock: some 100 µs of decoding.
 const CHECK_EVERY: usize = 16 * 1024;
 
-/// The moment by which a file has to be decoded.
+/// The processor time of this thread by which a file has to be decoded.
+///
+/// Not the time of day: a good file must not be refused because the machine is busy, or its share of a processor small.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Deadline(Duration);
 
 impl Deadline {
     pub(super) fn after(duration: Duration) -> Self {
-        Self(Instant::now() + duration)
+        Self(processor_time() + duration)
     }
 
     pub(super) fn has_passed(self) -> bool {
-        Instant::now() >= self.0
+        processor_time() >= self.0
     }
 
     pub(super) fn check(self) -> Result<(), UnreadableFile> {
@@ -34,6 +37,12 @@ impl Deadline {
     pub(super) fn reader(self, bytes: &[u8]) -> DeadlineReader<'_> {
         DeadlineReader { bytes, position: 0, check_at: CHECK_EVERY, deadline: self }
     }
+}
+
+/// The processor time that this thread has used.
+fn processor_time() -> Duration {
+    // Neither is negative.
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// A reader of bytes that fails once its deadline has passed.
@@ -111,6 +120,16 @@ impl Seek for DeadlineReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waiting_is_not_decoding() {
+        let deadline = Deadline::after(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(!deadline.has_passed());
+        while !deadline.has_passed() {
+            std::hint::spin_loop();
+        }
+    }
 
     #[test]
     fn a_reader_fails_after_its_deadline() {

@@ -1,5 +1,7 @@
 //! Completions at once.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use testkit::{TestStack, put_file};
 
@@ -25,6 +27,28 @@ async fn completions_at_once_are_one() {
             assert_eq!(in_state(&stack, "ready").await, i64::try_from(number + 1).unwrap());
         }
     }
+}
+
+/// Deterministic: the refusal is halted at the upload's row, which is completed meanwhile.
+#[tokio::test]
+async fn a_slow_refusal_deletes_nothing_that_is_completed() {
+    let stack = TestStack::start().await;
+    let ada = User::new(&stack, "ada").await;
+    let id = ada.presign.sent("a.png", "image/png", b"<script>").await;
+    let owner = stack.owner().await;
+    owner.batch_execute("begin; select from uploads for update").await.unwrap();
+    let complete = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let ready = "update uploads
+                        set state = 'ready', media_type = 'image/png', model_type = 'image/png', model_bytes = 1,
+                            tokens = 1, removal_at = null;
+                     commit";
+        owner.batch_execute(ready).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(ada.complete(&id), complete);
+    upload(&answer);
+    assert_eq!(stack.stored_bytes(&ada.session).await, 8);
+    assert_eq!(in_state(&stack, "ready").await, 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! PDFs: counted, and kept as they were sent.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -208,4 +209,47 @@ fn broken_syntax_is_read_in_linear_time() {
             [b"%PDF-1.7\n", part.repeat((1 << 20) / part.len()).as_bytes(), b"\n%%EOF"].concat();
         assert_unreadable(PDF, &file, Damaged);
     }
+}
+
+#[test]
+fn an_object_that_is_read_again_and_again_does_not_hold_the_inspection() {
+    // The length of every stream refers to a long array.
+    let array = format!("[{}]", "1 ".repeat(1 << 20));
+    let streams = "6 0 obj<</Length 5 0 R>>stream\nendstream endobj ".repeat(20_000);
+    let page = "<</Type/Page/Parent 2 0 R>>";
+    let objects = [CATALOGUE, "<</Type/Pages/Kids[3 0 R]>>", page, "null", &array];
+    let file = String::from_utf8(of_objects(&objects)).unwrap();
+    let file = file.replacen("trailer", &format!("{streams}trailer"), 1).into_bytes();
+    let began = Instant::now();
+    assert_eq!(pages(&file), 1);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+
+    // Nodes of the tree overlap, and each ends with the same tens of megabytes.
+    let nodes: Vec<String> =
+        (10..70).map(|number| format!("<</Kids[{} 0 R]/Tail ", number + 1)).collect();
+    let tail = format!("[{}]{}", "1 ".repeat(20 << 20), ">>".repeat(nodes.len()));
+    let file = one_object_stream(&nodes, &tail);
+    let began = Instant::now();
+    assert_unreadable(PDF, &file, Damaged);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// A PDF whose pages' tree is these objects, from number 10 on, in one compressed stream that ends with `tail`.
+fn one_object_stream(nodes: &[String], tail: &str) -> Vec<u8> {
+    let mut at = 0;
+    let header = (10..).zip(nodes).map(|(number, node)| {
+        let entry = format!("{number} {at} ");
+        at += node.len();
+        entry
+    });
+    let header: String = header.collect();
+    let mut content = ZlibEncoder::new(Vec::new(), Compression::fast());
+    write!(content, "{header}{}{tail}", nodes.concat()).unwrap();
+    let content = content.finish().unwrap();
+    let dict = format!("/Type/ObjStm/N {}/First {}/Filter/FlateDecode", nodes.len(), header.len());
+    let mut file = b"%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 10 0 R>>endobj 2 0 obj".to_vec();
+    file.extend(format!("<<{dict}/Length {}>>stream\n", content.len()).bytes());
+    file.extend(content);
+    file.extend(b"\nendstream endobj trailer <</Root 1 0 R>> startxref 0 %%EOF");
+    file
 }

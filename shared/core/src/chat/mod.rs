@@ -14,7 +14,7 @@ pub use message::{AnswerStatus, CONTEXT_MESSAGES, Context, Message, Part, Role, 
 pub use outcome::{FinishedTurn, Outcome};
 pub use prompt::{
     FileContents, FileData, ImageUrl, PromptContent, PromptMessage, PromptPart, estimated_tokens,
-    files_to_send, prompt,
+    files_to_send, least_tokens, prompt,
 };
 pub use turn::{NewTurn, ORPHANED_AFTER, Placement, Question};
 pub use turn_error::{

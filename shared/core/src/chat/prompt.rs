@@ -2,12 +2,12 @@
 //!
 //! Files go to a model as bytes, not as URLs: docs/decisions/0018.
 
-use std::fmt::Write;
+use std::fmt;
 
-use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::file_part::{FILES_PER_TURN_BYTES, FilePart};
 use super::message::{Context, Message, Part, Role};
@@ -64,7 +64,7 @@ pub enum PromptPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageUrl {
     /// The URL.
-    pub url: String,
+    pub url: DataUrl,
 }
 
 /// A file in a `data:` URL.
@@ -73,7 +73,26 @@ pub struct FileData {
     /// Its name.
     pub filename: String,
     /// The URL.
-    pub file_data: String,
+    pub file_data: DataUrl,
+}
+
+/// A `data:` URL. It is encoded while the request's body is written, so that the body is the only copy in Base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataUrl {
+    media_type: String,
+    bytes: Bytes,
+}
+
+impl fmt::Display for DataUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "data:{};base64,{}", self.media_type, Base64Display::new(&self.bytes, &STANDARD))
+    }
+}
+
+impl Serialize for DataUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The files of a turn that are sent, with their bytes. A file that two messages have is there twice.
@@ -116,19 +135,38 @@ pub fn estimated_tokens(prompt: &[PromptMessage]) -> u32 {
     prompt.iter().fold(0, |sum, message| sum.saturating_add(message.content.tokens()))
 }
 
+/// Estimates the tokens of a prompt with the files of its question, and with those of the context named only.
+pub fn least_tokens(
+    system: &str,
+    context: &Context,
+    question: &Question,
+    files: &[FilePart],
+) -> u32 {
+    let texts = estimated_tokens(&prompt(system, context, question, files, &Vec::new()));
+    let there = files.iter().filter(|file| file.upload().is_some());
+    there.fold(texts, |sum, file| sum.saturating_add(file.facts().tokens))
+}
+
 /// The files that are sent to a model: those of the question, then those of the context, the newest first, as long as
-/// they fit into [`FILES_PER_TURN_BYTES`].
-pub fn files_to_send<'a>(context: &'a Context, files: &'a [FilePart]) -> Vec<&'a FilePart> {
+/// all fit into [`FILES_PER_TURN_BYTES`] and those of the context into `tokens`. So a large file does not end a chat: the
+/// next turn names it instead. Images are left out if the model cannot see.
+pub fn files_to_send<'a>(
+    context: &'a Context,
+    files: &'a [FilePart],
+    tokens: u32,
+    sees_images: bool,
+) -> Vec<&'a FilePart> {
+    let of_question = files.iter().map(|file| (file, 0));
     let earlier = context.messages.iter().rev().flat_map(Message::files);
-    let mut left = FILES_PER_TURN_BYTES;
-    let there = files.iter().chain(earlier).filter(|file| file.upload().is_some());
-    there
-        .take_while(|file| match left.checked_sub(file.facts().model_bytes) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
+    let earlier = earlier.map(|file| (file, file.facts().tokens));
+    let (mut bytes, mut tokens) = (FILES_PER_TURN_BYTES, tokens);
+    of_question
+        .chain(earlier)
+        .filter(|(file, _)| file.upload().is_some() && (sees_images || !file.is_image()))
+        .map_while(|(file, cost)| {
+            bytes = bytes.checked_sub(file.facts().model_bytes)?;
+            tokens = tokens.checked_sub(cost)?;
+            Some(file)
         })
         .collect()
 }
@@ -189,6 +227,8 @@ fn content<'a>(
     for file in files {
         let sent = contents.iter().find(|(sent, _)| std::ptr::eq(*sent, file));
         let facts = file.facts();
+        let data_url =
+            |bytes: &Bytes| DataUrl { media_type: facts.model_type.clone(), bytes: bytes.clone() };
         match sent.map(|(_, bytes)| bytes) {
             None => {
                 add_paragraph(
@@ -197,14 +237,11 @@ fn content<'a>(
                 );
             }
             Some(bytes) if file.is_image() => images.push(PromptPart::ImageUrl {
-                image_url: ImageUrl { url: data_url(&facts.model_type, bytes) },
+                image_url: ImageUrl { url: data_url(bytes) },
                 tokens: facts.tokens,
             }),
             Some(bytes) if facts.model_type == "application/pdf" => pdfs.push(PromptPart::File {
-                file: FileData {
-                    filename: file.filename.clone(),
-                    file_data: data_url(&facts.model_type, bytes),
-                },
+                file: FileData { filename: file.filename.clone(), file_data: data_url(bytes) },
                 tokens: facts.tokens,
             }),
             Some(bytes) => add_paragraph(&mut text, &fenced(&file.filename, bytes)),
@@ -222,14 +259,6 @@ fn add_paragraph(text: &mut String, paragraph: &str) {
         text.push_str("\n\n");
     }
     text.push_str(paragraph);
-}
-
-fn data_url(media_type: &str, bytes: &[u8]) -> String {
-    let mut url = String::with_capacity(media_type.len() + 16 + bytes.len().div_ceil(3) * 4);
-    // Writing to a string cannot fail.
-    let _ = write!(url, "data:{media_type};base64,");
-    STANDARD.encode_string(bytes, &mut url);
-    url
 }
 
 /// A text file with its name, in a fence that is longer than any in the text.
@@ -337,7 +366,7 @@ mod tests {
             messages: vec![Message { role: Role::User, parts: parts.clone() }; 3],
         };
         let files = [again];
-        let sent = files_to_send(&context, &files);
+        let sent = files_to_send(&context, &files, u32::MAX, true);
         assert_eq!(sent.len(), 2);
         let contents = sent.into_iter().map(|file| (file, Bytes::from_static(b"pdf"))).collect();
         let messages = prompt("x", &context, &Question::default(), &files, &contents);
@@ -354,8 +383,18 @@ mod tests {
             messages: vec![with(mib(1, 1)), with(mib(2, 9)), with(mib(3, 8))],
         };
         let of_question = [mib(4, 4)];
-        let sent = files_to_send(&context, &of_question);
-        let digits: Vec<_> = sent.iter().map(|file| &file.url[file.url.len() - 1..]).collect();
-        assert_eq!(digits, ["4", "3"]);
+        let digits = |tokens| {
+            let sent = files_to_send(&context, &of_question, tokens, true).into_iter();
+            sent.map(|file| file.url[file.url.len() - 1..].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(digits(u32::MAX), ["4", "3"]);
+        // Each takes 100 tokens of the room that the question leaves.
+        assert_eq!(digits(99), ["4"]);
+        let image = with(file(5, "x.png", "image/png", 18 << 20));
+        let context = Context { summary: None, messages: vec![with(mib(3, 8)), image] };
+        let of_a_blind_model = files_to_send(&context, &of_question, u32::MAX, false);
+        assert_eq!(of_a_blind_model.len(), 2, "an image that is not sent takes no room");
+        let question = Question::default();
+        assert_eq!(least_tokens("four", &Context::default(), &question, &of_question), 1 + 8 + 100);
     }
 }

@@ -11,7 +11,7 @@ use super::file_type::{FileKind, FileType};
 use super::filename::Filename;
 use crate::ids::ChatId;
 
-/// How long an upload waits for its file; then it expires, and its bytes are free again.
+/// How long an upload waits for its file; then it expires. A job frees its bytes ten minutes later.
 pub const PENDING_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The largest PDF, in bytes: models refuse larger requests.

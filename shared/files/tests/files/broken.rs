@@ -31,11 +31,9 @@ async fn an_object_that_may_not_be_seen_is_one_that_is_not_there() {
         assert_eq!(s3.files.received(ADA, ONE).await.unwrap(), None, "{status}");
         assert_eq!(s3.asked(), 1);
     }
-    for (status, code) in [
-        ("403 Forbidden", "AccessDenied"),
-        ("404 Not Found", "NoSuchKey"),
-        ("412 Precondition Failed", "PreconditionFailed"),
-    ] {
+    for (status, code) in
+        [("404 Not Found", "NoSuchKey"), ("412 Precondition Failed", "PreconditionFailed")]
+    {
         let s3 = Scripted::start(described_and(error(status, code))).await;
         assert_eq!(s3.files.read(ADA, ONE, FileForm::Model, 9).await.unwrap(), None, "{status}");
         let received = s3.files.received(ADA, ONE).await.unwrap().unwrap();
@@ -43,6 +41,24 @@ async fn an_object_that_may_not_be_seen_is_one_that_is_not_there() {
         let kept = s3.files.keep_received(&received, ADA, ONE, FileForm::Model, "application/pdf");
         assert!(!kept.await.unwrap(), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_not_taken_for_a_missing_object() {
+    for code in
+        ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"]
+    {
+        let s3 = Scripted::always(error("403 Forbidden", code)).await;
+        let read = s3.files.read(ADA, ONE, FileForm::Model, 9).await;
+        assert!(matches!(read, Err(FilesError::Call(_))), "{code}: {read:?}");
+    }
+    // What a role may not read looks like what is not there; what it may not copy was seen before.
+    let s3 = Scripted::start(described_and(error("403 Forbidden", "AccessDenied"))).await;
+    assert_eq!(s3.files.read(ADA, ONE, FileForm::Model, 9).await.unwrap(), None);
+    let received = s3.files.received(ADA, ONE).await.unwrap().unwrap();
+    let kept =
+        s3.files.keep_received(&received, ADA, ONE, FileForm::Model, "application/pdf").await;
+    assert!(matches!(kept, Err(FilesError::Call(_))), "{kept:?}");
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ struct NewTurnFields<'a> {
     /// Left out if there are none: what they cost is paid by turns that have some.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     files: &'a [UploadId],
-    uploads_expired_before: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uploads_expired_before: Option<Timestamp>,
     context_size: usize,
     price: u32,
     plan_rules: std::collections::BTreeMap<&'a str, PlanRules>,
@@ -66,10 +67,10 @@ struct NewTurnFields<'a> {
 
 impl<'a> NewTurnFields<'a> {
     fn new(turn: &'a NewTurn, plans: &'a Plans, now: Timestamp) -> Self {
-        let context_size = match &turn.placement {
-            Placement::Append { .. } | Placement::Edit { .. } => CONTEXT_MESSAGES,
-            // The question itself is read too.
-            Placement::Regenerate { .. } => CONTEXT_MESSAGES + 1,
+        let (context_size, files) = match &turn.placement {
+            Placement::Append { .. } | Placement::Edit { .. } => (CONTEXT_MESSAGES, &*turn.files),
+            // The question itself is read too, with the files that it has.
+            Placement::Regenerate { .. } => (CONTEXT_MESSAGES + 1, &[][..]),
         };
         Self {
             chat: &turn.chat,
@@ -78,8 +79,8 @@ impl<'a> NewTurnFields<'a> {
             model: turn.model.as_str(),
             placement: (&turn.placement).into(),
             parts: turn.question.to_parts(),
-            files: &turn.files,
-            uploads_expired_before: now - PENDING_FOR,
+            files,
+            uploads_expired_before: (!files.is_empty()).then(|| now - PENDING_FOR),
             context_size,
             price: turn.pricing.credits,
             plan_rules: plan_rules(turn, plans),

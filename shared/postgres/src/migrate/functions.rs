@@ -16,7 +16,7 @@ macro_rules! functions {
 }
 
 /// Name and text, each after the ones that it needs when it is created.
-const FUNCTIONS: [(&str, &str); 35] = functions![
+const FUNCTIONS: [(&str, &str); 36] = functions![
     "valid_session",
     "enter_session",
     "sign_in",
@@ -29,6 +29,7 @@ const FUNCTIONS: [(&str, &str); 35] = functions![
     "month_end",
     "spent_by_byok",
     "free_upload",
+    "without_file",
     "delete_upload",
     "reserve_upload",
     "attach_files",

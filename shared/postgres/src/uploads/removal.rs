@@ -15,7 +15,7 @@ const DUE: &str = "
      order by removal_at
      limit $2";
 
-const FREE: &str = "select free_upload($1, $2, $3, $3, true)";
+const FREE: &str = "select free_upload($1, $2, $3, $3, 'due')";
 
 /// Puts it off, for the case that its objects cannot be removed now, or another job does it.
 const CLAIM: &str = "

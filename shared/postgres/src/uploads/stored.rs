@@ -18,23 +18,33 @@ use crate::error::DatabaseError;
 
 /// A pending upload that has expired is treated as if it were removed already.
 macro_rules! select {
+    ($used_in:literal) => {
+        concat!(
+            "select u.id, u.filename, u.declared_type, coalesce(u.media_type, u.declared_type) as media_type,
+                    u.size_bytes, u.sha256, u.state, u.width, u.height, u.pages, u.created_at, ",
+            $used_in,
+            " as used_in
+               from uploads u
+              where u.user_id = $1
+                and (u.state = 'ready' or u.state = 'pending' and u.created_at > $2)"
+        )
+    };
     () => {
-        "select u.id, u.filename, u.declared_type, coalesce(u.media_type, u.declared_type) as media_type,
-                u.size_bytes, u.sha256, u.state, u.width, u.height, u.pages, u.created_at,
-                array(select m.chat_id
-                        from message_files f
-                        join messages m on m.user_id = f.user_id and m.id = f.message_id
-                       where f.upload_id = u.id and f.user_id = u.user_id
-                       group by m.chat_id
-                       order by max(m.created_at) desc
-                       limit 20) as used_in
-           from uploads u
-          where u.user_id = $1
-            and (u.state = 'ready' or u.state = 'pending' and u.created_at > $2)"
+        select!(
+            "array(select m.chat_id
+                     from message_files f
+                     join messages m on m.user_id = f.user_id and m.id = f.message_id
+                    where f.upload_id = u.id and f.user_id = u.user_id
+                    group by m.chat_id
+                    order by max(m.created_at) desc
+                    limit 20)"
+        )
     };
 }
 
 const UPLOAD: &str = concat!(select!(), " and u.id = $3");
+
+const WITHOUT_USES: &str = concat!(select!("'{}'::text[]"), " and u.id = $3");
 
 const LIST: &str = concat!(
     select!(),
@@ -59,6 +69,9 @@ const COMPLETE: &str = "
        and state = 'pending'
        and created_at > $2";
 
+/// No message can have it: it was never ready.
+const REFUSE: &str = "select free_upload($1, $2, $3, $3::timestamptz + interval '6 minutes', 'pending') as is_refused";
+
 const DELETE: &str = "select delete_upload($1, $2, $3) as is_theirs";
 
 impl Request<'_> {
@@ -68,6 +81,14 @@ impl Request<'_> {
             .query(UPLOAD, &[&self.session.user.0, &self.uploads_expired_before(), &id.0])
             .await?;
         Ok(rows.first().map(uploaded).transpose()?)
+    }
+
+    /// The same, without the chats that have it: for a download, of which a page makes many.
+    pub async fn upload_without_uses(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        let params: &[&(dyn ToSql + Sync)] =
+            &[&self.session.user.0, &self.uploads_expired_before(), &id.0];
+        let rows = self.query(WITHOUT_USES, params).await?;
+        Ok(rows.first().map(|row| uploaded(row).map(|stored| stored.upload)).transpose()?)
     }
 
     /// A page of the user's uploads, newest first.
@@ -112,6 +133,14 @@ impl Request<'_> {
         let [_, rows] =
             self.query_all([(COMPLETE, complete), (UPLOAD, &[&user, &expired, &id.0])]).await?;
         Ok(rows.first().map(uploaded).transpose()?)
+    }
+
+    /// Deletes an upload that inspection has refused, and frees its bytes. Returns whether it did: not if another
+    /// inspection has completed it, or deleted it, meanwhile.
+    pub async fn refuse_upload(&self, id: UploadId) -> Result<bool, StoreError> {
+        let rows = self.query(REFUSE, &[&self.session.user.0, &id.0, &self.now]).await?;
+        let row = rows.first().ok_or_else(|| DatabaseError::unexpected("no result"))?;
+        Ok(row.try_get("is_refused").map_err(DatabaseError::from)?)
     }
 
     /// Deletes an upload, and frees its bytes. Returns whether the user has, or had until recently, such an upload.

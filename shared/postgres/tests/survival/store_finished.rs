@@ -300,9 +300,13 @@ async fn a_restored_question_has_its_files_again_as_far_as_they_are_there() {
 
     assert_eq!(store(&stack, &late).await, StoreResult::Stored);
     let message =
-        "select title, jsonb_array_length(parts) from chats, messages where role = 'user'";
+        "select title, parts -> 0 ->> 'url', parts -> 1 ->> 'url', parts -> 1 ->> 'filename'
+                     from chats, messages
+                    where role = 'user'";
     let message = owner.query_one(message, &[]).await.unwrap();
-    assert_eq!((message.get(0), message.get(1)), ("ship.png", 2));
+    let text = |column| message.get::<_, String>(column);
+    let expected = ["ship.png".to_owned(), kept.url(), String::new(), "ship.png".to_owned()];
+    assert_eq!([text(0), text(1), text(2), text(3)], expected);
     let linked = "select count(*) from message_files join uploads on id = upload_id where removal_at is null";
     stack.until_count(1, linked).await;
 }

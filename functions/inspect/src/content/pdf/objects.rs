@@ -14,6 +14,11 @@ use super::syntax::{Dict, Lexer, Value, is_space};
 const OBJECTS: usize = 500_000;
 /// Most bytes of decompressed object streams, altogether.
 const DECOMPRESSED_BYTES: usize = 64 << 20;
+/// Most bytes of an object of the structure: a catalogue, or a node of the pages with its children. Objects may overlap, and be
+/// asked for again and again, so a longer one would be a loop.
+const STRUCTURE_BYTES: usize = 1 << 20;
+/// Most bytes of a number, with the space before it.
+const NUMBER_BYTES: usize = 64;
 /// Objects between two looks at the clock.
 const CHECK_EVERY: usize = 1024;
 
@@ -78,10 +83,13 @@ impl<'a> Objects<'a> {
 
     /// An object, if there is one of this number.
     pub(super) fn get(&mut self, number: u32) -> Result<Option<Value<'_>>, UnreadableFile> {
+        self.deadline.check()?;
         Ok(match self.places.get(&number) {
             None => None,
-            Some(Place::File(at)) => Lexer::new(self.bytes, *at).value(),
-            Some(&Place::Stream { index, at }) => Lexer::new(self.content(index)?, at).value(),
+            Some(&Place::File(at)) => value_within(self.bytes, at, STRUCTURE_BYTES),
+            Some(&Place::Stream { index, at }) => {
+                value_within(self.content(index)?, at, STRUCTURE_BYTES)
+            }
         })
     }
 
@@ -168,7 +176,7 @@ impl<'a> Objects<'a> {
         match length.reference() {
             None => length.int(),
             Some(number) => match self.places.get(&number)? {
-                Place::File(at) => Lexer::new(self.bytes, *at).value()?.int(),
+                Place::File(at) => value_within(self.bytes, *at, NUMBER_BYTES)?.int(),
                 Place::Stream { .. } => None,
             },
         }
@@ -223,6 +231,12 @@ impl ObjectStream<'_> {
         let is_cut = content.len() == limit && limit < most;
         if is_cut { Err(UnreadableFile::TooComplex) } else { Ok(content) }
     }
+}
+
+/// The value at a position, if it has at most so many bytes.
+fn value_within(bytes: &[u8], at: usize, most: usize) -> Option<Value<'_>> {
+    let end = at.saturating_add(most).min(bytes.len());
+    Lexer::new(&bytes[..end], at).value()
 }
 
 /// Whether a stream is compressed with Deflate, the only filter of object streams that programs write; none if it has another.
