@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clock::now;
 use crate::script::{Script, Stamp};
+use crate::upstream::message_length;
 use crate::users::User;
 use crate::{Failure, Result};
 
@@ -34,35 +36,48 @@ pub(crate) struct TurnTimes {
 
 /// The request of a turn by `user`.
 pub(crate) fn chat_request(user: &User<'_>, script: &Script) -> Vec<u8> {
-    let body = chat_body(user, script);
+    json_request("POST", "/api/chat", user, &chat_body(user, script))
+}
+
+/// The body of that request.
+pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
+    question(&chat_id(user), "", script)
+}
+
+/// The request of a turn in another chat of `user`, with a file if there is the URL of one.
+pub(crate) fn question_request(
+    user: &User<'_>,
+    chat: &str,
+    file: Option<&str>,
+    script: &Script,
+) -> Vec<u8> {
+    let file = file.map(|url| format!(r#",{{"type":"file","url":"{url}"}}"#));
+    let body = question(chat, &file.unwrap_or_default(), script);
+    json_request("POST", "/api/chat", user, &body)
+}
+
+fn question(chat: &str, more_parts: &str, script: &Script) -> String {
     format!(
-        "POST /api/chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        r#"{{"id":"{chat}","message":{{"role":"user","parts":[{{"type":"text","text":"{QUESTION}"}}{more_parts}]}},"model":"{}"}}"#,
+        script.model(),
+    )
+}
+
+/// A request of `user` with a body.
+pub(crate) fn json_request(method: &str, path: &str, user: &User<'_>, body: &str) -> Vec<u8> {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          cookie: __Host-session={}\r\ncontent-length: {}\r\n\r\n{body}",
         user.token,
         body.len(),
     )
     .into_bytes()
-}
-
-/// The body of that request.
-pub(crate) fn chat_body(user: &User<'_>, script: &Script) -> String {
-    format!(
-        r#"{{"id":"{}","message":{{"role":"user","parts":[{{"type":"text","text":"{QUESTION}"}}]}},"model":"{}"}}"#,
-        chat_id(user),
-        script.model(),
-    )
 }
 
 /// The request that stores an own key of `user`, with a cap, which is used for all turns.
 pub(crate) fn key_request(user: &User<'_>) -> Vec<u8> {
     let body = r#"{"key":"sk-or-v1-0123456789abcdef0123456789abcdef","policy":"always","monthlyCapUsd":100000}"#;
-    format!(
-        "PUT /api/keys/openrouter HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         cookie: __Host-session={}\r\ncontent-length: {}\r\n\r\n{body}",
-        user.token,
-        body.len(),
-    )
-    .into_bytes()
+    json_request("PUT", "/api/keys/openrouter", user, body)
 }
 
 /// The request that follows the live turn of `user`.
@@ -103,6 +118,25 @@ pub(crate) fn direct_request(script: &Script) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Sends all requests over `at_once` connections, on each the next as soon as the one before is answered with this status.
+/// Returns the nanoseconds that each took.
+pub(crate) async fn exchange(
+    address: SocketAddr,
+    at_once: usize,
+    requests: &[Vec<u8>],
+    status: u16,
+) -> Result<Vec<u64>> {
+    let exchanging = requests.chunks(requests.len().div_ceil(at_once)).map(async |requests| {
+        let mut reader = Reader::connect(address).await?;
+        let mut times = Vec::with_capacity(requests.len());
+        for request in requests {
+            times.push(reader.exchange(request, status).await?);
+        }
+        Result::<_>::Ok(times)
+    });
+    Ok(try_join_all(exchanging).await?.into_iter().flatten().collect())
+}
+
 /// A connection for one turn after another.
 pub(crate) struct Reader {
     socket: TcpStream,
@@ -131,6 +165,20 @@ impl Reader {
         self.asked = now();
         self.socket.write_all(request).await?;
         Ok(self.asked)
+    }
+
+    /// Sends `request`, and reads the response, which has to have this status and a length. Returns the nanoseconds that it
+    /// took.
+    pub(crate) async fn exchange(&mut self, request: &[u8], status: u16) -> Result<u64> {
+        self.ask(request).await?;
+        self.until(|answer| message_length(answer).filter(|length| *length <= answer.len()))
+            .await?;
+        let took = now() - self.asked;
+        if self.buffer.starts_with(format!("HTTP/1.1 {status}").as_bytes()) {
+            Ok(took)
+        } else {
+            Err(self.unexpected("another status"))
+        }
     }
 
     /// Reads the response from its beginning to its end.

@@ -28,8 +28,14 @@ use start::Start;
 const HELLO: &str = "hello";
 
 /// The target ratio to the hello-world, for the functions that users wait for most, and the payment provider.
-const TARGETS: [(&str, f64); 4] =
-    [("otp", 1.5), ("orders", 1.5), ("webhook", 1.5), ("chat-stream", 2.0)];
+const TARGETS: [(&str, f64); 6] = [
+    ("otp", 1.5),
+    ("orders", 1.5),
+    ("webhook", 1.5),
+    ("presign", 1.5),
+    ("inspect", 1.5),
+    ("chat-stream", 2.0),
+];
 
 /// A function and its measured starts.
 struct Function {

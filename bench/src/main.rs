@@ -2,8 +2,9 @@
 //!
 //! Also measured: the delay for clients that follow a turn through another process, how soon a turn stops,
 //! the round trips of a turn, the growth of its beginning with the history, the first turns of a fresh
-//! environment, the delay of the first chunk through Lambda's runtime interface, and the latency of the payment
-//! provider's webhook, compared with the least that it can be.
+//! environment, the delay of the first chunk through Lambda's runtime interface, the latency of the payment
+//! provider's webhook, compared with the least that it can be, and the same of users' files: how long a photo's
+//! inspection takes, what an image adds to a turn, and the latency of a declared upload.
 //!
 //! `make bench` runs it; `--quick` takes some two minutes, `--strict` fails if a target is missed, and
 //! `--peer=bun` (`make bench PEERS=bun`) adds a peer to compare with. All servers are started here, on this
@@ -13,6 +14,7 @@
 
 #![expect(clippy::print_stdout, reason = "a program at a terminal talks to its user")]
 
+mod attached;
 mod bare;
 mod bare_webhook;
 mod client;
@@ -22,8 +24,10 @@ mod deployed;
 mod following;
 mod fresh;
 mod growth;
+mod inspection;
 mod load;
 mod peer;
+mod photo;
 mod plan;
 mod proxy;
 mod report;
@@ -34,6 +38,7 @@ mod stack;
 mod statistics;
 mod stopping;
 mod subject;
+mod uploads;
 mod upstream;
 mod usage;
 mod users;
@@ -44,13 +49,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use local_s3::LocalS3;
 use shared_core::env::Env;
 
 use crate::load::Subjects;
 use crate::plan::{ColdPlan, Plan};
 use crate::report::Report;
 use crate::stack::{CREDITS_FOR_EVERY_USER, Stack};
-use crate::subject::{Process, Subject, Variables};
+use crate::subject::{Process, S3_DIRECTORY, Subject, Variables};
 use crate::users::Users;
 
 /// Any error ends the run; no caller distinguishes them.
@@ -106,7 +112,9 @@ async fn bench(options: &[String]) -> Result<bool> {
 async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report) -> Result<()> {
     let upstream = Process::start(Subject::Upstream, &Vec::new()).await?;
     let dynamodb = Process::start(Subject::DynamoDb, &Vec::new()).await?;
-    let variables = variables(stack, upstream.address, dynamodb.address);
+    let directory = stack.s3_directory().to_string_lossy().into_owned();
+    let s3 = Process::start(Subject::S3, &vec![(S3_DIRECTORY, directory)]).await?;
+    let variables = variables(stack, upstream.address, dynamodb.address, s3.address);
     let env = Env::new(|name| {
         let mut all = variables.iter();
         all.find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
@@ -156,13 +164,24 @@ async fn measure(plan: &Plan, stack: &Stack, binary: &Path, report: &mut Report)
     println!("the webhook");
     let rounds = plan.webhook_rounds;
     report.deliveries(&webhook::measure(stack, &variables, &subjects.local, rounds).await?);
+    println!("users' files");
+    let (local, rounds) = (&subjects.local, plan.upload_rounds);
+    report.declared(&uploads::measure(stack, local, &users, rounds).await?);
+    report.inspected(&inspection::measure(plan.inspections).await?);
+    let rounds = plan.image_rounds;
+    report.attached(&attached::measure(stack, &env, local, &users, rounds).await?);
     Ok(())
 }
 
 /// The variables of the subjects; the product gets the same ones as on Lambda.
-fn variables(stack: &Stack, upstream: SocketAddr, dynamodb: SocketAddr) -> Variables {
+fn variables(
+    stack: &Stack,
+    upstream: SocketAddr,
+    dynamodb: SocketAddr,
+    s3: SocketAddr,
+) -> Variables {
     let secret = "0123456789abcdef0123456789abcdef";
-    vec![
+    let mut variables = vec![
         ("APP_ORIGIN", "http://localhost".to_owned()),
         ("SESSION_KEYS", format!("bench:{secret}")),
         ("LOGIN_PEPPER", secret.to_owned()),
@@ -178,14 +197,12 @@ fn variables(stack: &Stack, upstream: SocketAddr, dynamodb: SocketAddr) -> Varia
         // Used by the webhook only: Postgres takes every turn.
         ("INBOX_TABLE", local_dynamodb::TABLE.to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{dynamodb}")),
-        // No question here has files.
-        ("UPLOADS_BUCKET", "uploads".to_owned()),
-        ("AWS_REGION", "eu-central-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "ASIABENCHBENCHBENCHB".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
         (
             "VAULT_KEYS",
             format!("file:{}", concat!(env!("CARGO_MANIFEST_DIR"), "/../local/testkit/vault-keys")),
         ),
-    ]
+    ];
+    // With the region and the credentials, which the DynamoDB accepts as well.
+    variables.extend(LocalS3::variables_at(s3));
+    variables
 }

@@ -30,6 +30,12 @@ pub(crate) struct Plan {
     pub(crate) environments: usize,
     /// Rounds of deliveries to the webhook for each number at once.
     pub(crate) webhook_rounds: usize,
+    /// Rounds of declared uploads for each number at once.
+    pub(crate) upload_rounds: usize,
+    /// Rounds of turns with and without an image.
+    pub(crate) image_rounds: usize,
+    /// How often a photo is inspected.
+    pub(crate) inspections: usize,
     /// Whether the peer on Bun takes part.
     pub(crate) bun: bool,
     /// Whether a missed target is a failure.
@@ -110,6 +116,9 @@ impl Plan {
             growth_rounds: 4,
             environments: 30,
             webhook_rounds: 8,
+            upload_rounds: 8,
+            image_rounds: 20,
+            inspections: 15,
             bun: false,
             strict: false,
         }
@@ -132,6 +141,9 @@ impl Plan {
             growth_rounds: 1,
             environments: 10,
             webhook_rounds: 2,
+            upload_rounds: 2,
+            image_rounds: 6,
+            inspections: 5,
             bun: false,
             strict: false,
         }

@@ -2,14 +2,17 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use crate::attached::Attached;
 use crate::following::Followed;
 use crate::fresh::Fresh;
 use crate::growth::Growth;
+use crate::inspection::Inspected;
 use crate::load::{Load, Loaded, Measured};
 use crate::round_trips::RoundTrips;
 use crate::runtime::FirstChunk;
 use crate::statistics::{float, percentile};
 use crate::stopping::Stopped;
+use crate::uploads::Declared;
 use crate::webhook::Delivered;
 
 /// The number of streams at which processor time is judged.
@@ -257,6 +260,49 @@ impl Report {
             self.check(&format!("webhook p50, {at_once} at once: local / bare"), local / bare, 1.5);
             self.check(&format!("webhook p99, ms, {at_once} at once"), tail, 50.0);
         }
+    }
+
+    /// Reports how long a declared upload takes.
+    pub(crate) fn declared(&mut self, found: &[Declared]) {
+        for Declared { at_once, times, cpu, database_cpu } in found {
+            let (median, tail) = (percentile(times, 50) / 1e6, percentile(times, 95) / 1e6);
+            let [cpu, database_cpu] =
+                [cpu, database_cpu].map(|cpu| 1e3 * cpu.as_secs_f64() / float(times.len() as u64));
+            self.line(&format!(
+                "declaring an upload, {at_once:>2} at once: {median:.3} ms, p95 {tail:.3}; cpu {cpu:.3}, postgres {database_cpu:.3} ({} uploads)",
+                times.len(),
+            ));
+            self.check(&format!("declaring an upload p95, ms, {at_once} at once"), tail, 20.0);
+        }
+    }
+
+    /// Reports how long an inspection takes, and its memory.
+    pub(crate) fn inspected(&mut self, found: &Inspected) {
+        let [inspect, decode, encode] =
+            [&found.inspect, &found.decode, &found.encode].map(|times| percentile(times, 50) / 1e6);
+        let megabytes = float(found.bytes as u64) / 1e6;
+        let peak = float(found.peak_memory) / 1024.0;
+        self.line(&format!(
+            "inspecting a photo of 12 megapixels, {megabytes:.1} MB: {inspect:.0} ms; bare decode {decode:.0} ms, encodes {encode:.0} ms; peak {peak:.0} MiB ({} times)",
+            found.inspect.len(),
+        ));
+        self.check("inspecting a photo p50: inspect / bare", inspect / (decode + encode), 1.2);
+        self.check("peak memory of inspecting it, MiB", peak, 300.0);
+    }
+
+    /// Reports what an image adds to a turn.
+    pub(crate) fn attached(&mut self, found: &Attached) {
+        let [(without, _), (with, _), (read, _)] =
+            [&found.without, &found.with, &found.read].map(|times| both(times));
+        self.line(&format!(
+            "first word with an image of 1 MiB: {with:.3} ms, without {without:.3}; one read of it {read:.3} ({} turns)",
+            found.with.len(),
+        ));
+        self.check(
+            "what an image adds to the first word / one read of it",
+            (with - without) / read,
+            1.2,
+        );
     }
 
     /// Returns the report, the targets last, and whether all are met.

@@ -23,7 +23,7 @@ pub(crate) const DURABILITY: &str =
     "postgres fsync on, synchronous_commit on, full_page_writes on; valkey appendfsync everysec";
 
 /// Grants every user more credits than they can spend, as after the first turn of a paid period: the measured
-/// turns are paid by credits.
+/// turns are paid by credits, and a paid plan takes enough files.
 pub(crate) const CREDITS_FOR_EVERY_USER: &str = "
     insert into entitlements (id, user_id, plan, credits, starts_at, ends_at)
     select gen_random_uuid(), id, 'premium', 1000000, now(), now() + interval '1 day' from users;
@@ -84,6 +84,11 @@ impl Stack {
     /// Valkey's own address, without a proxy.
     pub(crate) fn cache_address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.cache_port))
+    }
+
+    /// A directory for objects, which is removed at the end.
+    pub(crate) fn s3_directory(&self) -> PathBuf {
+        self.directory.join("dev/s3")
     }
 
     /// The processor time of Valkey so far.

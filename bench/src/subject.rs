@@ -3,11 +3,13 @@
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use local::{DevMailbox, Product, Wiring};
 use local_dynamodb::LocalDynamoDb;
+use local_s3::LocalS3;
 use local_stack::free_port;
 use shared_core::billing::Plans;
 use shared_core::env::Env;
@@ -18,7 +20,10 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::usage::{cpu_of, peak_memory_of};
-use crate::{Result, bare, bare_webhook, peer, upstream};
+use crate::{Result, bare, bare_webhook, inspection, peer, upstream};
+
+/// Where the S3 keeps its objects.
+pub(crate) const S3_DIRECTORY: &str = "S3_DIRECTORY";
 
 /// The timeout of a subject's start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,12 +35,16 @@ pub(crate) enum Subject {
     Upstream,
     /// The DynamoDB of the inbox.
     DynamoDb,
+    /// The S3 of users' files.
+    S3,
     /// The baseline: the least that a turn can be.
     Bare,
     /// The baseline of the webhook.
     BareWebhook,
     /// The product, all functions on one port.
     Local,
+    /// Inspects files, and does nothing else, so that its memory is what that takes.
+    Inspection,
     /// The peer, a monolith on Bun and Hono.
     Bun,
 }
@@ -46,9 +55,11 @@ impl Subject {
         match self {
             Self::Upstream => "upstream",
             Self::DynamoDb => "dynamodb",
+            Self::S3 => "s3",
             Self::Bare => "bare",
             Self::BareWebhook => "bare-webhook",
             Self::Local => "local",
+            Self::Inspection => "inspection",
             Self::Bun => "bun",
         }
     }
@@ -123,6 +134,9 @@ pub(crate) async fn run(name: &str) -> Result<()> {
     });
     let env = process_env();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, env.parsed("PORT", 0)?));
+    if name == "s3" {
+        return s3(address, &env).await;
+    }
     let listener = TcpListener::bind(address).await?;
     match name {
         "upstream" => Ok(upstream::serve(listener).await?),
@@ -130,8 +144,15 @@ pub(crate) async fn run(name: &str) -> Result<()> {
         "bare" => bare::serve(listener, &env).await,
         "bare-webhook" => bare_webhook::serve(listener, &env).await,
         "local" => local(listener, &env).await,
+        "inspection" => inspection::serve(listener).await,
         _ => Err(format!("there is no subject {name:?}").into()),
     }
+}
+
+async fn s3(address: SocketAddr, env: &Env<'_>) -> Result<()> {
+    let directory = env.required(S3_DIRECTORY)?;
+    let _s3 = LocalS3::keeping(Path::new(&directory), address, &[]).await?;
+    std::future::pending().await
 }
 
 /// The product as deployed: the same app, the same JSON logs.

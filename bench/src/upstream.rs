@@ -22,6 +22,9 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransf
 /// Checks a user's own key; all are valid.
 const KEY_CHECK: &[u8] = b"GET /api/v1/key ";
 
+/// Asks for the list of models, which has none here: the product tries a model that is not listed.
+const LIST: &[u8] = b"GET /api/v1/models ";
+
 /// Asks which clients disconnected in the middle of an answer: the response has a [`Stamp`] for each, with
 /// the times of its request and of its disconnection.
 pub(crate) const DEPARTURES: &[u8] = b"GET /departures HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -50,10 +53,13 @@ async fn answer(mut socket: TcpStream, departures: &Mutex<Vec<Stamp>>) -> io::Re
         let received = now();
         let script = Script::of_request(&buffer[..length]);
         let is_key_check = buffer.starts_with(KEY_CHECK);
+        let is_list = buffer.starts_with(LIST);
         buffer.drain(..length);
         let Some(script) = script else {
             let body = if is_key_check {
                 r#"{"data":{"usage":0}}"#.to_owned()
+            } else if is_list {
+                r#"{"data":[]}"#.to_owned()
             } else {
                 departures().iter().map(Stamp::to_string).collect()
             };

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 16;
 
 /// Users, each with a session and one chat, used in rotation.
 pub(crate) struct Users {
-    tokens: Vec<String>,
+    signed_in: Vec<(UserId, String)>,
     next: Cell<usize>,
 }
 
@@ -28,6 +28,8 @@ pub(crate) struct User<'a> {
     pub(crate) token: &'a str,
     /// The index, from which the chat's id is made.
     pub(crate) number: usize,
+    /// The id.
+    pub(crate) id: UserId,
 }
 
 impl Users {
@@ -37,29 +39,30 @@ impl Users {
         let tokens = Tokens::new(&SessionKeys::from_env(env)?, &origin);
         let app = AppContext::new(&origin, system_clock(), system_entropy());
         let database = Database::new(&DatabaseConfig::from_env(env)?, system_clock())?;
-        let tokens = stream::iter(0..count)
+        let signed_in = stream::iter(0..count)
             .map(|number| sign_in(number, &app, &tokens, &database))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(Self { tokens, next: Cell::new(0) })
+        Ok(Self { signed_in, next: Cell::new(0) })
     }
 
     /// The number of users.
     pub(crate) fn count(&self) -> usize {
-        self.tokens.len()
+        self.signed_in.len()
     }
 
     /// The next user in rotation.
     pub(crate) fn next(&self) -> User<'_> {
         let number = self.next.get();
-        self.next.set((number + 1) % self.tokens.len());
+        self.next.set((number + 1) % self.count());
         self.user(number)
     }
 
     /// The user with this index, whose address is `user-<index>@example.com`.
     pub(crate) fn user(&self, number: usize) -> User<'_> {
-        User { token: &self.tokens[number], number }
+        let (id, token) = &self.signed_in[number];
+        User { token, number, id: *id }
     }
 }
 
@@ -68,7 +71,7 @@ async fn sign_in(
     app: &AppContext,
     tokens: &Tokens,
     database: &Database,
-) -> Result<String> {
+) -> Result<(UserId, String)> {
     let now = app.clock().now();
     let session = NewSession {
         id: SessionId(app.entropy().uuid(now)),
@@ -80,5 +83,5 @@ async fn sign_in(
     let user = database.sign_in(&email, &session, now).await?;
     let session = Session { user: user.id, id: session.id, expires_at: session.expires_at };
     let token = tokens.sign(&session, now);
-    Ok(token.ok_or("there is no key to sign sessions with")?)
+    Ok((user.id, token.ok_or("there is no key to sign sessions with")?))
 }

@@ -4,15 +4,12 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use shared_lambda::system_clock;
 
 use crate::Result;
-use crate::client::Reader;
-use crate::clock::now;
+use crate::client::exchange;
 use crate::stack::Stack;
 use crate::subject::{Process, Subject, Variables};
-use crate::upstream::message_length;
 
 /// The route.
 pub(crate) const PATH: &str = "/api/webhooks/cashfree";
@@ -70,7 +67,7 @@ pub(crate) async fn measure(
     let (at_once, count) = WARM_UP;
     let requests = pay(count);
     for process in [&bare, local] {
-        round(process, at_once, &requests).await?;
+        exchange(process.address, at_once, &requests, 200).await?;
     }
     let mut all = Vec::new();
     for (at_once, count) in LOADS {
@@ -80,11 +77,11 @@ pub(crate) async fn measure(
             let requests = pay(count);
             for (process, measured) in [(&bare, &mut found.bare), (local, &mut found.local)] {
                 let before = (process.cpu()?, stack.database_cpu()?);
-                measured.first.extend(round(process, at_once, &requests).await?);
+                measured.first.extend(exchange(process.address, at_once, &requests, 200).await?);
                 measured.cpu += process.cpu()?.saturating_sub(before.0);
                 measured.database_cpu += stack.database_cpu()?.saturating_sub(before.1);
                 let repeated = vec![requests[0].clone(); count];
-                measured.again.extend(round(process, at_once, &repeated).await?);
+                measured.again.extend(exchange(process.address, at_once, &repeated, 200).await?);
             }
         }
         all.push(found);
@@ -127,25 +124,4 @@ fn request(order: usize) -> Vec<u8> {
         body.len(),
     )
     .into_bytes()
-}
-
-/// Sends all requests over `at_once` connections, on each the next as soon as the one before is answered. Returns the
-/// nanoseconds that each took.
-async fn round(process: &Process, at_once: usize, requests: &[Vec<u8>]) -> Result<Vec<u64>> {
-    let delivering = requests.chunks(requests.len().div_ceil(at_once)).map(async |requests| {
-        let mut reader = Reader::connect(process.address).await?;
-        let mut times = Vec::with_capacity(requests.len());
-        for request in requests {
-            let asked = reader.ask(request).await?;
-            reader
-                .until(|answer| message_length(answer).filter(|length| *length <= answer.len()))
-                .await?;
-            times.push(now() - asked);
-            if !reader.answer(|answer| answer.starts_with(b"HTTP/1.1 200")) {
-                return Err(reader.answer(|answer| String::from_utf8_lossy(answer).into()));
-            }
-        }
-        Result::<_>::Ok(times)
-    });
-    Ok(try_join_all(delivering).await?.into_iter().flatten().collect())
 }

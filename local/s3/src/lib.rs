@@ -133,16 +133,21 @@ impl LocalS3 {
 
     /// The endpoint: `AWS_ENDPOINT_URL_S3`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        url(self.address)
     }
 
     /// The environment variables of functions: made-up credentials, the endpoint and the bucket.
     pub fn variables(&self) -> [(&'static str, String); 5] {
+        Self::variables_at(self.address)
+    }
+
+    /// The same for one that listens on `address` in another process.
+    pub fn variables_at(address: SocketAddr) -> [(&'static str, String); 5] {
         [
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-            ("AWS_ENDPOINT_URL_S3", self.url()),
+            ("AWS_ENDPOINT_URL_S3", url(address)),
             ("UPLOADS_BUCKET", BUCKET.to_owned()),
         ]
     }
@@ -213,6 +218,10 @@ impl LocalS3 {
         }
         Ok(())
     }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 impl fmt::Debug for LocalS3 {
