@@ -6,9 +6,9 @@ use image::codecs::jpeg::JpegEncoder;
 use crate::Result;
 
 /// In pixels.
-pub(crate) const WIDTH: u16 = 4000;
+const WIDTH: u16 = 4000;
 /// In pixels.
-pub(crate) const HEIGHT: u16 = 3000;
+const HEIGHT: u16 = 3000;
 
 /// The quality that cameras write.
 const QUALITY: u8 = 95;

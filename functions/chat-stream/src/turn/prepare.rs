@@ -3,7 +3,7 @@
 
 use shared_cache::{CacheError, Permit};
 use shared_core::billing::{Plan, TurnDenied, Upgrade};
-use shared_core::chat::{PromptMessage, SendError, least_tokens, prompt};
+use shared_core::chat::{FileContents, PromptMessage, SendError, least_tokens, prompt};
 use shared_core::keys::ProviderKey;
 use shared_core::limits::{Limit, LimitStatus};
 use shared_core::store::StoreError;
@@ -58,11 +58,15 @@ async fn input(
 ) -> Result<Input, SendError> {
     let BegunTurn { context, question, .. } = turn;
     let system = &deps.config.system_prompt;
+    let build = |contents: &_| prompt(system, context, question, &turn.files, contents);
+    let mut prompt = build(&FileContents::new());
     // Before anything is read of what will not be sent.
-    let tokens = least_tokens(system, context, question, &turn.files);
+    let tokens = least_tokens(&prompt, &turn.files);
     let room = within_context(deps, deps.plans.of(Some(&turn.plan)), tokens)?;
     let contents = files.contents(deps, turn, room).await?;
-    let prompt = prompt(system, context, question, &turn.files, &contents);
+    if !contents.is_empty() {
+        prompt = build(&contents);
+    }
     let key = match turn.payer.key() {
         Some(key) => Some(decrypt_key(deps, turn.user, key).await?),
         None => None,

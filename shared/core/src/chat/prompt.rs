@@ -135,14 +135,9 @@ pub fn estimated_tokens(prompt: &[PromptMessage]) -> u32 {
     prompt.iter().fold(0, |sum, message| sum.saturating_add(message.content.tokens()))
 }
 
-/// Estimates the tokens of a prompt with the files of its question, and with those of the context named only.
-pub fn least_tokens(
-    system: &str,
-    context: &Context,
-    question: &Question,
-    files: &[FilePart],
-) -> u32 {
-    let texts = estimated_tokens(&prompt(system, context, question, files, &Vec::new()));
+/// Estimates the tokens of a prompt whose files are only named, with those of the question's `files`, which have to be sent.
+pub fn least_tokens(prompt: &[PromptMessage], files: &[FilePart]) -> u32 {
+    let texts = estimated_tokens(prompt);
     let there = files.iter().filter(|file| file.upload().is_some());
     there.fold(texts, |sum, file| sum.saturating_add(file.facts().tokens))
 }
@@ -394,7 +389,8 @@ mod tests {
         let context = Context { summary: None, messages: vec![with(mib(3, 8)), image] };
         let of_a_blind_model = files_to_send(&context, &of_question, u32::MAX, false);
         assert_eq!(of_a_blind_model.len(), 2, "an image that is not sent takes no room");
-        let question = Question::default();
-        assert_eq!(least_tokens("four", &Context::default(), &question, &of_question), 1 + 8 + 100);
+        let (context, question) = (Context::default(), Question::default());
+        let named = prompt("four", &context, &question, &of_question, &FileContents::new());
+        assert_eq!(least_tokens(&named, &of_question), 1 + 8 + 100);
     }
 }

@@ -52,7 +52,8 @@ async fn a_refused_credential_is_not_taken_for_a_missing_object() {
         let read = s3.files.read(ADA, ONE, FileForm::Model, 9).await;
         assert!(matches!(read, Err(FilesError::Call(_))), "{code}: {read:?}");
     }
-    // What a role may not read looks like what is not there; what it may not copy was seen before.
+    // What a role may not read looks like what is not there. A copy that is refused is an error, which `inspect` ignores if
+    // another request has completed the upload.
     let s3 = Scripted::start(described_and(error("403 Forbidden", "AccessDenied"))).await;
     assert_eq!(s3.files.read(ADA, ONE, FileForm::Model, 9).await.unwrap(), None);
     let received = s3.files.received(ADA, ONE).await.unwrap().unwrap();

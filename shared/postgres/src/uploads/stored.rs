@@ -77,18 +77,19 @@ const DELETE: &str = "select delete_upload($1, $2, $3) as is_theirs";
 impl Request<'_> {
     /// The user's upload with this id, unless it has expired or is deleted.
     pub async fn upload(&self, id: UploadId) -> Result<Option<Uploaded>, StoreError> {
-        let rows = self
-            .query(UPLOAD, &[&self.session.user.0, &self.uploads_expired_before(), &id.0])
-            .await?;
-        Ok(rows.first().map(uploaded).transpose()?)
+        self.find_upload(UPLOAD, id).await
     }
 
     /// The same, without the chats that have it: for a download, of which a page makes many.
     pub async fn upload_without_uses(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        Ok(self.find_upload(WITHOUT_USES, id).await?.map(|stored| stored.upload))
+    }
+
+    async fn find_upload(&self, sql: &str, id: UploadId) -> Result<Option<Uploaded>, StoreError> {
         let params: &[&(dyn ToSql + Sync)] =
             &[&self.session.user.0, &self.uploads_expired_before(), &id.0];
-        let rows = self.query(WITHOUT_USES, params).await?;
-        Ok(rows.first().map(|row| uploaded(row).map(|stored| stored.upload)).transpose()?)
+        let rows = self.query(sql, params).await?;
+        Ok(rows.first().map(uploaded).transpose()?)
     }
 
     /// A page of the user's uploads, newest first.
